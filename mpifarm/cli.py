@@ -1,0 +1,126 @@
+"""The command line: options -> `Config` -> one call.
+
+Imports neither numpy nor MPI before the launcher's helpers are forked: a task never inherits what MPI_Init leaves in a
+process, and `--help` works on a login node where MPI_Init would abort.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from typing import NoReturn, TypeVar
+
+from mpifarm import FarmError, __version__, config, launcher
+from mpifarm.frames import MAX_SLOTS
+
+_DESCRIPTION = """\
+Run the shell commands of TASKLIST, one a line, over the nodes of an MPI job, and remember what finished.
+Start the same line again and it goes on where it was left."""
+
+_EPILOG = """\
+the task list:
+  One command a line, run by /bin/sh -c in the directory you start from, with /dev/null as standard input.
+  Lines that begin with # are comments. It may grow at its end between runs; what was dealt must not change.
+
+examples:
+  mpiexec -n 3 python -m mpifarm tasks.txt            on a laptop: one manager, two workers
+  python -m mpifarm tasks.txt                         alone, without mpiexec
+  srun -N 2 -c 128 python -m mpifarm tasks.txt        in a Slurm job: one rank on each node
+  python -m mpifarm --retries 0 --timeout 1h --output all.out tasks.txt
+
+the files, beside you, for a list named tasks.txt:
+  tasks.txt.tfin               the list as it is dealt; a record's byte offset is the task's number
+  progress.tasks.txt.tfin      a line for every task that succeeded
+  fastrecovery.tasks.txt.tfin  what is left; removed when all is done
+  joblog.tasks.txt.tfin        a line for every attempt, in the columns of GNU Parallel
+  log.tasks.txt.tfin           the failed attempts and what they printed
+  done.tasks.txt.tfin          every task has succeeded
+To start over, delete the progress and the done file, or give --rerun.
+
+signals to rank 0:
+  INT, TERM  stop: end what runs (TERM, after 5 s KILL), write the files, exit 3; a second INT kills at once
+  USR2       drain: start nothing more, let what runs finish, exit 3
+
+exit codes:
+  0  every task has succeeded          2  usage, environment or list error: nothing was run
+  1  some tasks failed                 3  stopped with work left: start again
+
+a task sees:
+  MPIFARM_TASK (its number), MPIFARM_ATTEMPT, MPIFARM_SLOT, MPIFARM_NODE, MPIFARM_THREADS
+
+TIME: 90, 90s, 10m, 2h, 1-00:00:00"""
+
+_Value = TypeVar("_Value")
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise FarmError(f"{message} (see: python -m mpifarm --help)")
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of mpifarm's command line."""
+    options = _Parser(
+        prog="mpifarm",
+        usage="python -m mpifarm [options] TASKLIST",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    count = _checked(int, lambda n: n >= 0, "a number, 0 or more")
+    slots = _checked(int, lambda n: 1 <= n <= MAX_SLOTS, f"a number from 1 to {MAX_SLOTS}")
+    time = _checked(config.seconds, lambda _: True, "a time: write 90, 90s, 10m, 2h or 1-00:00:00")
+    add = options.add_argument
+    add("tasklist", metavar="TASKLIST", help="file of shell commands, one a line")
+    add("--threads", type=slots, metavar="N",
+        help="tasks at a time on each node [$THREADS, else the CPUs this rank may use / worker ranks on the node]")
+    add("--retries", type=count, metavar="N", default=2,
+        help="more attempts for a task that fails, after the rest of the list, on another node if there is one [2]")
+    add("--timeout", type=time, metavar="TIME",
+        help="an attempt that takes longer has failed: TERM, after 5 s KILL, to its whole process group")
+    add("--max-fails", type=count, metavar="N", help="start nothing more when more than N tasks have failed")
+    add("--manager-works", action="store_true", help="rank 0 runs tasks, too (always so with one rank)")
+    add("--rerun", action="store_true", help="forget the progress of earlier runs")
+    add("--lost-after", type=time, metavar="TIME", default=120.0,
+        help="a worker that is silent for so long is lost, and its tasks are dealt again [120 s]")
+    add("--output", metavar="FILE",
+        help="collect the standard output of the tasks that succeed in FILE: one block a task, never twice,"
+             " whatever was killed when [standard output]")
+    add("--keep-mpi-env", action="store_true",
+        help="leave the variables of MPI and srun in the tasks' environment; an MPI program run as a task may hang")
+    add("--no-mpi", action="store_true", help="one process, MPI not imported: for a login node where MPI_Init aborts")
+    add("--quiet", action="store_true", help="print nothing but errors and the tasks' own output")
+    add("--version", action="version", version=f"mpifarm {__version__}")
+    return options
+
+
+def _checked(
+    convert: Callable[[str], _Value], valid: Callable[[_Value], bool], wanted: str
+) -> Callable[[str], _Value]:
+    def check(text: str) -> _Value:
+        try:
+            value = convert(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r} is not {wanted}") from None
+        if not valid(value):
+            raise argparse.ArgumentTypeError(f"{text!r} is not {wanted}")
+        return value
+
+    return check
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run mpifarm with the options *argv* and return its exit code."""
+    try:
+        settings, task_environ = config.read(parser().parse_args(argv))
+    except FarmError as error:
+        if config.speaks():  # every rank has found the same error
+            print(f"mpifarm: {error}", file=sys.stderr)
+        return 2
+    helpers = launcher.fork_helpers(settings.cpus, task_environ)
+
+    from mpifarm import farm  # noqa: PLC0415  numpy and MPI may be imported only now, after the fork
+
+    return farm.run(settings, helpers)

@@ -1,0 +1,209 @@
+"""Messages between ranks: over MPI, or in this process when there is one rank. The only importer of mpi4py.
+
+The rule: never wait in MPI. Every MPI spins inside a blocking call, so what arrives is found by Iprobe between sleeps
+(measured: a loop that sleeps 20 ms costs 0.4 % of a core), and what is sent is an Isend whose buffer is kept until it is
+done. Nobody waits for a send to one rank: that rank may be dead, and most MPIs never tell. After start-up there is no
+collective; messages of one rank arrive in the order in which it sent them.
+
+What a rank sends to itself takes the same road through a queue of this process, so manager and worker do not know
+whether they live in one process.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import time
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NoReturn, Protocol
+
+import numpy as np
+
+from mpifarm import FarmError
+from mpifarm.wire import Message, Tag
+
+SHORTEST_WAIT_S = 0.0002
+LONGEST_WAIT_S = 0.05
+IDLE_PART = 64
+PROBES = 3
+_NODE_BYTES = 256
+_LAUNCHER_S = 0.2  # how long the other processes may take to be gone once MPI_Finalize is over
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A message that has arrived."""
+
+    source: int
+    tag: Tag
+    message: Message
+
+
+class Comm(Protocol):
+    """A transport."""
+
+    rank: int
+    size: int
+
+    def node_mates(self, node: str, works: bool) -> tuple[int, int]:
+        """Return (which of the working ranks of *node* this one is, how many there are). Collective, at start-up."""
+
+    def send(self, rank: int, tag: Tag, message: Message) -> None:
+        """Send without waiting."""
+
+    def poll(self) -> Iterator[Received]:
+        """Yield what has arrived."""
+
+    @property
+    def backlog(self) -> int:
+        """Bytes of messages that are not yet on their way."""
+
+    @property
+    def remote(self) -> bool:
+        """Whether messages may arrive from other processes, so that somebody has to look."""
+
+    def leave(self, code: int, complete: bool) -> NoReturn:
+        """End the process; *complete*: every other rank does the same, none is lost."""
+
+    def abort(self) -> NoReturn:
+        """End all ranks, loudly."""
+
+
+class Loopback:
+    """One rank alone."""
+
+    rank = 0
+    size = 1
+    backlog = 0
+    remote = False
+
+    def __init__(self) -> None:
+        self._queue: deque[Received] = deque()
+
+    def node_mates(self, node: str, works: bool) -> tuple[int, int]:
+        return 0, 1
+
+    def send(self, rank: int, tag: Tag, message: Message) -> None:
+        self._queue.append(Received(rank, tag, message))
+
+    def poll(self) -> Iterator[Received]:
+        while self._queue:
+            yield self._queue.popleft()
+
+    def leave(self, code: int, complete: bool) -> NoReturn:
+        sys.exit(code)
+
+    def abort(self) -> NoReturn:
+        sys.exit(1)
+
+
+class MpiComm:
+    """The ranks of an MPI job."""
+
+    remote = True
+
+    def __init__(self, mpi: Any) -> None:
+        self._mpi = mpi
+        self._world = mpi.COMM_WORLD.Dup()  # messages of ours can be taken for nobody else's
+        self.rank: int = self._world.Get_rank()
+        self.size: int = self._world.Get_size()
+        self._self = Loopback()
+        self._sending: deque[tuple[Any, Message]] = deque()
+        self._status = mpi.Status()
+        self.backlog = 0
+
+    def node_mates(self, node: str, works: bool) -> tuple[int, int]:
+        mine = np.zeros(_NODE_BYTES, dtype=np.uint8)
+        name = node.encode()[:_NODE_BYTES] if works else b""
+        mine[: len(name)] = np.frombuffer(name, dtype=np.uint8)
+        everyone = np.empty((self.size, _NODE_BYTES), dtype=np.uint8)
+        self._world.Allgather(mine, everyone)
+        mates = np.flatnonzero((everyone == mine).all(axis=1))
+        return int(np.searchsorted(mates, self.rank)), mates.size
+
+    def send(self, rank: int, tag: Tag, message: Message) -> None:
+        if rank == self.rank:
+            self._self.send(rank, tag, message)
+            return
+        self._sending.append((self._world.Isend([message, self._mpi.BYTE], dest=rank, tag=tag), message))
+        self.backlog += message.size
+
+    def poll(self) -> Iterator[Received]:
+        yield from self._self.poll()
+        self._let_go()
+        # One Iprobe that finds nothing may just have moved a message from the network into reach of the next one:
+        # measured with MPICH 5, where a single one per turn delays a message by several turns.
+        while any(self._world.Iprobe(status=self._status) for _ in range(PROBES)):
+            source, tag = self._status.Get_source(), self._status.Get_tag()
+            message = np.empty(self._status.Get_count(self._mpi.BYTE), dtype=np.uint8)
+            self._world.Recv([message, self._mpi.BYTE], source=source, tag=tag)
+            yield Received(source, Tag(tag), message)
+
+    def _let_go(self) -> None:
+        """Forget what has been sent. A dead rank's messages stay: they are few, and end with the process."""
+        for _ in range(len(self._sending)):
+            request, message = self._sending.popleft()
+            if request.Test():
+                self.backlog -= message.size
+            else:
+                self._sending.append((request, message))
+
+    def leave(self, code: int, complete: bool) -> NoReturn:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        if not complete:  # MPI_Finalize would wait for the lost rank: with srun and MPICH for ever
+            os._exit(code)
+        self._mpi.Finalize()
+        if self.rank == 0 and code:
+            # Open MPI's mpiexec complains, and kills, if this is not the last process to go.
+            time.sleep(_LAUNCHER_S)
+        sys.exit(code)  # not os._exit: MPICH says goodbye to Hydra in an exit handler, and is taken for crashed without
+
+    def abort(self) -> NoReturn:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        self._world.Abort(1)
+        os._exit(1)
+
+
+class Backoff:
+    """How long to sleep when nothing happens: a small part of the time since something last did.
+
+    So the delay that polling adds to a task is a small part of the task, and a rank that is idle for long is idle.
+    """
+
+    def __init__(self, now: float) -> None:
+        self._since = now
+
+    def reset(self, now: float) -> None:
+        """Something has happened."""
+        self._since = now
+
+    def wait_s(self, now: float) -> float:
+        """Return how long to sleep now."""
+        return min(max((now - self._since) / IDLE_PART, SHORTEST_WAIT_S), LONGEST_WAIT_S)
+
+
+def connect(no_mpi: bool, launched_ranks: int, hint: str) -> Comm:
+    """Return the transport of this process.
+
+    Raises FarmError where the launcher says that it started several ranks and MPI sees one: there would be as many
+    managers on one list. *hint* says how to start so that they find each other.
+    """
+    if no_mpi:
+        return Loopback()
+    try:
+        mpi = importlib.import_module("mpi4py.MPI")
+    except (ImportError, RuntimeError) as error:  # no mpi4py, or no MPI library that it can load
+        if launched_ranks > 1:
+            raise FarmError(f"cannot load MPI: {error}; {hint}") from None
+        return Loopback()
+    comm = MpiComm(mpi)
+    if comm.size > 1:
+        return comm
+    if launched_ranks > 1:
+        raise FarmError(f"MPI sees 1 rank, but the launcher started {launched_ranks}: {hint}")
+    return Loopback()

@@ -1,0 +1,229 @@
+"""One rank's part of a farm: who it is, its one loop, and how it ends.
+
+Rank 0 is the manager, every other rank a worker; one rank alone, or rank 0 with --manager-works, is both, in one loop.
+The loop: take what has arrived, let worker and manager have their turn, and wait, in one place, for a signal, the
+launcher, or the next look at MPI.
+
+The end: the manager tells the workers to leave and goes last, since the launcher shows the exit code of rank 0 only if
+the others have left with 0.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from mpifarm import FarmError, config, wire
+from mpifarm.comm import Backoff, Comm, connect
+from mpifarm.config import Config
+from mpifarm.launcher import Handle, Launcher
+from mpifarm.manager import Manager
+from mpifarm.opening import open_run
+from mpifarm.schedule import How, Outcome
+from mpifarm.wire import Stop, Tag
+from mpifarm.worker import ManagerLost, Settings, State, Worker
+
+LOOPBACK_WAIT_S = 0.5  # nobody else sends anything: only the clock has to be looked at
+SENDING_WAIT_S = 0.001  # MPI moves a large message on only when it is called
+TURN_BYTES = 16 * 1024 * 1024  # messages taken before what they say is written
+GOODBYE_S = 5.0
+
+_KILLERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Signals:
+    """What this process was told by signals, and a descriptor that wakes a poll when it is."""
+
+    def __init__(self) -> None:
+        self.descriptor, wakeup = os.pipe()
+        os.set_blocking(self.descriptor, False)
+        os.set_blocking(wakeup, False)
+        signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False)
+        self._arrived: list[int] = []
+        self._killed = False
+        for number in (*_KILLERS, signal.SIGUSR2):
+            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
+                signal.signal(number, lambda number, _frame: self._arrived.append(number))
+
+    def take(self) -> list[tuple[How, str]]:
+        """Return what was asked for since, and by which signal. A second INT means at once."""
+        asked = []
+        while self._arrived:
+            number = self._arrived.pop(0)
+            how = How.DRAIN
+            if number in _KILLERS:
+                how = How.KILL_NOW if self._killed and number == signal.SIGINT else How.KILL
+                self._killed = True
+            asked.append((how, signal.Signals(number).name))
+        return asked
+
+    def clear(self) -> None:
+        """Make the descriptor quiet again."""
+        try:
+            os.read(self.descriptor, 4096)
+        except BlockingIOError:
+            return
+
+
+def run(settings: Config, helpers: Sequence[Handle]) -> int:
+    """Run this process's part of the farm; return its exit code, or end the process with it."""
+    signals = Signals()
+    launcher = Launcher(helpers)
+    try:
+        comm = connect(settings.no_mpi, settings.launched_ranks, _hint(settings))
+    except FarmError as error:
+        launcher.close()
+        if config.speaks():
+            _complain(error)
+        return 2
+    try:
+        _run_rank(settings, comm, launcher, signals)
+    except ManagerLost as lost:
+        launcher.close()
+        _complain(f"{settings.node}: {lost}: its tasks are ended")
+        comm.leave(1, complete=False)
+    except Exception:
+        traceback.print_exc()
+        launcher.close()
+        comm.abort()
+
+
+def _hint(settings: Config) -> str:
+    either = "or give --no-mpi for one process"
+    if settings.in_slurm:
+        return f"start with srun --mpi=pmi2 (MPICH) or --mpi=pmix (Open MPI), see srun --mpi=list, {either}"
+    return f"start with the mpiexec of the MPI library that mpi4py uses, {either}"
+
+
+def _run_rank(settings: Config, comm: Comm, launcher: Launcher, signals: Signals) -> NoReturn:
+    works = comm.rank > 0 or comm.size == 1 or settings.manager_works
+    index, mates = comm.node_mates(settings.node, works)
+    manager = None
+    if not works:
+        launcher.close()
+    if comm.rank == 0:
+        manager = _open_manager(settings, comm, launcher)
+    worker = _make_worker(settings, comm, launcher, index, mates) if works else None
+    _loop(comm, manager, worker, signals)
+    if manager is None:
+        assert worker is not None
+        comm.leave(0, worker.complete)
+    if worker:
+        worker.close()
+    outcome = manager.close(time.monotonic())
+    _dismiss(comm, manager.gone)
+    comm.leave(outcome, complete=not manager.gone)
+
+
+def _open_manager(settings: Config, comm: Comm, launcher: Launcher) -> Manager:
+    """Open the list; end the farm if there is nothing to run."""
+    now = time.monotonic()
+    code: int = Outcome.ALL_SUCCEEDED
+    try:
+        opened = open_run(settings, now)
+    except FarmError as error:
+        _complain(error)
+        code = 2
+    else:
+        for notice in () if settings.quiet else opened.notices:
+            _complain(notice)
+        if opened.journal:
+            ranks = range(0 if settings.manager_works or comm.size == 1 else 1, comm.size)
+            return Manager(settings, comm, opened, opened.journal, ranks, now)
+    launcher.close()
+    _dismiss(comm, set())
+    comm.leave(code, complete=True)
+
+
+def _make_worker(settings: Config, comm: Comm, launcher: Launcher, index: int, mates: int) -> Worker:
+    slots = settings.threads or max(1, settings.cpus // mates)
+    told = Settings(
+        node=settings.node,
+        cpus=settings.cpus,
+        slots=slots,
+        first_slot=1 + index * slots,
+        timeout_s=settings.timeout_s or 0.0,
+        lost_after_s=settings.lost_after_s,
+        tfin=Path(Path(settings.tasklist).name + ".tfin"),
+        alone=comm.rank == 0,
+    )
+    return Worker(told, launcher, lambda tag, message: comm.send(0, tag, message), time.monotonic())
+
+
+def _loop(comm: Comm, manager: Manager | None, worker: Worker | None, signals: Signals) -> None:
+    """Work until the manager has finished or the worker was told to go."""
+    backoff = Backoff(time.monotonic())
+    while True:
+        now = time.monotonic()
+        active, drained = _receive(comm, manager, worker, now)
+        for how, name in signals.take():
+            if manager:
+                manager.stop(how, now, f"{name}: stopping" if how is not How.DRAIN else f"{name}: draining")
+            elif worker:
+                worker.on_signal(Stop(how), now)
+        if worker:
+            active = worker.turn(now, comm.backlog) or active
+            if worker.state is State.GONE and not manager:
+                return
+        if manager and drained:
+            manager.turn(now)
+            if manager.outcome is not None:
+                return
+        if active:
+            backoff.reset(now)
+        else:
+            _wait(comm, worker, signals, backoff.wait_s(now))
+
+
+def _receive(comm: Comm, manager: Manager | None, worker: Worker | None, now: float) -> tuple[bool, bool]:
+    """Hand on what has arrived; return whether there was something, and whether that was all."""
+    taken = 0
+    active = False
+    for received in comm.poll():
+        active = True
+        if received.tag in (Tag.GRANT, Tag.STOP) or manager is None:
+            if worker:
+                worker.on_message(received, now)
+        else:
+            manager.on_message(received, now)
+        taken += received.message.size
+        if taken > TURN_BYTES:
+            return True, False
+    return active, True
+
+
+def _wait(comm: Comm, worker: Worker | None, signals: Signals, wait_s: float) -> None:
+    if not comm.remote:
+        wait_s = LOOPBACK_WAIT_S
+    if comm.backlog:
+        wait_s = min(wait_s, SENDING_WAIT_S)
+    poll = select.poll()
+    for descriptor in (signals.descriptor, *(worker.descriptors if worker else ())):
+        poll.register(descriptor, select.POLLIN)
+    for descriptor, _ in poll.poll(wait_s * 1000):
+        if descriptor == signals.descriptor:
+            signals.clear()
+
+
+def _dismiss(comm: Comm, gone: set[int]) -> None:
+    """Tell the workers to leave."""
+    how = Stop.VANISH if gone else Stop.LEAVE
+    for rank in range(1, comm.size):
+        if rank not in gone:
+            comm.send(rank, Tag.STOP, wire.pack_stop(how))
+    until = time.monotonic() + GOODBYE_S
+    while comm.backlog and time.monotonic() < until:
+        for _ in comm.poll():
+            pass
+        time.sleep(SENDING_WAIT_S)
+
+
+def _complain(text: object) -> None:
+    print(f"mpifarm: {text}", file=sys.stderr, flush=True)

@@ -1,0 +1,137 @@
+"""Appending to a file and replacing one so that no kill and no crash leaves it half written.
+
+1. A process that is killed loses nothing that it has write()n; a node that dies loses what was not synced. So appends
+   are written at once, and synced now and then (redis calls this `appendfsync everysec`).
+2. A file is replaced by writing NAME.new beside it, fsync, rename, fsync of the directory: readers see the old or the
+   new one, also after a crash (PostgreSQL's durable_rename). The name is fixed, so a kill leaves at most one such file
+   and the next start takes it away; whoever writes it holds the lock.
+3. A write can succeed in part (disk full). What is half there is cut off again, so that the file ends with a whole line.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+from collections.abc import Iterable
+from pathlib import Path
+from typing import BinaryIO
+
+_WRITE_BYTES = 1024 * 1024  # small parts are joined up to this much; one write() for each would cost more
+
+_fdatasync = getattr(os, "fdatasync", os.fsync)  # macOS has none
+
+
+def new_name(path: Path) -> Path:
+    """Return the name under which a replacement of *path* is written."""
+    return path.with_name(path.name + ".new")
+
+
+def create(path: Path) -> BinaryIO:
+    """Create *path* afresh for writing and reading; what had the name, be it a symbolic link, is removed first."""
+    path.unlink(missing_ok=True)
+    return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666), "w+b")
+
+
+def put_in_place(descriptor: int, path: Path) -> None:
+    """Let NAME.new, open as *descriptor*, take the place of *path*, durably."""
+    os.fsync(descriptor)
+    new_name(path).replace(path)
+    sync_directory(path.parent)
+
+
+def replace(path: Path, content: bytes) -> None:
+    """Make *content* the whole of *path*, or leave it as it is. Raises OSError."""
+    with create(new_name(path)) as file:
+        file.write(content)
+        file.flush()
+        put_in_place(file.fileno(), path)
+
+
+def sync_directory(path: Path) -> None:
+    """Make renames and removals in the directory *path* survive a crash."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_all(descriptor: int, content: bytes | memoryview) -> None:
+    """Write all of *content*; wait where the other end of a pipe was made non-blocking. Raises OSError."""
+    view = memoryview(content)
+    while view:
+        try:
+            view = view[os.write(descriptor, view) :]
+        except BlockingIOError:
+            select.select((), (descriptor,), ())
+
+
+class Appender:
+    """A file that only grows, and always by something whole."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+        self.size = os.fstat(self._descriptor).st_size
+        self._dirty = False
+
+    def append(self, parts: Iterable[bytes | memoryview]) -> None:
+        """Write *parts*, all of them or nothing. Raises OSError."""
+        size = self.size
+        gathered: list[bytes | memoryview] = []
+        waiting = 0
+        try:
+            for part in parts:
+                gathered.append(part)
+                waiting += len(part)
+                if waiting >= _WRITE_BYTES:
+                    size += self._write(gathered, waiting)
+                    waiting = 0
+            size += self._write(gathered, waiting)
+        except OSError:
+            os.ftruncate(self._descriptor, self.size)
+            raise
+        self.size = size
+
+    def _write(self, gathered: list[bytes | memoryview], waiting: int) -> int:
+        if waiting:
+            self._dirty = True
+            write_all(self._descriptor, b"".join(gathered) if len(gathered) > 1 else gathered[0])
+        gathered.clear()
+        return waiting
+
+    def cut(self, size: int) -> None:
+        """Drop everything beyond *size* bytes."""
+        if size < self.size:
+            os.ftruncate(self._descriptor, size)
+            self.size = size
+            self._dirty = True
+
+    def sync(self) -> None:
+        """Make what was appended survive a crash of the node."""
+        if self._dirty:
+            _fdatasync(self._descriptor)
+            self._dirty = False
+
+    def close(self) -> None:
+        """Sync and close."""
+        self.sync()
+        os.close(self._descriptor)
+
+
+def whole_lines(path: Path) -> int:
+    """Return how many bytes of *path* are whole lines.
+
+    What follows the last newline was torn off by a kill, and zeros at the end are what a crashed node leaves of blocks
+    that were allocated and never written.
+    """
+    with path.open("rb") as file:
+        end = file.seek(0, os.SEEK_END)
+        while end:
+            start = max(0, end - 65536)
+            file.seek(start)
+            at = file.read(end - start).rfind(b"\n")
+            if at >= 0:
+                return start + at + 1
+            end = start
+    return 0

@@ -1,0 +1,53 @@
+"""What a worker and its launcher's helpers say to each other, over a socket pair on one machine.
+
+Worker to helper, `<BI` kind and length, then the body:
+  SETUP      JSON: node, threads, first_slot, slots
+  START      any number of ENTRY (offset, attempt, timeout in seconds or 0, length of the command) + command
+  RECALL     give back what has not started
+  TERMINATE  give back, and TERM what runs, after 5 s KILL
+  KILL       give back, and KILL what runs
+Helper to worker, `<BII` kind, number of records and length, then the body:
+  ENDED      the records (ended.STRUCT), then what they wrote
+  CHUNK      the next part of the standard output of the first record of the next ENDED
+  TROUBLE    text: why this helper cannot work
+Example of a START, 33 bytes long, for task 432, attempt 1, at most 3 s: `2 33 432 1 3.0 9 'make soup'`.
+"""
+
+from __future__ import annotations
+
+import struct
+from enum import IntEnum
+
+ORDER = struct.Struct("<BI")
+REPLY = struct.Struct("<BII")
+ENTRY = struct.Struct("<qidI")
+GROUP = struct.Struct("<q")  # an entry of the table of process groups that both sides see
+MAX_SLOTS = 4096  # entries of that table, and so the slots of a rank; more is a typing error
+
+
+class Order(IntEnum):
+    """Kinds of frames from the worker."""
+
+    SETUP = 1
+    START = 2
+    RECALL = 3
+    TERMINATE = 4
+    KILL = 5
+
+
+class Reply(IntEnum):
+    """Kinds of frames to the worker."""
+
+    ENDED = 1
+    CHUNK = 2
+    TROUBLE = 3
+
+
+def order(kind: Order, body: bytes = b"") -> bytes:
+    """Return a whole frame to a helper."""
+    return ORDER.pack(kind, len(body)) + body
+
+
+def reply(kind: Reply, body: bytes, records: int = 0) -> bytes:
+    """Return a whole frame to the worker."""
+    return REPLY.pack(kind, records, len(body)) + body

@@ -1,0 +1,400 @@
+"""The launcher's helper: a process that starts, times out, reaps and kills tasks, and nothing else.
+
+Its one rule: it is forked before MPI and numpy exist, and it outlives nobody. When its rank is gone, however that
+happened, it reads end-of-file and kills every process group it has started.
+
+The thinking:
+
+1. A task is a session of its own (setsid), so that one killpg reaches all of it and no signal meant for the farm
+   reaches any of it. The helper is a session of its own as well: mpiexec kills process groups.
+2. `os.posix_spawn` has vfork semantics, and costs a tenth less than `subprocess`. The line goes to `/bin/sh -c`; a
+   line that the kernel would refuse as an argument (MAX_ARG_STRLEN, 128 KiB) is sourced from a descriptor instead.
+3. A freed slot is filled from the helper's own short queue, without asking the worker. While there is a queue, ends are
+   reported in batches (16, or 20 ms): to wake the worker for every end halves the rate. With nothing queued an end is
+   reported at once, because somebody has to find work for the slot.
+4. Standard output of more than a few KiB is streamed to the worker from the capture file, one task after the other, and
+   the slot is not used again before that is over. So what is in memory stays bounded, and a farm that produces output
+   faster than it can be written down slows down instead.
+5. A group is not gone because its leader is: a terminated group keeps its slot until nobody of it is left, or 5 s later
+   for the KILL. What a *finished* task leaves in the background runs on, and is killed with the rest in the end; the
+   slot gets new capture files, so that nobody writes into another task's output.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import heapq
+import json
+import mmap
+import os
+import select
+import signal
+import socket
+import sys
+import time
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NoReturn
+
+from mpifarm import capture, ended
+from mpifarm.ended import Ended
+from mpifarm.frames import ENTRY, GROUP, ORDER, Order
+from mpifarm.outbox import Outbox, Stream
+
+GRACE_S = 5.0  # between TERM and KILL
+LONGEST_ARGUMENT = 128 * 1024 - 1  # bytes; Linux, MAX_ARG_STRLEN without its final NUL: execve(2)
+LINGER_S = 0.05  # how often to look whether a terminated group is gone
+
+# Ignored here or by Python, and an ignored signal stays ignored over exec: a task starts with all of them at default.
+_IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
+_RESET = (*_IGNORED, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD)
+_SCRIPT_FD = 9
+_RSS_UNITS_PER_KIB = 1024 if sys.platform == "darwin" else 1  # getrusage(2)
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """A task that waits for a slot."""
+
+    offset: int
+    attempt: int
+    timeout_s: float
+    command: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What wait4 tells of a process."""
+
+    status: int
+    seconds: float = 0.0
+    user_s: float = 0.0
+    system_s: float = 0.0
+    rss_kib: int = 0
+
+
+@dataclass(slots=True)
+class Slot:
+    """A place for one task at a time, with its capture files."""
+
+    index: int
+    number: int
+    out: int
+    err: int
+    task: Queued | None = None
+    pid: int = 0  # of the leader, and so the number of the group; 0: nothing runs here
+    serial: int = 0  # tells this attempt's deadlines from an earlier one's
+    started: float = 0.0  # monotonic
+    started_unix: float = 0.0
+    flags: int = 0
+    kill_at: float | None = None
+    result: Result | None = None  # of a leader that was reaped while others of its group live
+    shared: bool = False  # somebody may still write to the capture files: the next task gets new ones
+
+
+def main(connection: socket.socket, groups: mmap.mmap, environ: Mapping[str, str]) -> NoReturn:
+    """Serve the worker at the other end of *connection* until it is gone. Runs in a forked child, never returns."""
+    os.setsid()
+    for number in _IGNORED:
+        signal.signal(number, signal.SIG_IGN)
+    _close_all_but(connection.fileno())
+    Helper(connection, groups, dict(environ)).run()
+    os._exit(0)
+
+
+def _close_all_but(kept: int) -> None:
+    """Close what the rank had open. A copy of PMI_FD here would hide the rank's death from its launcher."""
+    for descriptor in [int(name) for name in os.listdir("/dev/fd")]:
+        if descriptor > 2 and descriptor != kept:
+            with contextlib.suppress(OSError):  # the one that listdir used
+                os.close(descriptor)
+
+
+class Helper:
+    """The slots, the queue, and the one loop that waits."""
+
+    def __init__(self, connection: socket.socket, groups: mmap.mmap, environ: dict[str, str]) -> None:
+        self._connection = connection
+        self._connection.setblocking(False)
+        self._groups = groups
+        self._environ = environ
+        self._outbox = Outbox(connection)
+        self._orders = bytearray()
+        self._connected = True
+        self._queue: deque[Queued] = deque()
+        self._slots: list[Slot] = []
+        self._free: list[Slot] = []
+        self._running: dict[int, Slot] = {}
+        self._deadlines: list[tuple[float, int, int]] = []  # heap of (when, serial, slot index)
+        self._serial = 0
+        self._left_behind: set[int] = set()  # groups whose leader has finished and left children
+        self._null = os.open(os.devnull, os.O_RDWR)
+        self._child_ended, wakeup = os.pipe()
+        os.set_blocking(self._child_ended, False)
+        os.set_blocking(wakeup, False)
+        signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        self._poll = select.poll()
+        self._poll.register(self._child_ended, select.POLLIN)
+
+    def run(self) -> None:
+        """Serve until the worker is gone, then kill what is left."""
+        while self._connected:
+            self._wait()
+            now = time.monotonic()
+            self._receive(now)
+            self._reap(now)
+            self._expire(now)
+            self._start_queued(now)
+            self._report(now)
+        for group in [slot.pid for slot in self._slots] + list(self._left_behind):
+            signal_group(group, signal.SIGKILL)
+
+    def _wait(self) -> None:
+        self._poll.register(self._connection, select.POLLIN | (select.POLLOUT if self._outbox.eager else 0))
+        wake_at = [when for when in (self._outbox.due_at, self._deadlines[0][0] if self._deadlines else None) if when]
+        timeout_ms = max(0.0, min(wake_at) - time.monotonic()) * 1000 if wake_at else None
+        for descriptor, _ in self._poll.poll(timeout_ms):
+            if descriptor == self._child_ended:
+                with contextlib.suppress(BlockingIOError):
+                    os.read(self._child_ended, 4096)
+
+    # orders
+
+    def _receive(self, now: float) -> None:
+        while True:
+            try:
+                received = self._connection.recv(1 << 20)
+            except BlockingIOError:
+                break
+            except ConnectionError:
+                received = b""
+            if not received:
+                self._connected = False
+                return
+            self._orders += received
+        while len(self._orders) >= ORDER.size:
+            kind, length = ORDER.unpack_from(self._orders)
+            if len(self._orders) < ORDER.size + length:
+                break
+            body = bytes(self._orders[ORDER.size : ORDER.size + length])
+            del self._orders[: ORDER.size + length]
+            self._obey(Order(kind), body, now)
+
+    def _obey(self, kind: Order, body: bytes, now: float) -> None:
+        if kind is Order.SETUP:
+            self._set_up(body)
+        elif kind is Order.START:
+            self._enqueue(body)
+        else:
+            self._reap(now)  # what has ended by now has ended by itself
+            self._give_back(now)
+            for slot in self._slots if kind is not Order.RECALL else ():
+                self._terminate(slot, now, Ended.INTERRUPTED, 0.0 if kind is Order.KILL else GRACE_S)
+
+    def _set_up(self, body: bytes) -> None:
+        settings = json.loads(body)
+        self._environ["MPIFARM_NODE"] = settings["node"]
+        self._environ["MPIFARM_THREADS"] = str(settings["threads"])
+        try:
+            for index in range(settings["slots"]):
+                out, err = capture.open_unnamed(), capture.open_unnamed()
+                self._slots.append(Slot(index, settings["first_slot"] + index, out, err))
+        except OSError as error:
+            self._no_capture(error)
+        self._free = self._slots[::-1]
+
+    def _enqueue(self, body: bytes) -> None:
+        at = 0
+        while at < len(body):
+            offset, attempt, timeout_s, length = ENTRY.unpack_from(body, at)
+            at += ENTRY.size
+            self._queue.append(Queued(offset, attempt, timeout_s, body[at : at + length]))
+            at += length
+
+    def _give_back(self, now: float) -> None:
+        for task in self._queue:
+            self._outbox.add(_record(task, 0, Result(0), time.time(), Ended.INTERRUPTED | Ended.NOT_STARTED), b"", now)
+        self._queue.clear()
+
+    # starting
+
+    def _start_queued(self, now: float) -> None:
+        while self._queue and self._free and not self._outbox.full:
+            self._start(self._queue.popleft(), self._free.pop(), now)
+
+    def _start(self, task: Queued, slot: Slot, now: float) -> None:
+        self._environ["MPIFARM_TASK"] = str(task.offset)
+        self._environ["MPIFARM_ATTEMPT"] = str(task.attempt)
+        self._environ["MPIFARM_SLOT"] = str(slot.number)
+        started_unix = time.time()
+        try:
+            pid = self._spawn(task.command, slot)
+        except OSError as error:  # no /bin/sh, no processes or memory left, an environment too large
+            self._free.append(slot)
+            reason = f"mpifarm: cannot start /bin/sh: {error}\n".encode()
+            record = _record(task, slot.number, Result(126), started_unix, Ended.NOT_STARTED, err=len(reason))
+            self._outbox.add(record, reason, now)
+            return
+        self._serial += 1
+        slot.task, slot.pid, slot.serial, slot.flags = task, pid, self._serial, 0
+        slot.kill_at = slot.result = None
+        slot.started, slot.started_unix = now, started_unix
+        GROUP.pack_into(self._groups, slot.index * GROUP.size, pid)
+        self._running[pid] = slot
+        if task.timeout_s:
+            self._wake_at(now + task.timeout_s, slot)
+
+    def _spawn(self, command: bytes, slot: Slot) -> int:
+        actions = [
+            (os.POSIX_SPAWN_DUP2, self._null, 0),
+            (os.POSIX_SPAWN_DUP2, slot.out, 1),
+            (os.POSIX_SPAWN_DUP2, slot.err, 2),
+        ]
+        if len(command) <= LONGEST_ARGUMENT:
+            # `--`: a line that begins with - or + is a command, not an option of sh
+            dashes = [b"--"] if command[:1] in (b"-", b"+") else []
+            return self._posix_spawn([b"sh", b"-c", *dashes, command], actions)
+        script = capture.open_unnamed()
+        try:
+            with open(script, "wb", closefd=False) as file:
+                # The dot command has opened the script for itself: what it runs does not inherit the descriptor.
+                file.write(b"exec %d<&-\n%s\n" % (_SCRIPT_FD, command))
+            argv = [b"sh", b"-c", b". /dev/fd/%d" % _SCRIPT_FD]
+            return self._posix_spawn(argv, [*actions, (os.POSIX_SPAWN_DUP2, script, _SCRIPT_FD)])
+        finally:
+            os.close(script)
+
+    def _posix_spawn(self, argv: list[bytes], actions: list[tuple[int, int, int]]) -> int:
+        return os.posix_spawn(
+            "/bin/sh", argv, self._environ, file_actions=actions, setsid=True, setsigmask=(), setsigdef=_RESET
+        )
+
+    # ending
+
+    def _reap(self, now: float) -> None:
+        while self._running:
+            pid, status, usage = os.wait4(-1, os.WNOHANG)
+            if not pid:
+                return
+            slot = self._running.pop(pid)
+            code = os.waitstatus_to_exitcode(status)
+            rss_kib = usage.ru_maxrss // _RSS_UNITS_PER_KIB
+            slot.result = Result(code, now - slot.started, usage.ru_utime, usage.ru_stime, rss_kib)
+            self._leader_ended(slot, now)
+
+    def _leader_ended(self, slot: Slot, now: float) -> None:
+        alive = signal_group(slot.pid, 0)
+        if alive and slot.kill_at is not None:
+            self._wake_at(min(now + LINGER_S, slot.kill_at), slot)
+            return
+        if alive:
+            self._left_behind = {group for group in self._left_behind if signal_group(group, 0)} | {slot.pid}
+        slot.shared = slot.shared or alive
+        self._finish(slot, now)
+
+    def _expire(self, now: float) -> None:
+        while self._deadlines and self._deadlines[0][0] <= now:
+            _, serial, index = heapq.heappop(self._deadlines)
+            slot = self._slots[index]
+            if slot.serial != serial or not slot.pid:
+                continue
+            if slot.kill_at is None:
+                self._terminate(slot, now, Ended.TIMED_OUT, GRACE_S)
+            elif now >= slot.kill_at:
+                signal_group(slot.pid, signal.SIGKILL)
+                if slot.result is not None:  # the leader went before; now the rest of its group as well
+                    slot.shared = True
+                    self._finish(slot, now)
+            elif slot.result is not None:
+                self._leader_ended(slot, now)
+
+    def _terminate(self, slot: Slot, now: float, why: Ended, grace_s: float) -> None:
+        if not slot.pid:
+            return
+        slot.flags |= why
+        if slot.kill_at is None or now + grace_s < slot.kill_at:
+            slot.kill_at = now + grace_s
+            self._wake_at(slot.kill_at, slot)
+        signal_group(slot.pid, signal.SIGTERM)
+        signal_group(slot.pid, signal.SIGCONT)  # a stopped process acts on TERM only when it goes on
+
+    def _finish(self, slot: Slot, now: float) -> None:
+        """Report the attempt in *slot* with what it wrote, and make the slot free."""
+        assert slot.task is not None
+        assert slot.result is not None
+        GROUP.pack_into(self._groups, slot.index * GROUP.size, 0)
+        slot.pid = 0
+        if slot.flags & Ended.INTERRUPTED:  # it will run again: what it wrote so far is nobody's result
+            self._outbox.add(_record(slot.task, slot.number, slot.result, slot.started_unix, slot.flags), b"", now)
+            self._release(slot)
+            return
+        size = capture.size(slot.out)
+        err, clipped = capture.clipped(slot.err, capture.size(slot.err))
+        slot.flags |= Ended.CLIPPED if clipped else 0
+        succeeded = slot.result.status == 0 and not slot.flags & Ended.TIMED_OUT
+        if succeeded and size > capture.INLINE_BYTES:
+            record = _record(slot.task, slot.number, slot.result, slot.started_unix, slot.flags, size, 0, len(err))
+            self._outbox.add_stream(Stream(slot.index, slot.out, size, record, err))
+            return
+        out, clipped = capture.clipped(slot.out, size)
+        slot.flags |= Ended.CLIPPED if clipped else 0
+        record = _record(
+            slot.task, slot.number, slot.result, slot.started_unix, slot.flags, len(out), len(out), len(err)
+        )
+        self._outbox.add(record, out + err, now)
+        self._release(slot)
+
+    def _release(self, slot: Slot) -> None:
+        try:
+            if slot.shared:
+                os.close(slot.out)
+                os.close(slot.err)
+                slot.out, slot.err = capture.open_unnamed(), capture.open_unnamed()
+                slot.shared = False
+            else:
+                capture.empty(slot.out)
+                capture.empty(slot.err)
+        except OSError as error:
+            self._no_capture(error)
+        self._free.append(slot)
+
+    # reporting
+
+    def _report(self, now: float) -> None:
+        self._outbox.close_batch(now, idle=bool(self._free) and not self._queue)
+        try:
+            for stream in self._outbox.send():
+                self._release(self._slots[stream.slot])
+        except ConnectionError:
+            self._connected = False
+
+    def _no_capture(self, error: OSError) -> None:
+        node = self._environ["MPIFARM_NODE"]
+        self._outbox.add_trouble(f"{node}: no place for the tasks' output: {error} (set TMPDIR, or raise ulimit -n)")
+
+    def _wake_at(self, when: float, slot: Slot) -> None:
+        heapq.heappush(self._deadlines, (when, slot.serial, slot.index))
+
+
+def signal_group(group: int, number: int) -> bool:
+    """Send signal *number* to the process *group*; return whether it has a member. Group 0 has none: it is our own."""
+    if not group:
+        return False
+    try:
+        os.killpg(group, number)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # a member runs as somebody else (sudo): it is there, and not ours to signal
+        return True
+    return True
+
+
+def _record(
+    task: Queued, slot: int, result: Result, start: float, flags: int, total: int = 0, out: int = 0, err: int = 0
+) -> bytes:
+    return ended.STRUCT.pack(
+        task.offset, task.attempt, slot, result.status, flags, start, result.seconds, result.user_s, result.system_s,
+        result.rss_kib, total, out, err,
+    )

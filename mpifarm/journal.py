@@ -1,0 +1,306 @@
+"""The memory of the farm: output, progress, fastrecovery, joblog, log and done, written by rank 0 alone.
+
+The rule: at any moment the farm may be killed, and what the files then say is true. So
+
+1. in one flush the order is captured output, progress, joblog, log: a block without its progress line is cut at the
+   next start, a progress line without its block would be a result that nobody has;
+2. write() at once, since a killed manager loses nothing that was written; fdatasync once a second at most, since a node
+   that dies loses a second;
+3. fastrecovery is replaced as a whole, after a sync: it never stands for a line that could still be lost. Its format is
+   described in `resume`, which reads it.
+
+progress: one line for each task that succeeded, TaskFarmer's: offset, node-slot, seconds, bytes in --output, Unix time
+of its end, bytes of its record.
+
+    61 nid0001-1 0.004 0 1795344287 32
+
+joblog: GNU Parallel's columns (--joblog), then ours; separated by tabs. Seq is the line of the .tfin file.
+
+    Seq Host Starttime JobRuntime Send Receive Exitval Signal Attempt Slot MaxRSS UserTime SystemTime Offset Command
+    18 nid0001 1795344287.123 0.004 0 8 3 0 1 2 1824 0.001 0.002 432 echo task 17 >&2; exit 3
+
+log: for people. What an attempt that failed has printed is indented below it.
+
+    2026-11-22 12:00:01 failed: task 18 (offset 432), attempt 1, nid0001-2, exit code 3, 0.004 s: echo 17 >&2; exit 3
+        task 17
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from mpifarm import FarmError, files, resume
+from mpifarm.ended import Ended
+from mpifarm.files import Appender
+
+SYNC_S = 1.0
+
+_JOBLOG_HEADER = (
+    b"Seq\tHost\tStarttime\tJobRuntime\tSend\tReceive\tExitval\tSignal"
+    b"\tAttempt\tSlot\tMaxRSS\tUserTime\tSystemTime\tOffset\tCommand\n"
+)
+_JOBLOG_LINE = "%d\t%s\t%.3f\t%.3f\t0\t%d\t%d\t%d\t%d\t%d\t%d\t%.3f\t%.3f\t%d\t"
+_INDENT = b"    "
+_COPY_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """The files of a list, in the working directory."""
+
+    tfin: Path
+
+    @property
+    def progress(self) -> Path:
+        return self._of("progress")
+
+    @property
+    def fastrecovery(self) -> Path:
+        return self._of("fastrecovery")
+
+    @property
+    def log(self) -> Path:
+        return self._of("log")
+
+    @property
+    def joblog(self) -> Path:
+        return self._of("joblog")
+
+    @property
+    def done(self) -> Path:
+        return self._of("done")
+
+    @property
+    def lock(self) -> Path:
+        return self._of("lock")
+
+    def all(self) -> list[Path]:
+        """Return every file that belongs to the list."""
+        return [self.tfin, self.progress, self.fastrecovery, self.log, self.joblog, self.done, self.lock]
+
+    def _of(self, kind: str) -> Path:
+        return Path(f"{kind}.{self.tfin}")
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """An attempt that ended, as the files tell of it."""
+
+    offset: int
+    length: int  # bytes of the record
+    seq: int
+    attempt: int
+    node: str
+    slot: int
+    status: int  # exit code, or minus the number of the signal
+    flags: int  # Ended
+    start: float  # Unix time, seconds
+    seconds: float
+    user_s: float
+    system_s: float
+    rss_kib: int
+    out_total: int  # bytes of standard output
+    command: bytes
+
+
+class Spool:
+    """The first part of a long standard output, kept in an unnamed file until its attempt is known to have ended."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._size = 0
+
+    def append(self, part: memoryview) -> None:
+        """Keep one more part. Raises OSError."""
+        self._file.write(part)
+        self._size += len(part)
+
+    def parts(self) -> Iterator[bytes]:
+        """Yield everything, in pieces of 1 MiB."""
+        for at in range(0, self._size, _COPY_BYTES):
+            yield os.pread(self._file.fileno(), min(_COPY_BYTES, self._size - at), at)
+
+    def close(self) -> None:
+        """Forget it."""
+        self._file.close()
+
+
+class Journal:
+    """The open files of a run. Every method may raise OSError; the files are then as they were before the call."""
+
+    def __init__(self, names: Names, output: Path | None, start: resume.Resume) -> None:
+        """Open the files, and cut off what *start* does not count: torn tails, and blocks without a progress line."""
+        self._names = names
+        self._output = _open_output(output, start.output_bytes)
+        self._progress = Appender(names.progress)
+        self._progress.cut(start.progress_bytes)
+        self._joblog = Appender(names.joblog)
+        self._joblog.cut(files.whole_lines(names.joblog))
+        if not self._joblog.size:
+            self._joblog.append([_JOBLOG_HEADER])
+        self._log = Appender(names.log)
+        self._log.cut(files.whole_lines(names.log))
+        self._blocks: list[memoryview | Spool] = []
+        self._errors: list[memoryview] = []
+        self._lines: dict[Appender, list[bytes]] = {self._progress: [], self._joblog: [], self._log: []}
+        self._output_bytes = start.output_bytes
+        self._synced = float("-inf")
+
+    # in memory, until `flush`
+
+    def succeeded(self, attempt: Attempt, spool: Spool | None, out: memoryview, err: memoryview) -> None:
+        """Record a task that is done, its standard output being *spool* and *out*."""
+        self._blocks += (spool, out) if spool else (out,)
+        added = attempt.out_total if self._output else 0
+        self._output_bytes += added
+        if err:
+            self._errors.append(err)
+        line = "%d %s-%d %.3f %d %d %d\n" % (
+            attempt.offset, attempt.node, attempt.slot, attempt.seconds, added, attempt.start + attempt.seconds,
+            attempt.length,
+        )
+        self._lines[self._progress].append(line.encode())
+        self._add_to_joblog(attempt)
+
+    def failed(self, attempt: Attempt, out: memoryview, err: memoryview, final: bool) -> None:
+        """Record an attempt that failed; *final*: it was the task's last one in this run."""
+        self._add_to_joblog(attempt)
+        header = (
+            f"failed{' for good' if final else ''}: task {attempt.seq} (offset {attempt.offset}),"
+            f" attempt {attempt.attempt}, {attempt.node}-{attempt.slot}, {_reason(attempt)}, {attempt.seconds:.3f} s: "
+        )
+        self._add_to_log(header.encode() + attempt.command, err, out)
+
+    def interrupted(self, attempt: Attempt) -> None:
+        """Record an attempt that was stopped with the farm: no failure, it will run again."""
+        self._add_to_joblog(attempt)
+
+    def event(self, text: str) -> None:
+        """Tell people what happened to the farm."""
+        self._add_to_log(text.encode())
+
+    # on disk
+
+    def flush(self) -> None:
+        """Write what was recorded: captured output, then progress, then joblog and log."""
+        if self._output:
+            self._output.append(self._parts())
+        else:
+            for part in self._parts():
+                files.write_all(sys.stdout.fileno(), part)
+        for appender, lines in self._lines.items():
+            if lines:
+                appender.append(lines)
+        with suppress(OSError):  # a closed standard error is nobody's result
+            for err in self._errors:
+                files.write_all(sys.stderr.fileno(), err)
+        for block in self._blocks:
+            if isinstance(block, Spool):
+                block.close()
+        for recorded in (self._blocks, self._errors, *self._lines.values()):
+            recorded.clear()
+
+    def sync(self, now: float) -> None:
+        """Make what was flushed survive a crash of the node; at most once a second."""
+        if now >= self._synced + SYNC_S:
+            self._sync()
+            self._synced = now
+
+    def checkpoint(self, index: int, offset: int, list_crc: int, left: Iterable[int]) -> None:
+        """Replace fastrecovery: of the *index* records before *offset*, all are done but those at *left*."""
+        self._sync()
+        first = resume.header(index, offset, list_crc, self._progress.size, self._output_bytes)
+        files.replace(self._names.fastrecovery, first + b"".join(b"%d\n" % task for task in left))
+
+    def finish(self) -> None:
+        """Say that all is done."""
+        self._sync()
+        files.replace(self._names.done, b"done")
+        self._names.fastrecovery.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Sync and close everything."""
+        for appender in self._appenders():
+            appender.close()
+
+    def _parts(self) -> Iterator[bytes | memoryview]:
+        for block in self._blocks:
+            if isinstance(block, Spool):
+                yield from block.parts()
+            else:
+                yield block
+
+    def _appenders(self) -> list[Appender]:
+        return ([self._output] if self._output else []) + list(self._lines)
+
+    def _sync(self) -> None:
+        for appender in self._appenders():
+            appender.sync()
+
+    def _add_to_joblog(self, attempt: Attempt) -> None:
+        line = _JOBLOG_LINE % (
+            attempt.seq, attempt.node, attempt.start, attempt.seconds, attempt.out_total, max(attempt.status, 0),
+            max(-attempt.status, 0), attempt.attempt, attempt.slot, attempt.rss_kib, attempt.user_s, attempt.system_s,
+            attempt.offset,
+        )
+        self._lines[self._joblog].append(line.encode() + attempt.command + b"\n")
+
+    def _add_to_log(self, text: bytes, *captured: memoryview) -> None:
+        stamp = time.strftime("%Y-%m-%d %H:%M:%S ").encode()
+        lines = [stamp + text + b"\n"]
+        for output in captured:
+            if output:
+                lines.append(_INDENT + bytes(output).removesuffix(b"\n").replace(b"\n", b"\n" + _INDENT) + b"\n")
+        self._lines[self._log] += lines
+
+
+def forget(names: Names) -> None:
+    """Forget earlier runs. Progress goes first: without it, fastrecovery counts for nothing, whenever we are killed."""
+    for path in (names.progress, names.fastrecovery, names.done):
+        path.unlink(missing_ok=True)
+
+
+def _open_output(path: Path | None, size: int) -> Appender | None:
+    if path is None:
+        return None
+    appender = Appender(path)
+    appender.cut(size)
+    return appender
+
+
+def check_output(path: Path, tasklist: Path, names: Names) -> int:
+    """Return the size of the file given as --output, 0 if there is none yet. Raises FarmError if it cannot be one."""
+    try:
+        if any(_same(path, other) for other in (tasklist, *names.all())):
+            raise FarmError(f"--output {path} is the task list or one of the farm's own files: give another name")
+        if path.exists() and not path.is_file():
+            raise FarmError(f"--output {path} is not a regular file: it could not be shortened after a kill")
+        if not os.access(path if path.exists() else path.parent, os.W_OK):
+            raise FarmError(f"cannot write to --output {path}")
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _same(a: Path, b: Path) -> bool:
+    return a.resolve() == b.resolve() or (a.exists() and b.exists() and a.samefile(b))
+
+
+def _reason(attempt: Attempt) -> str:
+    if attempt.flags & Ended.TIMED_OUT:
+        return "timed out"
+    if attempt.flags & Ended.NOT_STARTED:
+        return "not started"
+    if attempt.status < 0:
+        with suppress(ValueError):
+            return f"killed by {signal.Signals(-attempt.status).name}"
+        return f"killed by signal {-attempt.status}"
+    return f"exit code {attempt.status}"

@@ -1,0 +1,169 @@
+"""The worker's handle on the helper processes that run its tasks.
+
+The helpers are forked from a small, single-threaded interpreter before numpy and MPI are imported. Why a process of its
+own: a task inherits nothing that MPI_Init leaves behind; nothing is ever forked in a process that has registered memory
+with a network card; when the rank is killed -9 its helpers read end-of-file and kill what runs.
+
+The other way round, a helper that is killed -9 leaves its tasks to the worker: both share a table of process groups, and
+the worker kills what stands in it.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+import os
+import signal
+import socket
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from mpifarm import helper
+from mpifarm.frames import ENTRY, GROUP, MAX_SLOTS, REPLY, Order, Reply, order
+
+CPUS_PER_HELPER = 32  # one helper starts some 700 tasks a second; on two cores a second helper only takes turns with it
+MAX_HELPERS = 8
+
+
+class HelperLost(Exception):
+    """A helper process is gone, and its tasks with it."""
+
+
+@dataclass(slots=True)
+class Handle:
+    """The worker's end of one helper. Its place in the list of helpers is its lane."""
+
+    pid: int
+    connection: socket.socket
+    groups: mmap.mmap  # GROUP for each slot: the process group that runs there, or 0
+    slots: int = 0
+    busy: int = 0  # tasks that it has and has not reported
+    received: bytearray = field(default_factory=bytearray)
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A message of a helper."""
+
+    lane: int
+    kind: Reply
+    records: int
+    body: bytes
+
+
+def fork_helpers(cpus: int, environ: Mapping[str, str]) -> list[Handle]:
+    """Fork the helpers of a rank that may use *cpus* CPUs; their tasks get *environ*. To be called before MPI exists."""
+    handles: list[Handle] = []
+    for _ in range(max(1, min(MAX_HELPERS, cpus // CPUS_PER_HELPER))):
+        ours, theirs = socket.socketpair()
+        groups = mmap.mmap(-1, MAX_SLOTS * GROUP.size)
+        pid = os.fork()
+        if not pid:
+            helper.main(theirs, groups, environ)
+        theirs.close()
+        handles.append(Handle(pid, ours, groups))
+    return handles
+
+
+class Launcher:
+    """Runs tasks in the slots of its helpers."""
+
+    def __init__(self, helpers: Sequence[Handle]) -> None:
+        self._helpers = list(helpers)
+
+    def set_up(self, node: str, slots: int, first_slot: int) -> None:
+        """Divide *slots* slots, numbered from *first_slot*, among the helpers. To be called once, before `start`."""
+        for handle in self._helpers[slots:]:
+            _close(handle)
+        self._helpers = self._helpers[:slots]
+        for lane, handle in enumerate(self._helpers):
+            handle.slots = slots // len(self._helpers) + (lane < slots % len(self._helpers))
+            settings = {"node": node, "threads": slots, "first_slot": first_slot, "slots": handle.slots}
+            first_slot += handle.slots
+            self._send(handle, order(Order.SETUP, json.dumps(settings).encode()))
+
+    def start(self, tasks: Iterable[tuple[int, int, float, bytes]]) -> None:
+        """Run *tasks*: (offset, attempt, timeout in seconds or 0, command); what finds no free slot waits for one."""
+        bodies: list[list[bytes]] = [[] for _ in self._helpers]
+        for offset, attempt, timeout_s, command in tasks:
+            lane = max(range(len(self._helpers)), key=self._room)
+            self._helpers[lane].busy += 1
+            bodies[lane] += (ENTRY.pack(offset, attempt, timeout_s, len(command)), command)
+        for handle, body in zip(self._helpers, bodies, strict=True):
+            if body:
+                self._send(handle, order(Order.START, b"".join(body)))
+
+    def recall(self) -> None:
+        """Give back what has not started."""
+        self._order_all(Order.RECALL)
+
+    def terminate(self) -> None:
+        """Give back what has not started; end what runs: TERM, after 5 s KILL."""
+        self._order_all(Order.TERMINATE)
+
+    def kill(self) -> None:
+        """Give back what has not started; KILL what runs."""
+        self._order_all(Order.KILL)
+
+    def descriptors(self) -> list[int]:
+        """Return what to poll for reading."""
+        return [handle.connection.fileno() for handle in self._helpers]
+
+    def read(self) -> list[Frame]:
+        """Return what the helpers have said, without waiting. Raises HelperLost."""
+        frames: list[Frame] = []
+        for lane, handle in enumerate(self._helpers):
+            self._receive(handle)
+            at = 0
+            while len(handle.received) - at >= REPLY.size:
+                kind, records, length = REPLY.unpack_from(handle.received, at)
+                end = at + REPLY.size + length
+                if len(handle.received) < end:
+                    break
+                frames.append(Frame(lane, Reply(kind), records, bytes(handle.received[at + REPLY.size : end])))
+                handle.busy -= records
+                at = end
+            del handle.received[:at]
+        return frames
+
+    def close(self) -> None:
+        """Let the helpers go. They kill what still runs."""
+        for handle in self._helpers:
+            _close(handle)
+        self._helpers = []
+
+    def _room(self, lane: int) -> int:
+        return self._helpers[lane].slots - self._helpers[lane].busy
+
+    def _order_all(self, kind: Order) -> None:
+        for handle in self._helpers:
+            self._send(handle, order(kind))
+
+    def _send(self, handle: Handle, frame: bytes) -> None:
+        try:
+            handle.connection.sendall(frame)  # cannot block for long: a helper always reads
+        except ConnectionError:
+            self._lost(handle)
+
+    def _receive(self, handle: Handle) -> None:
+        try:
+            received = handle.connection.recv(1 << 20, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return
+        except ConnectionError:
+            received = b""
+        if not received:
+            self._lost(handle)
+        handle.received += received
+
+    def _lost(self, handle: Handle) -> None:
+        for index in range(handle.slots):
+            (group,) = GROUP.unpack_from(handle.groups, index * GROUP.size)
+            helper.signal_group(group, signal.SIGKILL)
+        self.close()
+        raise HelperLost(f"the launcher's helper, process {handle.pid}, is gone; its tasks were killed")
+
+
+def _close(handle: Handle) -> None:
+    handle.connection.close()
+    os.waitpid(handle.pid, 0)

@@ -1,0 +1,166 @@
+"""Who is running this list: one file, `lock.tasks.txt.tfin`, touched every few seconds.
+
+    mpifarm host=nid0001 pid=4711 born=123456 job=98765 restart=0
+
+flock is not reliable on every parallel file system, link() is: the lock is linked into place whole, or not at all.
+A lock is taken over at once from a holder that is dead on this host (no such process, or one born at another time has
+its number) and from an earlier start of this Slurm job; from anybody else when it was not touched for 30 s. Ages are
+differences of times that the file server has set, so the clocks of two nodes need not agree.
+
+A manager that hung for longer than that, in a slow file system say, may find that another one has taken over. So it
+looks before it writes, and stops if the lock is no longer its own.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+from mpifarm import FarmError, files
+
+STALE_S = 30.0
+TOUCH_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """A manager, as the lock file tells of it."""
+
+    host: str
+    pid: int
+    born: str  # start time of the process, in the kernel's ticks, or "" where it is not told
+    job: str = ""
+    restart: int = 0
+
+    def text(self) -> str:
+        return f"mpifarm host={self.host} pid={self.pid} born={self.born} job={self.job} restart={self.restart}\n"
+
+    def __str__(self) -> str:
+        job = f", Slurm job {self.job} (restart {self.restart})" if self.job else ""
+        return f"process {self.pid} on {self.host}{job}"
+
+
+def this_process(job: str = "", restart: int = 0) -> Holder:
+    """Return what the lock file of this process says."""
+    return Holder(socket.gethostname(), os.getpid(), _born(os.getpid()), job, restart)
+
+
+class Lock:
+    """The lock of a list, held from `acquire` to `release`."""
+
+    def __init__(self, path: Path, holder: Holder) -> None:
+        self._path = path
+        self._holder = holder
+        self._inode = 0
+        self._touched = float("-inf")
+
+    def acquire(self, now: float) -> None:
+        """Take the lock. Raises FarmError if another manager has it, or if nothing can be written here."""
+        mine = self._path.with_name(f"{self._path.name}.{self._holder.host}.{self._holder.pid}")
+        try:
+            with files.create(mine) as file:
+                file.write(self._holder.text().encode())
+                file.flush()
+                status = os.fstat(file.fileno())
+        except OSError as error:
+            raise FarmError(
+                f"cannot write in the working directory {Path.cwd()}: {error.strerror}: start where the farm may write"
+            ) from None
+        try:
+            while not self._link(mine):
+                self._clear(status.st_mtime)
+        finally:
+            mine.unlink(missing_ok=True)
+        self._inode = status.st_ino
+        self._touched = now
+
+    def held(self, now: float) -> bool:
+        """Touch the lock now and then; return False if it has been taken over."""
+        if now < self._touched + TOUCH_S:
+            return True
+        self._touched = now
+        try:
+            if os.stat(self._path, follow_symlinks=False).st_ino != self._inode:
+                return False
+            os.utime(self._path)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def release(self) -> None:
+        """Give the lock back, if it is still ours."""
+        try:
+            if os.stat(self._path, follow_symlinks=False).st_ino == self._inode:
+                self._path.unlink()
+        except OSError:
+            return  # it is gone, or the file system is: it will be stale soon
+
+    def _link(self, mine: Path) -> bool:
+        try:
+            os.link(mine, self._path)
+        except FileExistsError:
+            return os.stat(mine).st_nlink == 2  # NFS may report an error although the link was made: link(2), open(2)
+        return True
+
+    def _clear(self, now: float) -> None:
+        """Remove the lock that is there, if its holder is dead. Raises FarmError."""
+        try:
+            text = self._path.read_text(errors="replace")
+            status = os.stat(self._path)
+        except FileNotFoundError:
+            return
+        holder = _parse(text)
+        age_s = now - status.st_mtime
+        if holder is None and age_s < STALE_S:
+            raise FarmError(f"{self._path} is held by somebody who has not signed it: if no farm runs here, remove it")
+        if holder is not None and not self._dead(holder) and age_s < STALE_S:
+            raise FarmError(
+                f"this list is being run by {holder}: wait for it, or stop it"
+                f" ({self._path} was touched {max(age_s, 0):.0f} s ago)"
+            )
+        # Somebody else may have come to the same conclusion, and may hold a new lock by now. Move it aside and look
+        # whether it is the one that was judged; if not, put it back.
+        aside = self._path.with_name(f"{self._path.name}.{self._holder.host}.{self._holder.pid}.old")
+        try:
+            self._path.rename(aside)
+            if os.stat(aside).st_ino != status.st_ino:
+                os.link(aside, self._path)
+        except (FileNotFoundError, FileExistsError):
+            pass
+        aside.unlink(missing_ok=True)
+
+    def _dead(self, holder: Holder) -> bool:
+        if holder.job and holder.job == self._holder.job and holder.restart < self._holder.restart:
+            return True
+        if holder.host != self._holder.host:
+            return False
+        try:
+            os.kill(holder.pid, 0)
+        except ProcessLookupError:
+            return True
+        except PermissionError:
+            return False
+        return holder.born != _born(holder.pid)
+
+
+def _parse(text: str) -> Holder | None:
+    words = dict(word.split("=", 1) for word in text.split() if "=" in word)
+    try:
+        return Holder(words["host"], int(words["pid"]), words["born"], words["job"], int(words["restart"]))
+    except (KeyError, ValueError):
+        return None
+
+
+def _born(pid: int) -> str:
+    """Return the start time of a process in ticks since boot, "" where /proc does not tell, "zombie" for a dead one.
+
+    Source: proc(5), /proc/pid/stat, fields 3 and 22. A killed rank stays a zombie until its launcher looks.
+    """
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return ""
+    fields = stat.rpartition(")")[2].split()
+    return "zombie" if fields[0] in "ZX" else fields[19]

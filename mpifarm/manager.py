@@ -1,0 +1,240 @@
+"""Rank 0: what workers report goes to the schedule, what the schedule decides goes to the workers and the journal.
+
+Glue. An `if` about tasks belongs in `schedule`, one about files in `journal`.
+
+A turn: all that has arrived, the clock, the grants, then one flush of the journal. If a write fails, or if the lock turns
+out to be somebody else's, nothing more is dealt or written: what runs is ended, and what was not written runs again.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+import numpy as np
+
+from mpifarm import capture, schedule, status, wire
+from mpifarm.comm import Comm, Received
+from mpifarm.config import Config
+from mpifarm.ended import Ended
+from mpifarm.journal import Attempt, Journal, Spool
+from mpifarm.lock import Lock
+from mpifarm.opening import Run
+from mpifarm.schedule import Action, Finish, Grant, How, Lost, Outcome, Schedule, Verdict
+from mpifarm.tasklist import Walk, checksum, command_of
+from mpifarm.wire import Note, Report, Tag
+
+CHECKPOINT_S = 20.0
+BEATS_PER_LOST_AFTER = 8
+
+
+class Manager:
+    """The dealer of one list."""
+
+    def __init__(self, config: Config, comm: Comm, run: Run, journal: Journal, ranks: Sequence[int], now: float) -> None:
+        """*ranks* are the workers'."""
+        self.outcome: Outcome | None = None
+        self.gone: set[int] = set()  # ranks that were lost, and have not been heard of since
+        self._quiet = config.quiet
+        self._comm = comm
+        self._run, self._scan, self._start = run, run.scan, run.start
+        self._lock: Lock = run.lock
+        self._journal = journal
+        self._walk = Walk(run.scan.descriptor, run.scan.size, run.start.offset, run.start.seq, run.start.done)
+        self._crc, self._crc_offset = run.start.list_crc, run.start.offset
+        left = run.scan.tasks - run.start.done_count - run.start.again.size
+        self._schedule = Schedule(
+            self._walk.take, left, run.start.again, ranks,
+            retries=config.retries, max_fails=config.max_fails, lost_after_s=config.lost_after_s,
+        )  # fmt: skip
+        self._spools: dict[tuple[int, int], Spool] = {}  # by rank and lane
+        self._stopped_writing = False
+        self._began = now
+        self._beat_s = config.lost_after_s / BEATS_PER_LOST_AFTER
+        self._beat_at = now + self._beat_s
+        self._checkpoint_at = now + CHECKPOINT_S
+        self._status_at = now + status.EVERY_S
+
+    def on_message(self, received: Received, now: float) -> None:
+        """A worker has sent something."""
+        rank = received.source
+        if received.tag is Tag.HELLO:
+            hello = wire.unpack_hello(received.message)
+            self.gone.discard(rank)
+            self._do(self._schedule.worker_joined(rank, hello.node, hello.slots, now))
+        elif not self._schedule.heard_of(rank, now):
+            if rank in self.gone:  # it was stopped, not dead, and what it has is dealt to others by now
+                self.gone.discard(rank)
+                self._comm.send(rank, Tag.STOP, wire.pack_stop(wire.Stop.KILL_NOW))
+        elif received.tag is Tag.REPORT:
+            self._on_report(rank, wire.unpack_report(received.message), now)
+
+    def stop(self, how: How, now: float, why: str) -> None:
+        """Deal nothing more, and end, or wait for, what runs."""
+        self._tell(why)
+        self._do(self._schedule.stop_asked(how, now))
+
+    def turn(self, now: float) -> None:
+        """Do what is due, when all that has arrived has been told."""
+        if self.outcome is not None:
+            return
+        self._do(self._schedule.clock_ticked(now))
+        self._write(now)
+        if now >= self._beat_at:
+            self._beat_at = now + self._beat_s
+            for rank in self._schedule.workers:
+                self._comm.send(rank, Tag.BEAT, wire.pack_beat())
+        if now >= self._status_at and self.outcome is None:
+            self._status_at = now + status.EVERY_S
+            self._say(self._status(now))
+
+    def close(self, now: float) -> Outcome:
+        """Write the last word, give the list back, and return how it ended."""
+        assert self.outcome is not None
+        self._say(self._status(now))
+        if not self._stopped_writing:
+            try:
+                if self.outcome is Outcome.ALL_SUCCEEDED:
+                    self._journal.finish()
+                else:
+                    self._checkpoint()
+                self._journal.close()
+            except OSError as error:
+                self._stop_writing(f"cannot write: {error}", now)
+        self._lock.release()
+        if self._stopped_writing:
+            self.outcome = Outcome.WORK_LEFT
+        return self.outcome
+
+    # reports
+
+    def _on_report(self, rank: int, report: Report, now: float) -> None:
+        if report.ended.size:
+            self._on_ended(rank, report, now)
+        elif report.output:
+            self._keep(rank, report)
+        if report.notes & Note.BROKEN:
+            self._do(self._schedule.worker_lost(rank))
+            self.gone.discard(rank)  # the rank itself is well
+            return
+        self._schedule.credit_changed(rank, report.seen, report.credit)
+        if report.notes & Note.LEAVING:
+            self._schedule.worker_left(rank)
+
+    def _keep(self, rank: int, report: Report) -> None:
+        key = (rank, report.lane)
+        try:
+            if key not in self._spools:
+                self._spools[key] = Spool(os.fdopen(capture.open_unnamed(), "w+b", buffering=0))
+            self._spools[key].append(report.output)
+        except OSError as error:
+            self._stop_writing(f"no place to keep the output of a task: {error} (set TMPDIR)", self._began)
+
+    def _on_ended(self, rank: int, report: Report, now: float) -> None:
+        ended = report.ended
+        flags = ended["flags"]
+        interrupted = (flags & Ended.INTERRUPTED) != 0
+        bad = (ended["status"] != 0) | (flags != 0) & (flags != Ended.CLIPPED)
+        ends = self._schedule.attempts_ended(
+            rank, ended["offset"].tolist(), ended["attempt"].tolist(), bad.tolist(), interrupted.tolist(), now
+        )
+        node, _ = self._schedule.workers[rank]
+        spool = self._spools.pop((rank, report.lane), None)
+        at = 0
+        for row, verdict, length, seq in zip(ended, ends.verdicts, ends.lengths, ends.seqs, strict=True):
+            middle = at + int(row["out_bytes"])
+            out, err = report.output[at:middle], report.output[middle : middle + int(row["err_bytes"])]
+            at = middle + len(err)
+            if verdict is not Verdict.STALE:
+                self._record(self._attempt(row, node, length, seq), verdict, spool, out, err)
+            elif spool:
+                spool.close()
+            spool = None  # it was the first one's
+
+    def _attempt(self, row: np.void, node: str, length: int, seq: int) -> Attempt:
+        offset = int(row["offset"])
+        command = command_of(os.pread(self._scan.descriptor, length, offset))
+        return Attempt(
+            offset=offset, length=length, seq=seq, attempt=int(row["attempt"]), node=node, slot=int(row["slot"]),
+            status=int(row["status"]), flags=int(row["flags"]), start=float(row["start"]),
+            seconds=float(row["seconds"]), user_s=float(row["user_s"]), system_s=float(row["system_s"]),
+            rss_kib=int(row["rss_kib"]), out_total=int(row["out_total"]), command=command,
+        )  # fmt: skip
+
+    def _record(
+        self, attempt: Attempt, verdict: Verdict, spool: Spool | None, out: memoryview, err: memoryview
+    ) -> None:
+        if verdict is Verdict.SUCCEEDED:
+            self._journal.succeeded(attempt, spool, out, err)
+        elif verdict is not Verdict.INTERRUPTED:
+            self._journal.failed(attempt, out, err, verdict is Verdict.FAILED_FOR_GOOD)
+        elif not attempt.flags & Ended.NOT_STARTED:
+            self._journal.interrupted(attempt)
+
+    # decisions
+
+    def _do(self, actions: Sequence[Action]) -> None:
+        for action in actions:
+            if isinstance(action, Grant):
+                message = wire.pack_grant(action.offsets, action.lengths, action.attempts)
+                self._comm.send(action.rank, Tag.GRANT, message)
+            elif isinstance(action, schedule.Stop):
+                self._comm.send(action.rank, Tag.STOP, wire.pack_stop(wire.Stop(action.how)))
+            elif isinstance(action, Lost):
+                self._lose(action)
+            elif isinstance(action, Finish):
+                self.outcome = action.outcome
+
+    def _lose(self, lost: Lost) -> None:
+        self.gone.add(lost.rank)
+        for key in [key for key in self._spools if key[0] == lost.rank]:
+            self._spools.pop(key).close()
+        where = f" on {lost.node}" if lost.node else ""
+        self._tell(f"worker {lost.rank}{where} is lost: {lost.leases} tasks that it had are dealt again")
+        for offset in lost.poisoned:
+            self._tell(f"failed for good: the task at {offset} was on {schedule.LOST_LIMIT} workers that were lost")
+
+    # files
+
+    def _write(self, now: float) -> None:
+        if self._stopped_writing:
+            return
+        if not self._lock.held(now):
+            self._stop_writing("another mpifarm has taken over this list", now)
+            return
+        try:
+            self._journal.flush()
+            self._journal.sync(now)
+            if now >= self._checkpoint_at:
+                self._checkpoint_at = now + CHECKPOINT_S
+                self._checkpoint()
+        except OSError as error:
+            self._stop_writing(f"cannot write: {error}", now)
+
+    def _checkpoint(self) -> None:
+        offset = self._walk.offset
+        self._crc = checksum(self._scan.descriptor, self._crc_offset, offset, self._crc)
+        self._crc_offset = offset
+        self._journal.checkpoint(self._walk.seq - 1, offset, self._crc, self._schedule.unfinished())
+
+    def _stop_writing(self, why: str, now: float) -> None:
+        self._stopped_writing = True
+        print(f"mpifarm: {why}: stopping; what is not in the progress file will run again", file=sys.stderr, flush=True)
+        self._do(self._schedule.stop_asked(How.KILL, now))
+
+    # people
+
+    def _status(self, now: float) -> str:
+        slots = sum(slots for _, slots in self._schedule.workers.values())
+        return status.line(
+            self._schedule.counts, self._scan.tasks, self._start.done_count, slots, now - self._began
+        )
+
+    def _tell(self, text: str) -> None:
+        self._journal.event(text)
+        self._say(text)
+
+    def _say(self, text: str) -> None:
+        if not self._quiet:
+            print(f"mpifarm: {text}", file=sys.stderr, flush=True)

@@ -1,0 +1,76 @@
+"""Opening a list: all that is checked and laid before the first task is dealt.
+
+The rule: everything is read and checked first. If something is wrong, no file of an earlier run has been touched and
+none was added.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from mpifarm import FarmError, files, journal, resume
+from mpifarm.config import Config
+from mpifarm.journal import Journal, Names
+from mpifarm.lock import Lock, this_process
+from mpifarm.tasklist import Scan, Tasklist
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """An open list. Without a journal there is nothing to run, and the list has been closed again."""
+
+    notices: list[str]  # for the user
+    tasklist: Tasklist  # keeps the descriptor of the scan open
+    scan: Scan
+    start: resume.Resume
+    lock: Lock
+    journal: Journal | None = None
+
+
+def open_run(config: Config, now: float) -> Run:
+    """Take the lock of the list, read what earlier runs have left, and open the files. Raises FarmError."""
+    tasklist = Tasklist(Path(config.tasklist))
+    names = Names(tasklist.tfin)
+    output_size = journal.check_output(Path(config.output), tasklist.path, names) if config.output else None
+    lock = Lock(names.lock, this_process(config.job, config.restart))
+    lock.acquire(now)
+    run = None
+    try:
+        run = _open(config, tasklist, names, lock, output_size)
+        return run
+    except OSError as error:
+        name = f"{error.filename}: " if error.filename else ""
+        raise FarmError(f"cannot open the files of {tasklist.path}: {name}{error.strerror or error}") from None
+    finally:
+        if run is None or run.journal is None:
+            tasklist.discard()
+            lock.release()
+
+
+def _open(config: Config, tasklist: Tasklist, names: Names, lock: Lock, output_size: int | None) -> Run:
+    scan = tasklist.scan()
+    if names.done.exists() and not config.rerun and scan.had_tfin and scan.differs_at is None:
+        notice = f"{tasklist.path} is done: to run it again, give --rerun, or delete {names.progress} and {names.done}"
+        return Run([notice], tasklist, scan, resume.Resume(), lock)
+    start = resume.Resume()
+    if not config.rerun:
+        start = resume.load(tasklist, scan, names.fastrecovery, names.progress, output_size)
+    if config.rerun or not names.progress.exists():
+        journal.forget(names)
+    names.done.unlink(missing_ok=True)
+    tasklist.commit()
+    if not scan.tasks:
+        files.replace(names.done, b"done")
+        return Run([f"{tasklist.path} has no tasks: nothing to do"], tasklist, scan, start, lock)
+    notices = _notices(tasklist, names, scan, start)
+    return Run(notices, tasklist, scan, start, lock, Journal(names, Path(config.output) if config.output else None, start))
+
+
+def _notices(tasklist: Tasklist, names: Names, scan: Scan, start: resume.Resume) -> list[str]:
+    notices = [f"{tasklist.path}: {scan.tasks} tasks" + (f", {start.done_count} done" if start.done_count else "")]
+    if scan.carriage_returns:
+        notices.append(f"{tasklist.path} has lines that end in a carriage return: it is left out of the commands")
+    if start.skipped:
+        notices.append(f"{names.progress}: {start.skipped} bad lines were skipped, their tasks run again")
+    return notices

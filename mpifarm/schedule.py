@@ -1,0 +1,438 @@
+"""THE state machine: what happened goes in, what to do comes out. No MPI, no file, no clock: `now` is an argument.
+
+Rule 1: everything that decides about a task is in this file.
+
+A task is waiting, leased (to a rank, as attempt k), done, or failed. Its laws:
+
+1. A task is leased to at most one rank at a time, and every lease has an attempt number of its own. A report that does
+   not match the lease of its task is stale: dropped and counted, never recorded.
+2. A task is recorded as succeeded at most once: only a lease can succeed, and succeeding ends it.
+3. Leases never exceed credit: a rank is granted no more than it said it can take.
+4. First attempts go in the order of the list. What a lost worker had, and what was interrupted, goes in front of them,
+   uncharged; what failed goes behind all of them, to another node where there is one.
+5. After 1 + retries failures a task has failed for good. A task that was on LOST_LIMIT lost workers in turn has, too.
+6. No slot stays idle while a task waits that it may run; beyond its slots no rank gets more than its share of what is
+   left, so the last tasks spread over all of them.
+7. After a stop nothing is granted. When nothing is leased, and nothing waits or nothing may be granted: finish, once.
+
+Only what is out of order is held: leases, what comes back, retries, failures. The rest of the list is one number, the
+dealing offset, behind `fresh`. So memory grows with what is in flight, not with the list.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from enum import IntEnum
+from itertools import repeat
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Records = NDArray[np.void]  # with the fields offset, length and seq
+Task = tuple[int, int, int]  # the same as one tuple
+
+LOST_LIMIT = 3
+PATIENCE_S = 5.0  # how long a retry waits for a slot on another node while its own has one free
+STOP_PATIENCE_S = 15.0  # how long after a stop that kills a worker may take to say that all is dead
+LOOK_S = 1.0  # how often to look for silent workers
+
+
+class Verdict(IntEnum):
+    """What an attempt that ended means for its task."""
+
+    STALE = 0  # not a lease of this rank: drop it
+    SUCCEEDED = 1
+    FAILED = 2  # it will be tried again
+    FAILED_FOR_GOOD = 3
+    INTERRUPTED = 4  # stopped with the farm: it will be dealt again, uncharged
+
+
+class How(IntEnum):
+    """How the farm is to stop."""
+
+    DRAIN = 1
+    KILL = 2
+    KILL_NOW = 3
+
+
+class Outcome(IntEnum):
+    """How it ended: the exit code."""
+
+    ALL_SUCCEEDED = 0
+    SOME_FAILED = 1
+    WORK_LEFT = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """Send these tasks to *rank*: lists of equal length."""
+
+    rank: int
+    offsets: list[int]
+    lengths: list[int]
+    attempts: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Tell *rank* to stop."""
+
+    rank: int
+    how: How
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """*rank* is lost: its *leases* are dealt again, but for those that have failed for good, *poisoned* (offsets)."""
+
+    rank: int
+    node: str
+    leases: int
+    poisoned: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """Nothing more can be done."""
+
+    outcome: Outcome
+
+
+Action = Grant | Stop | Lost | Finish
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """Verdicts on attempts that ended, and what the schedule knows of their tasks: lists of equal length."""
+
+    verdicts: list[Verdict]
+    lengths: list[int]
+    seqs: list[int]
+
+
+@dataclass(slots=True)
+class _Worker:
+    node: str
+    slots: int
+    granted: int = 0  # tasks since it joined
+    limit: int = 0  # tasks it has asked for since it joined
+    leased: int = 0
+    heard: float = 0.0
+    leaving: bool = False
+
+
+@dataclass(slots=True)
+class _History:
+    """Of a task that did not succeed at once."""
+
+    attempts: int = 0
+    failures: int = 0
+    lost_in_turn: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Retry:
+    task: Task
+    since: float
+
+
+@dataclass(slots=True)
+class Counts:
+    """For the status line."""
+
+    done: int = 0
+    failed: int = 0
+    leased: int = 0
+    waiting: int = 0
+    stale: int = 0
+
+
+class Schedule:
+    """Who runs what."""
+
+    def __init__(
+        self,
+        fresh: Callable[[int], Records],
+        fresh_left: int,
+        again: Records,
+        ranks: Iterable[int],
+        *,
+        retries: int = 2,
+        max_fails: int | None = None,
+        lost_after_s: float = 120.0,
+    ) -> None:
+        """*fresh(n)* returns the next n tasks of the list, fewer at its end, of which there are *fresh_left*.
+
+        *again* are the tasks before those that earlier runs have dealt and not finished; *ranks* are expected to join.
+        """
+        self._fresh = fresh
+        self._fresh_left = fresh_left
+        self._front: deque[Task] = deque(again[["offset", "length", "seq"]].tolist())
+        self._retries: dict[str, deque[_Retry]] = {}  # by the node where they failed
+        self._leases: dict[int, tuple[int, int, int, int]] = {}  # offset -> rank, attempt, length, seq
+        self._failed: dict[int, tuple[int, int]] = {}  # offset -> length, seq
+        self._history: dict[int, _History] = {}
+        self._expected = set(ranks)  # they have not joined yet
+        self._workers: dict[int, _Worker] = {}
+        self._ready: set[int] = set()  # ranks that can take more
+        self._max_attempts = retries + 1
+        self._max_fails = max_fails
+        self._lost_after_s = lost_after_s
+        self._ticked = float("inf")
+        self._look_at = float("-inf")
+        self._away_s = 0.0
+        self._join_by: float | None = None
+        self._stop_by = float("inf")
+        self._stopping: How | None = None
+        self._finished = False
+        self._done = 0
+        self._stale = 0
+
+    # events
+
+    def worker_joined(self, rank: int, node: str, slots: int, now: float) -> list[Action]:
+        """*rank* is ready to run *slots* tasks at a time. One that had joined before has forgotten what it had."""
+        actions = self.worker_lost(rank) if rank in self._workers else []
+        self._expected.discard(rank)
+        self._workers[rank] = _Worker(node, slots, heard=now)
+        if self._stopping:
+            actions.append(Stop(rank, self._stopping))
+        return actions
+
+    def heard_of(self, rank: int, now: float) -> bool:
+        """*rank* has sent something; return whether it is one of the workers."""
+        worker = self._workers.get(rank)
+        if worker:
+            worker.heard = now
+        return worker is not None
+
+    def credit_changed(self, rank: int, seen: int, credit: int) -> None:
+        """*rank*, which has received *seen* tasks so far, can take *credit* more."""
+        worker = self._workers[rank]
+        worker.limit = seen + credit
+        if worker.limit > worker.granted and not worker.leaving:
+            self._ready.add(rank)
+
+    def attempts_ended(
+        self, rank: int, offsets: list[int], attempts: list[int], failed: list[bool], interrupted: list[bool], now: float
+    ) -> Ends:
+        """These attempts of *rank* have ended: lists of equal length. Return what they mean."""
+        ends = Ends([], [], [])
+        for offset, attempt, bad, stopped in zip(offsets, attempts, failed, interrupted, strict=True):
+            lease = self._leases.get(offset)
+            if lease is None or lease[:2] != (rank, attempt):
+                self._stale += 1
+                verdict, length, seq = Verdict.STALE, 0, 0
+            else:
+                verdict, (_, _, length, seq) = self._judge(offset, lease, bad, stopped, now), lease
+            ends.verdicts.append(verdict)
+            ends.lengths.append(length)
+            ends.seqs.append(seq)
+        return ends
+
+    def worker_left(self, rank: int) -> None:
+        """*rank* has been told by somebody else to stop: it takes nothing more, and will report what it had."""
+        self._workers[rank].leaving = True
+        self._ready.discard(rank)
+
+    def worker_lost(self, rank: int) -> list[Action]:
+        """*rank* is gone. What it had is dealt again, in front and uncharged."""
+        worker = self._workers.pop(rank, None)
+        if worker is None and rank not in self._expected:
+            return []
+        self._expected.discard(rank)
+        self._ready.discard(rank)
+        mine = sorted(offset for offset, lease in self._leases.items() if lease[0] == rank)
+        poisoned: list[int] = []
+        for offset in reversed(mine):
+            _, attempt, length, seq = self._leases.pop(offset)
+            history = self._history.setdefault(offset, _History(attempt))
+            history.lost_in_turn += 1
+            if history.lost_in_turn >= LOST_LIMIT:
+                self._failed[offset] = (length, seq)
+                poisoned.append(offset)
+            else:
+                self._front.appendleft((offset, length, seq))
+        return [Lost(rank, worker.node if worker else "", len(mine), poisoned[::-1])]
+
+    def stop_asked(self, how: How, now: float) -> list[Action]:
+        """Start nothing more; finish what runs, or end it. Never takes a stronger wish back."""
+        if self._stopping is not None and how <= self._stopping:
+            return []
+        self._stopping = how
+        if how is not How.DRAIN:
+            self._stop_by = now + STOP_PATIENCE_S
+        return [Stop(rank, how) for rank in self._workers]
+
+    def clock_ticked(self, now: float) -> list[Action]:
+        """It is *now*: find who is silent for too long, grant what can be granted, finish if nothing is left.
+
+        To be called after all that has arrived was told. If the manager itself was away (a file system that hung), the
+        silence of that time does not count.
+        """
+        self._away_s += max(0.0, now - self._ticked - LOOK_S)
+        self._ticked = now
+        actions = self._look_for_lost(now) if now >= self._look_at else []
+        if self._failed_too_often():
+            actions += self.stop_asked(How.DRAIN, now)
+        if self._stopping is None:
+            actions += self._deal(now)
+        finish = self._finish()
+        return actions + ([finish] if finish else [])
+
+    # what others may know
+
+    @property
+    def counts(self) -> Counts:
+        """How many tasks are in which state, of those that this run has met or will meet."""
+        return Counts(self._done, len(self._failed), len(self._leases), self._waiting(), self._stale)
+
+    @property
+    def workers(self) -> dict[int, tuple[str, int]]:
+        """The node and the slots of every worker, by rank."""
+        return {rank: (worker.node, worker.slots) for rank, worker in self._workers.items()}
+
+    def unfinished(self) -> list[int]:
+        """Return the offset of every task before the dealing offset that has not succeeded, sorted."""
+        front = (task[0] for task in self._front)
+        retries = (retry.task[0] for queue in self._retries.values() for retry in queue)
+        return sorted((*self._leases, *self._failed, *front, *retries))
+
+    def check(self) -> None:
+        """Raise AssertionError if the parts contradict each other."""
+        places = self.unfinished()
+        assert len(places) == len(set(places)), "a task is in two states"
+        leased = dict.fromkeys(self._workers, 0)
+        for rank, attempt, _, _ in self._leases.values():
+            assert attempt >= 1
+            leased[rank] += 1  # KeyError: leased to nobody
+        for rank, worker in self._workers.items():
+            assert worker.leased == leased[rank], f"rank {rank} has {leased[rank]} leases and counts {worker.leased}"
+            assert worker.leased <= worker.granted, f"rank {rank} has more than it was granted"
+        for offset, history in self._history.items():
+            assert history.failures <= self._max_attempts
+            assert history.lost_in_turn <= LOST_LIMIT
+            assert offset in self._failed or history.failures < self._max_attempts
+        assert not (self._finished and self._leases), "finished with leases"
+
+    # how
+
+    def _judge(self, offset: int, lease: tuple[int, int, int, int], bad: bool, stopped: bool, now: float) -> Verdict:
+        rank, attempt, length, seq = lease
+        del self._leases[offset]
+        worker = self._workers[rank]
+        worker.leased -= 1
+        if not bad and not stopped:
+            self._history.pop(offset, None)
+            self._done += 1
+            return Verdict.SUCCEEDED
+        history = self._history.setdefault(offset, _History(attempt))
+        history.lost_in_turn = 0
+        if stopped:
+            self._front.append((offset, length, seq))
+            return Verdict.INTERRUPTED
+        history.failures += 1
+        if history.failures >= self._max_attempts:
+            self._failed[offset] = (length, seq)
+            return Verdict.FAILED_FOR_GOOD
+        self._retries.setdefault(worker.node, deque()).append(_Retry((offset, length, seq), now))
+        return Verdict.FAILED
+
+    def _look_for_lost(self, now: float) -> list[Action]:
+        """Find the silent ones. What the manager was away itself is added to their time."""
+        self._look_at = now + LOOK_S
+        away_s, self._away_s = self._away_s, 0.0
+        self._join_by = now + self._lost_after_s if self._join_by is None else self._join_by + away_s
+        silent = list(self._expected) if now > self._join_by else []
+        for rank, worker in self._workers.items():
+            worker.heard = min(now, worker.heard + away_s)
+            too_long = now > worker.heard + self._lost_after_s or (now > self._stop_by and worker.leased)
+            if too_long and rank:  # rank 0 is this process
+                silent.append(rank)
+        return [action for rank in silent for action in self.worker_lost(rank)]
+
+    def _waiting(self) -> int:
+        return self._fresh_left + len(self._front) + sum(map(len, self._retries.values()))
+
+    def _deal(self, now: float) -> list[Action]:
+        """Fill free slots; if more waits than that, let each rank hold half its share of the rest, as far as it asks."""
+        ready = [(rank, self._workers[rank]) for rank in self._ready]
+        waiting = self._waiting()
+        if not ready or not waiting:
+            return []
+        free = sum(max(0, worker.slots - worker.leased) for _, worker in ready)
+        slots = sum(worker.slots for worker in self._workers.values() if not worker.leaving)
+        rest = max(0, waiting - free)
+        actions: list[Action] = []
+        for rank, worker in ready:
+            count = worker.slots - worker.leased
+            if rest:
+                count += rest * worker.slots // (2 * slots)
+            elif free:
+                count = -(-waiting * max(0, count) // free)  # rounded up, so that nothing is left
+            count = min(count, worker.limit - worker.granted)
+            if count > 0:
+                actions += self._grant(rank, worker, count, now)
+        return actions
+
+    def _grant(self, rank: int, worker: _Worker, count: int, now: float) -> Iterator[Action]:
+        tasks = self._next(worker.node, count, now)
+        if not tasks:
+            return
+        offsets, lengths, seqs = (list(column) for column in zip(*tasks, strict=True))
+        attempts = [self._attempt(offset) for offset in offsets] if self._history else [1] * len(tasks)
+        self._leases.update(zip(offsets, zip(repeat(rank), attempts, lengths, seqs), strict=False))
+        worker.granted += len(tasks)
+        worker.leased += len(tasks)
+        if worker.granted >= worker.limit:
+            self._ready.discard(rank)
+        yield Grant(rank, offsets, lengths, attempts)
+
+    def _attempt(self, offset: int) -> int:
+        history = self._history.get(offset)
+        if history is None:
+            return 1
+        history.attempts += 1
+        return history.attempts
+
+    def _next(self, node: str, count: int, now: float) -> list[Task]:
+        tasks: list[Task] = []
+        while self._front and len(tasks) < count:
+            tasks.append(self._front.popleft())
+        if self._fresh_left and len(tasks) < count:
+            fresh: list[Any] = self._fresh(count - len(tasks)).tolist()
+            self._fresh_left -= len(fresh)
+            if len(fresh) < count - len(tasks):
+                self._fresh_left = 0  # the list has ended, whatever was thought before
+            tasks += fresh
+        if not self._fresh_left:
+            while len(tasks) < count and (retry := self._next_retry(node, now)):
+                tasks.append(retry.task)
+        return tasks
+
+    def _next_retry(self, node: str, now: float) -> _Retry | None:
+        """Return a task that failed on another node; one of this node only if there is no other, or after a while."""
+        for other, queue in self._retries.items():
+            if other != node and queue:
+                return queue.popleft()
+        queue = self._retries.get(node, deque())
+        alone = all(worker.node == node or worker.leaving for worker in self._workers.values())
+        return queue.popleft() if queue and (alone or now >= queue[0].since + PATIENCE_S) else None
+
+    def _finish(self) -> Finish | None:
+        if self._finished or self._leases:
+            return None
+        waiting = self._waiting()
+        nobody = not self._expected and all(worker.leaving for worker in self._workers.values())
+        if waiting and self._stopping is None and not nobody:
+            return None
+        self._finished = True
+        if waiting and not self._failed_too_often():
+            return Finish(Outcome.WORK_LEFT)
+        return Finish(Outcome.SOME_FAILED if self._failed else Outcome.ALL_SUCCEEDED)
+
+    def _failed_too_often(self) -> bool:
+        return self._max_fails is not None and len(self._failed) > self._max_fails

@@ -1,0 +1,308 @@
+"""The task list: `tasks.txt` -> `tasks.txt.tfin`, and a walk over its records.
+
+The .tfin file is, byte for byte, what TaskFarmer makes with `egrep -v '^#' tasks.txt | awk '{print "> "$0}'`: lines that
+begin with # are dropped, every other line becomes a record `> LINE\\n`. The byte offset of a record is the task's id.
+Blank and comment-only records stay in the file, but they are no tasks.
+Example: the list "# sweep\\necho 1\\n\\necho 2\\n" becomes "> echo 1\\n> \\n> echo 2\\n", with tasks at 0 and 12.
+
+The rule: neither file is ever in memory as a whole; both are walked in chunks of whole lines, and records are numpy
+arrays. Where a single pass over 400 MB counts, bytes methods and numpy work at memory speed and a loop over lines does
+not.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mpifarm import FarmError, files
+
+CHUNK_BYTES = 4 * 1024 * 1024
+
+RECORD = np.dtype([("offset", "<i8"), ("length", "<i8"), ("seq", "<i8")])  # seq: which line of the .tfin, from 1
+Records = NDArray[np.void]  # of dtype RECORD
+
+_COMMENT = re.compile(rb"^#.*\n", re.MULTILINE)
+_MARK = b"> "
+_NEWLINE, _SPACE, _TAB, _RETURN, _HASH = b"\n \t\r#"
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """Where the chunks of a scan begin, so that a record is found without reading the file from its start.
+
+    For each chunk: its byte offset, the seq of its first record, and the tasks before it; int64, shape (chunks,).
+    """
+
+    offsets: NDArray[np.int64]
+    seqs: NDArray[np.int64]
+    tasks: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """What one pass over the list has found."""
+
+    descriptor: int  # of the .tfin file, for reading by offset
+    size: int  # bytes of the .tfin file
+    tasks: int
+    carriage_returns: bool
+    differs_at: int | None  # the first byte in which the .tfin file of an earlier run differs
+    had_tfin: bool
+    index: Index
+
+
+def open_list(path: Path) -> BinaryIO:
+    """Open a task list. Raises FarmError."""
+    try:
+        if path.is_dir():
+            raise FarmError(f"{path} is a directory: give a file of shell commands, one a line")
+        if path.exists() and not path.is_file():
+            raise FarmError(f"{path} is not a regular file: a task list is read more than once, copy it to a file")
+        return path.open("rb")
+    except FileNotFoundError:
+        raise FarmError(f"no task list {path}: give a file of shell commands, one a line") from None
+    except OSError as error:
+        raise FarmError(f"cannot read the task list {path}: {error.strerror}") from None
+
+
+def formatted(source: BinaryIO) -> Iterator[bytes]:
+    """Yield the .tfin form of the list *source*, in chunks of whole records."""
+    while lines := source.read(CHUNK_BYTES) + source.readline():
+        if lines.startswith(b"#") or b"\n#" in lines:
+            lines = _COMMENT.sub(b"", lines if lines.endswith(b"\n") else lines + b"\n")
+        if lines:
+            yield _MARK + lines.removesuffix(b"\n").replace(b"\n", b"\n" + _MARK) + b"\n"
+
+
+class Tasklist:
+    """A task list and its .tfin file in the working directory."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.tfin = Path(path.name + ".tfin")
+        self._source = open_list(path)
+        self._new = files.new_name(self.tfin)
+        self._file: BinaryIO | None = None
+
+    def scan(self) -> Scan:
+        """Read the list once; leave its .tfin form beside the one of an earlier run, if that differs, for `commit`.
+
+        Raises FarmError for a NUL byte, and OSError where nothing can be written.
+        """
+        old = self.tfin.open("rb") if self.tfin.is_file() else None
+        new: BinaryIO | None = None
+        differs_at = None
+        size, tasks, seq, carriage_returns = 0, 0, 1, False
+        places: list[tuple[int, int, int]] = []
+        self._source.seek(0)
+        for chunk in _with_end(formatted(self._source)):
+            self._refuse_nul(chunk, size)
+            if new is None and (differs := _difference(old, chunk)) is not None:
+                differs_at = size + differs
+                new = files.create(self._new)
+                _copy(old, new, size)
+            if new is not None:
+                new.write(chunk)
+            if chunk:
+                places.append((size, seq, tasks))
+                carriage_returns = carriage_returns or b"\r\n" in chunk
+                tasks += int(np.count_nonzero(_split(chunk)[1]))
+                seq += chunk.count(b"\n")
+                size += len(chunk)
+        self._file = new or old
+        assert self._file is not None
+        self._file.flush()
+        index = Index(*np.array(places, dtype=np.int64).reshape(-1, 3).T)
+        return Scan(self._file.fileno(), size, tasks, carriage_returns, differs_at, old is not None, index)
+
+    def commit(self) -> None:
+        """Put the scanned .tfin file in its place, if it differs from what is there."""
+        if self._new.exists():
+            assert self._file is not None
+            files.put_in_place(self._file.fileno(), self.tfin)
+
+    def discard(self) -> None:
+        """Leave nothing behind of a scan that was not committed."""
+        self._new.unlink(missing_ok=True)
+
+    def line_at(self, offset: int) -> int:
+        """Return the number of the line of the list, from 1, whose record holds byte *offset* of the .tfin file."""
+        self._source.seek(0)
+        at, number = 0, 0
+        for number, line in enumerate(self._source, start=1):  # noqa: B007  the last one counts
+            if line.startswith(b"#"):
+                continue
+            at += len(_MARK) + len(line.removesuffix(b"\n")) + 1
+            if offset < at:
+                break
+        return max(number, 1)
+
+    def _refuse_nul(self, chunk: bytes, offset: int) -> None:
+        at = chunk.find(b"\0")
+        if at >= 0:
+            line = self.line_at(offset + at)
+            raise FarmError(f"{self.path}:{line}: a NUL byte: no command can hold one, take it out")
+
+
+class Walk:
+    """The tasks of a .tfin file from a record on, in order, without those that are done already."""
+
+    def __init__(self, descriptor: int, size: int, offset: int, seq: int, done: NDArray[np.int64]) -> None:
+        self._descriptor = descriptor
+        self._size = size
+        self._read_to = offset
+        self._seq = seq  # of the first record that was not read
+        self._done = done
+        self._records: Records = np.empty(0, dtype=RECORD)
+
+    @property
+    def offset(self) -> int:
+        """The dealing offset: every task before it has been taken."""
+        return int(self._records["offset"][0]) if self._records.size else self._read_to
+
+    @property
+    def seq(self) -> int:
+        """The seq of the record at the dealing offset."""
+        return int(self._records["seq"][0]) if self._records.size else self._seq
+
+    def take(self, count: int) -> Records:
+        """Return the next *count* tasks, fewer only at the end of the list: RECORD, shape (<= count,)."""
+        while self._records.size < count and self._read_to < self._size:
+            self._read()
+        taken, self._records = self._records[:count], self._records[count:]
+        return taken
+
+    def _read(self) -> None:
+        chunk = read_lines(self._descriptor, self._read_to, self._size)
+        records, is_task = records_of(chunk, self._read_to, self._seq)
+        wanted = is_task & ~np.isin(records["offset"], self._done) if self._done.size else is_task
+        self._records = np.concatenate((self._records, records[wanted]))
+        self._read_to += len(chunk)
+        self._seq += records.size
+
+
+def read_lines(descriptor: int, offset: int, size: int) -> bytes:
+    """Return about CHUNK_BYTES of whole records that begin at *offset* of a .tfin file of *size* bytes."""
+    want = CHUNK_BYTES
+    while True:
+        chunk = os.pread(descriptor, min(want, size - offset), offset)
+        end = chunk.rfind(b"\n") + 1
+        if end:
+            return chunk[:end]
+        if offset + len(chunk) >= size or not chunk:
+            raise OSError(f"the .tfin file ends in the middle of a record, at byte {offset}")
+        want *= 4
+
+
+def records_of(chunk: bytes, offset: int, seq: int) -> tuple[Records, NDArray[np.bool_]]:
+    """Return the records of *chunk*, which begins at *offset* with number *seq*, and which of them are tasks."""
+    starts, is_task = _split(chunk)
+    records = np.empty(starts.size, dtype=RECORD)
+    records["offset"] = starts + offset
+    records["length"] = np.diff(starts, append=len(chunk))
+    records["seq"] = np.arange(seq, seq + starts.size)
+    return records, is_task
+
+
+def records_at(scan: Scan, offsets: NDArray[np.int64]) -> tuple[Records, NDArray[np.bool_]]:
+    """Return the records that begin at *offsets* (sorted, unique), and which of them are tasks.
+
+    An offset where no record begins comes back with length 0.
+    """
+    found = np.zeros(offsets.size, dtype=RECORD)
+    found["offset"] = offsets
+    is_task = np.zeros(offsets.size, dtype=np.bool_)
+    chunks = np.searchsorted(scan.index.offsets, offsets, side="right") - 1
+    for number in np.unique(chunks[(offsets >= 0) & (offsets < scan.size)]):
+        start, end = _bounds(scan, number)
+        records, tasks = records_of(os.pread(scan.descriptor, end - start, start), start, int(scan.index.seqs[number]))
+        first, last = np.searchsorted(offsets, (start, end))
+        wanted = offsets[first:last]
+        places = np.searchsorted(records["offset"], wanted, side="right") - 1
+        hits = records["offset"][places] == wanted
+        found[first:last][hits], is_task[first:last][hits] = records[places[hits]], tasks[places[hits]]
+    return found, is_task
+
+
+def position(scan: Scan, offset: int) -> tuple[int, int] | None:
+    """Return (seq, tasks before it) of the record that begins at *offset*, or of the end of the list; else None."""
+    if offset == 0:
+        return 1, 0
+    if not 0 < offset <= scan.size:
+        return None
+    number = int(np.searchsorted(scan.index.offsets, offset, side="left")) - 1  # the chunk of the byte before
+    start, _ = _bounds(scan, number)
+    before = os.pread(scan.descriptor, offset - start, start)
+    if not before.endswith(b"\n"):
+        return None
+    starts, is_task = _split(before)
+    return int(scan.index.seqs[number]) + starts.size, int(scan.index.tasks[number]) + int(np.count_nonzero(is_task))
+
+
+def checksum(descriptor: int, start: int, end: int, value: int = 0) -> int:
+    """Return the CRC-32 of the bytes from *start* to *end*, going on from *value*, that of the bytes before."""
+    while start < end:
+        part = os.pread(descriptor, min(CHUNK_BYTES, end - start), start)
+        if not part:
+            break
+        value = zlib.crc32(part, value)
+        start += len(part)
+    return value
+
+
+def command_of(record: bytes) -> bytes:
+    """Return the shell command of a record: without its mark, its newline, and one carriage return before that."""
+    return record[len(_MARK) : -1].removesuffix(b"\r")
+
+
+def _split(chunk: bytes) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Return where the records of *chunk* begin, and which of them are tasks: neither blank nor a comment."""
+    characters = np.frombuffer(chunk, dtype=np.uint8)
+    ends = np.flatnonzero(characters == _NEWLINE)
+    starts = np.concatenate(([0], ends[:-1] + 1)).astype(np.int64)
+    first = characters[starts + len(_MARK)]
+    is_task = first > _HASH  # nearly every command begins so
+    for place in np.flatnonzero(~is_task):
+        line = chunk[starts[place] + len(_MARK) : ends[place]].strip(b" \t\r")
+        is_task[place] = bool(line) and not line.startswith(b"#")
+    return starts, is_task
+
+
+def _bounds(scan: Scan, number: int) -> tuple[int, int]:
+    offsets = scan.index.offsets
+    return int(offsets[number]), int(offsets[number + 1]) if number + 1 < offsets.size else scan.size
+
+
+def _with_end(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield *chunks*, then an empty one: what follows in the other file is a difference, too."""
+    yield from chunks
+    yield b""
+
+
+def _difference(old: BinaryIO | None, chunk: bytes) -> int | None:
+    """Return where the next bytes of *old* differ from *chunk*, or at the end (b"") if there are more of them."""
+    found = old.read(len(chunk) or 1) if old else b""
+    if found == chunk and (old or chunk):
+        return None
+    shorter = min(len(found), len(chunk))
+    differ = np.flatnonzero(np.frombuffer(found[:shorter], np.uint8) != np.frombuffer(chunk[:shorter], np.uint8))
+    return int(differ[0]) if differ.size else shorter
+
+
+def _copy(source: BinaryIO | None, target: BinaryIO, length: int) -> None:
+    if source is None:
+        return
+    source.seek(0)
+    while length:
+        part = source.read(min(CHUNK_BYTES, length))
+        target.write(part)
+        length -= len(part)

@@ -1,0 +1,155 @@
+"""The messages between manager and workers: tags, layouts, pack and unpack.
+
+Every message is one numpy buffer of bytes, sent point-to-point, little-endian and packed:
+
+| tag    | from    | layout |
+|--------|---------|--------|
+| HELLO  | worker  | one HELLO: protocol version, slots, CPUs, host name |
+| REPORT | worker  | one REPORT, `records` x ENDED, then what these attempts wrote; with no record: the next part of the |
+|        |         | standard output of the first record of the next REPORT of this rank and lane that has one |
+| GRANT  | manager | any number of GRANTED: offset, length, attempt |
+| BEAT   | both    | nothing; any other message says as much |
+| STOP   | manager | one byte, a `Stop` |
+
+Credit: a REPORT says how many more tasks the worker can take, and how many it had received when it said so. Grants that
+were on their way meanwhile are known to the manager, so the two never add up to more than the worker has asked for.
+
+Example: a GRANT of two tasks is 40 bytes, `(432, 26, 1) (983, 26, 1)`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum, IntFlag
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mpifarm import FarmError, ended
+
+PROTOCOL = 1
+
+Message = NDArray[np.uint8]
+Records = NDArray[np.void]  # of one of the structured dtypes below
+
+
+class Tag(IntEnum):
+    """MPI tags."""
+
+    HELLO = 1
+    REPORT = 2
+    GRANT = 3
+    BEAT = 4
+    STOP = 5
+
+
+class Stop(IntEnum):
+    """What a worker is told to do."""
+
+    DRAIN = 1  # give back what has not started, finish what runs
+    KILL = 2  # give back, and end what runs: TERM, after 5 s KILL
+    KILL_NOW = 3  # the same without the 5 s
+    LEAVE = 4  # nothing is left to do
+    VANISH = 5  # the same, after the loss of a rank: without MPI_Finalize, which would wait for it
+
+
+class Note(IntFlag):
+    """What a worker says beside its numbers."""
+
+    LEAVING = 1  # it was told to stop by a signal: it starts nothing more
+    BROKEN = 2  # it lost a launcher's helper: what it had and did not report was killed
+
+
+HELLO = np.dtype([("version", "<i4"), ("slots", "<i4"), ("cpus", "<i4"), ("node", "S256")])
+REPORT = np.dtype([("seen", "<i8"), ("credit", "<i4"), ("records", "<i4"), ("lane", "<i4"), ("notes", "<u4")])
+GRANTED = np.dtype([("offset", "<i8"), ("length", "<i8"), ("attempt", "<i4")])
+ENDED = np.dtype([(name, np.dtype(code).newbyteorder("<")) for name, code in ended.FIELDS])
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """A worker's first message."""
+
+    slots: int
+    cpus: int
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a worker tells: its credit, the attempts that ended (ENDED), and bytes that they wrote."""
+
+    seen: int  # tasks received so far
+    credit: int  # tasks it can take beyond those
+    lane: int
+    notes: Note
+    ended: Records
+    output: memoryview
+
+
+def pack_hello(slots: int, cpus: int, node: str) -> Message:
+    """Return a HELLO."""
+    return _bytes(np.array([(PROTOCOL, slots, cpus, node.encode()[:256])], dtype=HELLO))
+
+
+def unpack_hello(message: Message) -> Hello:
+    """Read a HELLO. Raises FarmError if the worker runs another version of mpifarm."""
+    version = int(message[:4].view("<i4")[0]) if message.size >= 4 else -1
+    if version != PROTOCOL or message.size != HELLO.itemsize:
+        raise FarmError(
+            f"a worker speaks protocol {version}, rank 0 speaks {PROTOCOL}: install one version of mpifarm on all nodes"
+        )
+    (hello,) = message.view(HELLO)
+    return Hello(int(hello["slots"]), int(hello["cpus"]), hello["node"].decode(errors="replace"))
+
+
+def pack_report(
+    seen: int, credit: int, notes: Note = Note(0), lane: int = 0, records: int = 0, body: bytes = b""
+) -> Message:
+    """Return a REPORT; *body* is *records* ENDED followed by what they wrote, or a part of an output."""
+    header = np.array([(seen, credit, records, lane, notes)], dtype=REPORT)
+    return np.frombuffer(header.tobytes() + body, dtype=np.uint8)
+
+
+def unpack_report(message: Message) -> Report:
+    """Read a REPORT without copying what the attempts wrote."""
+    (header,) = message[: REPORT.itemsize].view(REPORT)
+    end = REPORT.itemsize + int(header["records"]) * ENDED.itemsize
+    records: Records = message[REPORT.itemsize : end].view(ENDED)
+    notes = Note(int(header["notes"]))
+    return Report(
+        int(header["seen"]), int(header["credit"]), int(header["lane"]), notes, records, memoryview(message)[end:]
+    )
+
+
+def pack_grant(offsets: Any, lengths: Any, attempts: Any) -> Message:
+    """Return a GRANT of the tasks at *offsets* (int64 array_like, shape (n,)) with their lengths and attempts."""
+    granted = np.empty(len(offsets), dtype=GRANTED)
+    granted["offset"], granted["length"], granted["attempt"] = offsets, lengths, attempts
+    return _bytes(granted)
+
+
+def unpack_grant(message: Message) -> Records:
+    """Read a GRANT: an array of GRANTED."""
+    granted: Records = message.view(GRANTED)
+    return granted
+
+
+def pack_beat() -> Message:
+    """Return a BEAT."""
+    return np.empty(0, dtype=np.uint8)
+
+
+def pack_stop(how: Stop) -> Message:
+    """Return a STOP."""
+    return np.array([how], dtype=np.uint8)
+
+
+def unpack_stop(message: Message) -> Stop:
+    """Read a STOP."""
+    return Stop(int(message[0]))
+
+
+def _bytes(records: Records) -> Message:
+    return np.frombuffer(records.tobytes(), dtype=np.uint8)

@@ -1,0 +1,214 @@
+"""The worker of a rank: grants in, commands to the launcher, ends out as reports, heartbeats.
+
+It decides nothing about tasks. Its one judgement is credit: how many tasks it asks for. Free slots, plus just enough to
+keep them busy while a report and a grant are on their way; of tasks that take seconds that is nothing, so a long task
+never waits here while a slot elsewhere is idle.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+
+import numpy as np
+
+from mpifarm import ended, wire
+from mpifarm.comm import Received
+from mpifarm.frames import Reply
+from mpifarm.launcher import Frame, HelperLost, Launcher
+from mpifarm.tasklist import command_of
+from mpifarm.wire import Message, Note, Stop, Tag
+
+ROUND_TRIP_S = 0.05  # a report, the manager's turn and a grant, with both sides' sleeps
+MOST_AHEAD = 1024  # tasks held beyond the slots
+MOST_UNSENT_BYTES = 8 * 1024 * 1024  # of reports on their way; beyond it the helpers are not read, and so slow down
+BEATS_PER_LOST_AFTER = 8
+MANAGER_SLOW_S = 60.0  # a manager may hang so much longer in a slow file system than a worker may be silent
+
+
+class State(IntEnum):
+    """What a worker does next."""
+
+    WORKING = 0
+    LEAVING = 1  # it will start nothing more, but has not been told to go
+    GONE = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a worker is told at the start."""
+
+    node: str
+    cpus: int
+    slots: int
+    first_slot: int
+    timeout_s: float
+    lost_after_s: float
+    tfin: Path
+    alone: bool  # manager and worker share the process: no heartbeats
+
+
+class ManagerLost(Exception):
+    """Rank 0 is gone: nobody will ever take what this worker does."""
+
+
+class Worker:
+    """One rank's tasks."""
+
+    def __init__(
+        self, settings: Settings, launcher: Launcher, send: Callable[[Tag, Message], None], now: float
+    ) -> None:
+        """*send* sends a message to rank 0."""
+        self.state = State.WORKING
+        self.complete = True  # nobody was lost, as far as the manager says
+        self._settings = settings
+        self._launcher = launcher
+        self._send_message = send
+        self._tfin: int | None = None
+        self._seen = 0  # tasks granted so far
+        self._held = 0  # of those, not reported yet
+        self._mean_s = 1.0  # of the attempts' wall time, recent ones weighing more
+        self._notes = Note(0)
+        self._sent = self._heard = now
+        self._beat_s = settings.lost_after_s / BEATS_PER_LOST_AFTER
+        launcher.set_up(settings.node, settings.slots, settings.first_slot)
+        self._send(Tag.HELLO, wire.pack_hello(settings.slots, settings.cpus, settings.node), now)
+        self._report(now)
+
+    @property
+    def descriptors(self) -> list[int]:
+        """What to poll for reading."""
+        return self._launcher.descriptors()
+
+    def on_message(self, received: Received, now: float) -> None:
+        """The manager has sent something."""
+        self._heard = now
+        if received.tag is Tag.GRANT:
+            self._start(wire.unpack_grant(received.message), now)
+        elif received.tag is Tag.STOP:
+            self._stop(wire.unpack_stop(received.message), now)
+
+    def on_signal(self, how: Stop, now: float) -> None:
+        """This process was told to stop, by Slurm or by somebody: it takes nothing more, and reports what it had."""
+        self._notes |= Note.LEAVING
+        self._stop(how, now)
+        self._report(now)
+
+    def turn(self, now: float, backlog: int) -> bool:
+        """Pass on what the launcher says, unless *backlog* bytes are stuck; return whether there was something.
+
+        Raises ManagerLost.
+        """
+        if self.state is State.GONE:
+            return False
+        frames: list[Frame] = []
+        if backlog < MOST_UNSENT_BYTES:
+            try:
+                frames = self._launcher.read()
+            except HelperLost as lost:
+                self._break(str(lost), now)
+        for frame in frames:
+            self._pass_on(frame, now)
+        if not self._settings.alone:
+            self._keep_in_touch(now)
+        return bool(frames)
+
+    def close(self) -> None:
+        """End what runs, and the launcher."""
+        self.state = State.GONE
+        self._launcher.close()
+
+    def _break(self, why: str, now: float) -> None:
+        """Without its launcher this node can run nothing: what it had is dead, and rank 0 deals it again."""
+        print(f"mpifarm: {self._settings.node}: {why}", file=sys.stderr, flush=True)
+        self._launcher.close()
+        self._notes |= Note.BROKEN
+        self.state = State.LEAVING
+        self._report(now)
+
+    def _start(self, granted: wire.Records, now: float) -> None:
+        self._seen += granted.size
+        if self._notes & Note.BROKEN:
+            return  # it was sent before rank 0 knew, and has been dealt again since
+        self._held += granted.size
+        tasks, unreadable = [], []
+        for offset, length, attempt in granted.tolist():
+            command = self._command(offset, length)
+            if command is None:
+                unreadable.append((offset, attempt))
+            else:
+                tasks.append((offset, attempt, self._settings.timeout_s, command))
+        try:
+            self._launcher.start(tasks)
+            if self.state is State.LEAVING:
+                self._launcher.recall()
+        except HelperLost as lost:
+            self._break(str(lost), now)
+        for offset, attempt in unreadable:
+            self._refuse(offset, attempt, now)
+
+    def _command(self, offset: int, length: int) -> bytes | None:
+        """Read a command from the .tfin file; None if this node sees another file than the manager."""
+        try:
+            if self._tfin is None:  # opened as late as this: NFS shows what was closed before an open
+                self._tfin = os.open(self._settings.tfin, os.O_RDONLY | os.O_CLOEXEC)
+            record = os.pread(self._tfin, length, offset)
+        except OSError:
+            return None
+        whole = len(record) == length and record.startswith(b"> ") and record.find(b"\n") == length - 1
+        return command_of(record) if whole else None
+
+    def _refuse(self, offset: int, attempt: int, now: float) -> None:
+        why = f"mpifarm: {self._settings.node} does not see {self._settings.tfin.absolute()} as rank 0 does\n".encode()
+        record = np.zeros(1, dtype=wire.ENDED)
+        record["offset"], record["attempt"], record["status"] = offset, attempt, 126
+        record["flags"], record["err_bytes"] = ended.Ended.NOT_STARTED, len(why)
+        self._held -= 1
+        self._report(now, records=1, body=record.tobytes() + why)
+
+    def _stop(self, how: Stop, now: float) -> None:
+        if how in (Stop.LEAVE, Stop.VANISH):
+            self.complete = how is Stop.LEAVE
+            self.close()
+            return
+        self.state = State.LEAVING
+        orders = {Stop.DRAIN: self._launcher.recall, Stop.KILL: self._launcher.terminate}
+        try:
+            orders.get(how, self._launcher.kill)()
+        except HelperLost as lost:
+            self._break(str(lost), now)
+
+    def _pass_on(self, frame: Frame, now: float) -> None:
+        if frame.kind is Reply.TROUBLE:
+            self._break(frame.body.decode(errors="replace"), now)
+            return
+        if frame.kind is Reply.ENDED:
+            self._held -= frame.records
+            records = np.frombuffer(frame.body, dtype=wire.ENDED, count=frame.records)
+            self._mean_s += (float(records["seconds"].mean()) - self._mean_s) * min(1.0, frame.records / 8)
+        self._report(now, frame.lane, frame.records, frame.body)
+
+    def _credit(self) -> int:
+        if self.state is not State.WORKING:
+            return 0
+        slots = self._settings.slots
+        ahead = min(MOST_AHEAD, int(slots * ROUND_TRIP_S / max(self._mean_s, 1e-6)))
+        return max(0, slots + ahead - self._held)
+
+    def _report(self, now: float, lane: int = 0, records: int = 0, body: bytes = b"") -> None:
+        message = wire.pack_report(self._seen, self._credit(), self._notes, lane, records, body)
+        self._send(Tag.REPORT, message, now)
+
+    def _send(self, tag: Tag, message: Message, now: float) -> None:
+        self._send_message(tag, message)
+        self._sent = now
+
+    def _keep_in_touch(self, now: float) -> None:
+        if now >= self._sent + self._beat_s:
+            self._send(Tag.BEAT, wire.pack_beat(), now)
+        if now > self._heard + self._settings.lost_after_s + MANAGER_SLOW_S:
+            raise ManagerLost(f"rank 0 has been silent for {now - self._heard:.0f} s")
