@@ -73,6 +73,7 @@ def parser() -> argparse.ArgumentParser:
     slots = _checked(int, lambda n: 1 <= n <= MAX_SLOTS, f"a number from 1 to {MAX_SLOTS}")
     time = _checked(config.seconds, lambda _: True, "a time: write 90, 90s, 10m, 2h or 1-00:00:00")
     add = options.add_argument
+    # fmt: off
     add("tasklist", metavar="TASKLIST", help="file of shell commands, one a line")
     add("--threads", type=slots, metavar="N",
         help="tasks at a time on each node [$THREADS, else the CPUs this rank may use / worker ranks on the node]")
@@ -93,12 +94,11 @@ def parser() -> argparse.ArgumentParser:
     add("--no-mpi", action="store_true", help="one process, MPI not imported: for a login node where MPI_Init aborts")
     add("--quiet", action="store_true", help="print nothing but errors and the tasks' own output")
     add("--version", action="version", version=f"mpifarm {__version__}")
+    # fmt: on
     return options
 
 
-def _checked(
-    convert: Callable[[str], _Value], valid: Callable[[_Value], bool], wanted: str
-) -> Callable[[str], _Value]:
+def _checked(convert: Callable[[str], _Value], valid: Callable[[_Value], bool], wanted: str) -> Callable[[str], _Value]:
     def check(text: str) -> _Value:
         try:
             value = convert(text)

@@ -5,19 +5,14 @@ happened, it reads end-of-file and kills every process group it has started.
 
 The thinking:
 
-1. A task is a session of its own (setsid), so that one killpg reaches all of it and no signal meant for the farm
-   reaches any of it. The helper is a session of its own as well: mpiexec kills process groups.
-2. `os.posix_spawn` has vfork semantics, and costs a tenth less than `subprocess`. The line goes to `/bin/sh -c`; a
-   line that the kernel would refuse as an argument (MAX_ARG_STRLEN, 128 KiB) is sourced from a descriptor instead.
-3. A freed slot is filled from the helper's own short queue, without asking the worker. While there is a queue, ends are
-   reported in batches (16, or 20 ms): to wake the worker for every end halves the rate. With nothing queued an end is
-   reported at once, because somebody has to find work for the slot.
-4. Standard output of more than a few KiB is streamed to the worker from the capture file, one task after the other, and
-   the slot is not used again before that is over. So what is in memory stays bounded, and a farm that produces output
-   faster than it can be written down slows down instead.
-5. A group is not gone because its leader is: a terminated group keeps its slot until nobody of it is left, or 5 s later
+1. A freed slot is filled from the helper's own short queue, without asking the worker; see `outbox` for what is told
+   when.
+2. A slot is not used again before its output is on its way. So what is in memory stays bounded, and a farm that produces
+   output faster than it can be written down slows down instead.
+3. A group is not gone because its leader is: a terminated group keeps its slot until nobody of it is left, or 5 s later
    for the KILL. What a *finished* task leaves in the background runs on, and is killed with the rest in the end; the
    slot gets new capture files, so that nobody writes into another task's output.
+4. The helper is a session of its own, because mpiexec forwards signals to process groups, and kills by them.
 """
 
 from __future__ import annotations
@@ -37,19 +32,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NoReturn
 
-from mpifarm import capture, ended
+from mpifarm import capture, ended, process
 from mpifarm.ended import Ended
 from mpifarm.frames import ENTRY, GROUP, ORDER, Order
 from mpifarm.outbox import Outbox, Stream
 
 GRACE_S = 5.0  # between TERM and KILL
-LONGEST_ARGUMENT = 128 * 1024 - 1  # bytes; Linux, MAX_ARG_STRLEN without its final NUL: execve(2)
 LINGER_S = 0.05  # how often to look whether a terminated group is gone
 
-# Ignored here or by Python, and an ignored signal stays ignored over exec: a task starts with all of them at default.
-_IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
-_RESET = (*_IGNORED, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD)
-_SCRIPT_FD = 9
 _RSS_UNITS_PER_KIB = 1024 if sys.platform == "darwin" else 1  # getrusage(2)
 
 
@@ -96,8 +86,7 @@ class Slot:
 def main(connection: socket.socket, groups: mmap.mmap, environ: Mapping[str, str]) -> NoReturn:
     """Serve the worker at the other end of *connection* until it is gone. Runs in a forked child, never returns."""
     os.setsid()
-    for number in _IGNORED:
-        signal.signal(number, signal.SIG_IGN)
+    process.ignore_signals()
     _close_all_but(connection.fileno())
     Helper(connection, groups, dict(environ)).run()
     os._exit(0)
@@ -149,7 +138,7 @@ class Helper:
             self._start_queued(now)
             self._report(now)
         for group in [slot.pid for slot in self._slots] + list(self._left_behind):
-            signal_group(group, signal.SIGKILL)
+            process.signal_group(group, signal.SIGKILL)
 
     def _wait(self) -> None:
         self._poll.register(self._connection, select.POLLIN | (select.POLLOUT if self._outbox.eager else 0))
@@ -230,7 +219,7 @@ class Helper:
         self._environ["MPIFARM_SLOT"] = str(slot.number)
         started_unix = time.time()
         try:
-            pid = self._spawn(task.command, slot)
+            pid = process.spawn(task.command, self._environ, self._null, slot.out, slot.err)
         except OSError as error:  # no /bin/sh, no processes or memory left, an environment too large
             self._free.append(slot)
             reason = f"mpifarm: cannot start /bin/sh: {error}\n".encode()
@@ -246,31 +235,6 @@ class Helper:
         if task.timeout_s:
             self._wake_at(now + task.timeout_s, slot)
 
-    def _spawn(self, command: bytes, slot: Slot) -> int:
-        actions = [
-            (os.POSIX_SPAWN_DUP2, self._null, 0),
-            (os.POSIX_SPAWN_DUP2, slot.out, 1),
-            (os.POSIX_SPAWN_DUP2, slot.err, 2),
-        ]
-        if len(command) <= LONGEST_ARGUMENT:
-            # `--`: a line that begins with - or + is a command, not an option of sh
-            dashes = [b"--"] if command[:1] in (b"-", b"+") else []
-            return self._posix_spawn([b"sh", b"-c", *dashes, command], actions)
-        script = capture.open_unnamed()
-        try:
-            with open(script, "wb", closefd=False) as file:
-                # The dot command has opened the script for itself: what it runs does not inherit the descriptor.
-                file.write(b"exec %d<&-\n%s\n" % (_SCRIPT_FD, command))
-            argv = [b"sh", b"-c", b". /dev/fd/%d" % _SCRIPT_FD]
-            return self._posix_spawn(argv, [*actions, (os.POSIX_SPAWN_DUP2, script, _SCRIPT_FD)])
-        finally:
-            os.close(script)
-
-    def _posix_spawn(self, argv: list[bytes], actions: list[tuple[int, int, int]]) -> int:
-        return os.posix_spawn(
-            "/bin/sh", argv, self._environ, file_actions=actions, setsid=True, setsigmask=(), setsigdef=_RESET
-        )
-
     # ending
 
     def _reap(self, now: float) -> None:
@@ -285,12 +249,12 @@ class Helper:
             self._leader_ended(slot, now)
 
     def _leader_ended(self, slot: Slot, now: float) -> None:
-        alive = signal_group(slot.pid, 0)
+        alive = process.signal_group(slot.pid, 0)
         if alive and slot.kill_at is not None:
             self._wake_at(min(now + LINGER_S, slot.kill_at), slot)
             return
         if alive:
-            self._left_behind = {group for group in self._left_behind if signal_group(group, 0)} | {slot.pid}
+            self._left_behind = {group for group in self._left_behind if process.signal_group(group, 0)} | {slot.pid}
         slot.shared = slot.shared or alive
         self._finish(slot, now)
 
@@ -303,7 +267,7 @@ class Helper:
             if slot.kill_at is None:
                 self._terminate(slot, now, Ended.TIMED_OUT, GRACE_S)
             elif now >= slot.kill_at:
-                signal_group(slot.pid, signal.SIGKILL)
+                process.signal_group(slot.pid, signal.SIGKILL)
                 if slot.result is not None:  # the leader went before; now the rest of its group as well
                     slot.shared = True
                     self._finish(slot, now)
@@ -317,8 +281,8 @@ class Helper:
         if slot.kill_at is None or now + grace_s < slot.kill_at:
             slot.kill_at = now + grace_s
             self._wake_at(slot.kill_at, slot)
-        signal_group(slot.pid, signal.SIGTERM)
-        signal_group(slot.pid, signal.SIGCONT)  # a stopped process acts on TERM only when it goes on
+        process.signal_group(slot.pid, signal.SIGTERM)
+        process.signal_group(slot.pid, signal.SIGCONT)  # a stopped process acts on TERM only when it goes on
 
     def _finish(self, slot: Slot, now: float) -> None:
         """Report the attempt in *slot* with what it wrote, and make the slot free."""
@@ -340,9 +304,7 @@ class Helper:
             return
         out, clipped = capture.clipped(slot.out, size)
         slot.flags |= Ended.CLIPPED if clipped else 0
-        record = _record(
-            slot.task, slot.number, slot.result, slot.started_unix, slot.flags, len(out), len(out), len(err)
-        )
+        record = _record(slot.task, slot.number, slot.result, slot.started_unix, slot.flags, len(out), len(out), len(err))
         self._outbox.add(record, out + err, now)
         self._release(slot)
 
@@ -378,23 +340,21 @@ class Helper:
         heapq.heappush(self._deadlines, (when, slot.serial, slot.index))
 
 
-def signal_group(group: int, number: int) -> bool:
-    """Send signal *number* to the process *group*; return whether it has a member. Group 0 has none: it is our own."""
-    if not group:
-        return False
-    try:
-        os.killpg(group, number)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # a member runs as somebody else (sudo): it is there, and not ours to signal
-        return True
-    return True
-
-
 def _record(
     task: Queued, slot: int, result: Result, start: float, flags: int, total: int = 0, out: int = 0, err: int = 0
 ) -> bytes:
     return ended.STRUCT.pack(
-        task.offset, task.attempt, slot, result.status, flags, start, result.seconds, result.user_s, result.system_s,
-        result.rss_kib, total, out, err,
+        task.offset,
+        task.attempt,
+        slot,
+        result.status,
+        flags,
+        start,
+        result.seconds,
+        result.user_s,
+        result.system_s,
+        result.rss_kib,
+        total,
+        out,
+        err,
     )

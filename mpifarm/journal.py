@@ -164,7 +164,12 @@ class Journal:
         if err:
             self._errors.append(err)
         line = "%d %s-%d %.3f %d %d %d\n" % (
-            attempt.offset, attempt.node, attempt.slot, attempt.seconds, added, attempt.start + attempt.seconds,
+            attempt.offset,
+            attempt.node,
+            attempt.slot,
+            attempt.seconds,
+            added,
+            attempt.start + attempt.seconds,
             attempt.length,
         )
         self._lines[self._progress].append(line.encode())
@@ -205,8 +210,10 @@ class Journal:
         for block in self._blocks:
             if isinstance(block, Spool):
                 block.close()
-        for recorded in (self._blocks, self._errors, *self._lines.values()):
-            recorded.clear()
+        self._blocks.clear()
+        self._errors.clear()
+        for lines in self._lines.values():
+            lines.clear()
 
     def sync(self, now: float) -> None:
         """Make what was flushed survive a crash of the node; at most once a second."""
@@ -247,8 +254,18 @@ class Journal:
 
     def _add_to_joblog(self, attempt: Attempt) -> None:
         line = _JOBLOG_LINE % (
-            attempt.seq, attempt.node, attempt.start, attempt.seconds, attempt.out_total, max(attempt.status, 0),
-            max(-attempt.status, 0), attempt.attempt, attempt.slot, attempt.rss_kib, attempt.user_s, attempt.system_s,
+            attempt.seq,
+            attempt.node,
+            attempt.start,
+            attempt.seconds,
+            attempt.out_total,
+            max(attempt.status, 0),
+            max(-attempt.status, 0),
+            attempt.attempt,
+            attempt.slot,
+            attempt.rss_kib,
+            attempt.user_s,
+            attempt.system_s,
             attempt.offset,
         )
         self._lines[self._joblog].append(line.encode() + attempt.command + b"\n")

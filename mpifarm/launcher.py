@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 
 from mpifarm import helper
 from mpifarm.frames import ENTRY, GROUP, MAX_SLOTS, REPLY, Order, Reply, order
+from mpifarm.process import signal_group
 
 CPUS_PER_HELPER = 32  # one helper starts some 700 tasks a second; on two cores a second helper only takes turns with it
 MAX_HELPERS = 8
@@ -159,7 +160,7 @@ class Launcher:
     def _lost(self, handle: Handle) -> None:
         for index in range(handle.slots):
             (group,) = GROUP.unpack_from(handle.groups, index * GROUP.size)
-            helper.signal_group(group, signal.SIGKILL)
+            signal_group(group, signal.SIGKILL)
         self.close()
         raise HelperLost(f"the launcher's helper, process {handle.pid}, is gone; its tasks were killed")
 

@@ -92,7 +92,6 @@ class Manager:
     def close(self, now: float) -> Outcome:
         """Write the last word, give the list back, and return how it ended."""
         assert self.outcome is not None
-        self._say(self._status(now))
         if not self._stopped_writing:
             try:
                 if self.outcome is Outcome.ALL_SUCCEEDED:
@@ -105,6 +104,8 @@ class Manager:
         self._lock.release()
         if self._stopped_writing:
             self.outcome = Outcome.WORK_LEFT
+        counts, total, before = self._schedule.counts, self._scan.tasks, self._start.done_count
+        self._say(status.verdict(self.outcome, counts, total, before, now - self._began, self._run.names.log))
         return self.outcome
 
     # reports
@@ -162,9 +163,7 @@ class Manager:
             rss_kib=int(row["rss_kib"]), out_total=int(row["out_total"]), command=command,
         )  # fmt: skip
 
-    def _record(
-        self, attempt: Attempt, verdict: Verdict, spool: Spool | None, out: memoryview, err: memoryview
-    ) -> None:
+    def _record(self, attempt: Attempt, verdict: Verdict, spool: Spool | None, out: memoryview, err: memoryview) -> None:
         if verdict is Verdict.SUCCEEDED:
             self._journal.succeeded(attempt, spool, out, err)
         elif verdict is not Verdict.INTERRUPTED:
@@ -227,9 +226,7 @@ class Manager:
 
     def _status(self, now: float) -> str:
         slots = sum(slots for _, slots in self._schedule.workers.values())
-        return status.line(
-            self._schedule.counts, self._scan.tasks, self._start.done_count, slots, now - self._began
-        )
+        return status.line(self._schedule.counts, self._scan.tasks, self._start.done_count, slots, now - self._began)
 
     def _tell(self, text: str) -> None:
         self._journal.event(text)

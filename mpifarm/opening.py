@@ -22,6 +22,7 @@ class Run:
 
     notices: list[str]  # for the user
     tasklist: Tasklist  # keeps the descriptor of the scan open
+    names: Names
     scan: Scan
     start: resume.Resume
     lock: Lock
@@ -52,7 +53,7 @@ def _open(config: Config, tasklist: Tasklist, names: Names, lock: Lock, output_s
     scan = tasklist.scan()
     if names.done.exists() and not config.rerun and scan.had_tfin and scan.differs_at is None:
         notice = f"{tasklist.path} is done: to run it again, give --rerun, or delete {names.progress} and {names.done}"
-        return Run([notice], tasklist, scan, resume.Resume(), lock)
+        return Run([notice], tasklist, names, scan, resume.Resume(), lock)
     start = resume.Resume()
     if not config.rerun:
         start = resume.load(tasklist, scan, names.fastrecovery, names.progress, output_size)
@@ -62,9 +63,11 @@ def _open(config: Config, tasklist: Tasklist, names: Names, lock: Lock, output_s
     tasklist.commit()
     if not scan.tasks:
         files.replace(names.done, b"done")
-        return Run([f"{tasklist.path} has no tasks: nothing to do"], tasklist, scan, start, lock)
+        return Run([f"{tasklist.path} has no tasks: nothing to do"], tasklist, names, scan, start, lock)
     notices = _notices(tasklist, names, scan, start)
-    return Run(notices, tasklist, scan, start, lock, Journal(names, Path(config.output) if config.output else None, start))
+    return Run(
+        notices, tasklist, names, scan, start, lock, Journal(names, Path(config.output) if config.output else None, start)
+    )
 
 
 def _notices(tasklist: Tasklist, names: Names, scan: Scan, start: resume.Resume) -> list[str]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from mpifarm.schedule import Counts
+from pathlib import Path
+
+from mpifarm.schedule import Counts, Outcome
 
 EVERY_S = 5.0
 
@@ -19,6 +21,16 @@ def line(counts: Counts, total: int, done_before: int, slots: int, elapsed_s: fl
         if counts.waiting + counts.leased:
             words.append(f"about {duration((counts.waiting + counts.leased) / rate)} left")
     return ", ".join(words)
+
+
+def verdict(outcome: Outcome, counts: Counts, total: int, done_before: int, elapsed_s: float, log: Path) -> str:
+    """Return the last line of a run."""
+    done = done_before + counts.done
+    if outcome is Outcome.ALL_SUCCEEDED:
+        return f"all {total} tasks are done, {counts.done} of them now, in {duration(elapsed_s)}"
+    failed = f", {counts.failed} failed (see {log})" if counts.failed else ""
+    again = "start again to go on" if outcome is Outcome.WORK_LEFT else "start again to try them again"
+    return f"{done} of {total} tasks are done{failed}: {again}"
 
 
 def duration(seconds: float) -> str:

@@ -61,6 +61,8 @@ class Note(IntFlag):
     BROKEN = 2  # it lost a launcher's helper: what it had and did not report was killed
 
 
+NO_NOTE = Note(0)
+
 HELLO = np.dtype([("version", "<i4"), ("slots", "<i4"), ("cpus", "<i4"), ("node", "S256")])
 REPORT = np.dtype([("seen", "<i8"), ("credit", "<i4"), ("records", "<i4"), ("lane", "<i4"), ("notes", "<u4")])
 GRANTED = np.dtype([("offset", "<i8"), ("length", "<i8"), ("attempt", "<i4")])
@@ -105,7 +107,7 @@ def unpack_hello(message: Message) -> Hello:
 
 
 def pack_report(
-    seen: int, credit: int, notes: Note = Note(0), lane: int = 0, records: int = 0, body: bytes = b""
+    seen: int, credit: int, notes: Note = NO_NOTE, lane: int = 0, records: int = 0, body: bytes = b""
 ) -> Message:
     """Return a REPORT; *body* is *records* ENDED followed by what they wrote, or a part of an output."""
     header = np.array([(seen, credit, records, lane, notes)], dtype=REPORT)
@@ -118,9 +120,7 @@ def unpack_report(message: Message) -> Report:
     end = REPORT.itemsize + int(header["records"]) * ENDED.itemsize
     records: Records = message[REPORT.itemsize : end].view(ENDED)
     notes = Note(int(header["notes"]))
-    return Report(
-        int(header["seen"]), int(header["credit"]), int(header["lane"]), notes, records, memoryview(message)[end:]
-    )
+    return Report(int(header["seen"]), int(header["credit"]), int(header["lane"]), notes, records, message.data[end:])
 
 
 def pack_grant(offsets: Any, lengths: Any, attempts: Any) -> Message:

@@ -59,9 +59,7 @@ class ManagerLost(Exception):
 class Worker:
     """One rank's tasks."""
 
-    def __init__(
-        self, settings: Settings, launcher: Launcher, send: Callable[[Tag, Message], None], now: float
-    ) -> None:
+    def __init__(self, settings: Settings, launcher: Launcher, send: Callable[[Tag, Message], None], now: float) -> None:
         """*send* sends a message to rank 0."""
         self.state = State.WORKING
         self.complete = True  # nobody was lost, as far as the manager says
