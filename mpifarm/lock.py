@@ -17,6 +17,7 @@ import os
 import socket
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from mpifarm import FarmError, files
 
@@ -53,27 +54,26 @@ class Lock:
     def __init__(self, path: Path, holder: Holder) -> None:
         self._path = path
         self._holder = holder
-        self._inode = 0
+        self._file: BinaryIO | None = None  # held open, so that no other file can get its inode number
         self._touched = float("-inf")
 
     def acquire(self, now: float) -> None:
         """Take the lock. Raises FarmError if another manager has it, or if nothing can be written here."""
         mine = self._path.with_name(f"{self._path.name}.{self._holder.host}.{self._holder.pid}")
         try:
-            with files.create(mine) as file:
-                file.write(self._holder.text().encode())
-                file.flush()
-                status = os.fstat(file.fileno())
+            file = files.create(mine)
+            file.write(self._holder.text().encode())
+            file.flush()
         except OSError as error:
             raise FarmError(
                 f"cannot write in the working directory {Path.cwd()}: {error.strerror}: start where the farm may write"
             ) from None
         try:
             while not self._link(mine):
-                self._clear(status.st_mtime)
+                self._clear(os.fstat(file.fileno()).st_mtime)
         finally:
             mine.unlink(missing_ok=True)
-        self._inode = status.st_ino
+        self._file = file
         self._touched = now
 
     def held(self, now: float) -> bool:
@@ -81,21 +81,26 @@ class Lock:
         if now < self._touched + TOUCH_S:
             return True
         self._touched = now
-        try:
-            if os.stat(self._path, follow_symlinks=False).st_ino != self._inode:
-                return False
-            os.utime(self._path)
-        except FileNotFoundError:
+        if self._file is None or not self._ours():
             return False
+        os.utime(self._file.fileno())
         return True
 
     def release(self) -> None:
         """Give the lock back, if it is still ours."""
+        if self._file is None:
+            return
+        if self._ours():
+            self._path.unlink(missing_ok=True)
+        self._file.close()
+        self._file = None
+
+    def _ours(self) -> bool:
+        assert self._file is not None
         try:
-            if os.stat(self._path, follow_symlinks=False).st_ino == self._inode:
-                self._path.unlink()
-        except OSError:
-            return  # it is gone, or the file system is: it will be stale soon
+            return os.path.samestat(os.stat(self._path, follow_symlinks=False), os.fstat(self._file.fileno()))
+        except FileNotFoundError:
+            return False
 
     def _link(self, mine: Path) -> bool:
         try:

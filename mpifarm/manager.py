@@ -79,6 +79,8 @@ class Manager:
         """Do what is due, when all that has arrived has been told."""
         if self.outcome is not None:
             return
+        if not self._stopped_writing and not self._lock.held(now):
+            self._stop_writing("another mpifarm has taken over this list", now)
         self._do(self._schedule.clock_ticked(now))
         self._write(now)
         if now >= self._beat_at:
@@ -198,9 +200,6 @@ class Manager:
 
     def _write(self, now: float) -> None:
         if self._stopped_writing:
-            return
-        if not self._lock.held(now):
-            self._stop_writing("another mpifarm has taken over this list", now)
             return
         try:
             self._journal.flush()

@@ -1,0 +1,120 @@
+"""Stand-ins for the edges of the farm, by their interfaces: a transport that records, a launcher without processes."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from typing import NoReturn
+
+import numpy as np
+
+from mpifarm import ended, wire
+from mpifarm.comm import Received
+from mpifarm.frames import Reply
+from mpifarm.launcher import Frame, HelperLost
+from mpifarm.wire import Message, Note, Report, Tag
+
+
+class FakeComm:
+    """Keeps what rank 0 sends until a test takes it."""
+
+    rank = 0
+    backlog = 0
+    remote = False
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.sent: deque[Received] = deque()  # source is the receiver
+
+    def node_mates(self, node: str, works: bool) -> tuple[int, int]:
+        return 0, 1
+
+    def send(self, rank: int, tag: Tag, message: Message) -> None:
+        self.sent.append(Received(rank, tag, message))
+
+    def poll(self) -> Iterator[Received]:
+        return iter(())
+
+    def leave(self, code: int, complete: bool) -> NoReturn:
+        raise AssertionError("leave")
+
+    def abort(self) -> NoReturn:
+        raise AssertionError("abort")
+
+    def take(self, tag: Tag) -> list[Received]:
+        """Return the messages with *tag* that were sent, and forget them."""
+        taken = [message for message in self.sent if message.tag is tag]
+        self.sent = deque(message for message in self.sent if message.tag is not tag)
+        return taken
+
+
+class FakeLauncher:
+    """Runs nothing; a test says how each task ends."""
+
+    def __init__(self) -> None:
+        self.started: list[tuple[int, int, float, bytes]] = []
+        self.orders: list[str] = []
+        self.frames: list[Frame] = []
+        self.broken = False
+
+    def set_up(self, node: str, slots: int, first_slot: int) -> None:
+        self.orders.append(f"set up {slots} slots from {first_slot} on {node}")
+
+    def start(self, tasks: Iterable[tuple[int, int, float, bytes]]) -> None:
+        self._live()
+        self.started += tasks
+
+    def recall(self) -> None:
+        self._live()
+        self.orders.append("recall")
+
+    def terminate(self) -> None:
+        self.orders.append("terminate")
+
+    def kill(self) -> None:
+        self.orders.append("kill")
+
+    def descriptors(self) -> list[int]:
+        return []
+
+    def read(self) -> list[Frame]:
+        self._live()
+        frames, self.frames = self.frames, []
+        return frames
+
+    def close(self) -> None:
+        self.orders.append("close")
+
+    def end(self, offset: int, attempt: int = 1, out: bytes = b"", seconds: float = 1.0) -> None:
+        """Let a task end well."""
+        record = ended_record(offset, attempt, out=out, seconds=seconds)
+        self.frames.append(Frame(0, Reply.ENDED, 1, record + out))
+
+    def _live(self) -> None:
+        if self.broken:
+            raise HelperLost("a helper is gone")
+
+
+def ended_record(
+    offset: int, attempt: int = 1, status: int = 0, flags: int = 0, out: bytes = b"", err: bytes = b"", **fields: float
+) -> bytes:
+    """Return an ENDED record of an attempt that wrote *out* and *err*."""
+    record = np.zeros(1, dtype=wire.ENDED)
+    record["offset"], record["attempt"], record["status"], record["flags"] = offset, attempt, status, flags
+    record["slot"], record["start"], record["seconds"] = 1, 1.7e9, 0.5
+    record["out_total"] = record["out_bytes"] = len(out)
+    record["err_bytes"] = len(err)
+    for name, value in fields.items():
+        record[name] = value
+    assert record.itemsize == ended.STRUCT.size
+    return record.tobytes()
+
+
+def report(seen: int, credit: int, *records: bytes, written: bytes = b"", notes: Note = wire.NO_NOTE) -> Message:
+    """Return a REPORT with these ENDED records and what their attempts wrote."""
+    return wire.pack_report(seen, credit, notes, 0, len(records), b"".join(records) + written)
+
+
+def reports(messages: Iterable[tuple[Tag, Message]]) -> list[Report]:
+    """Read the REPORTs among *messages*."""
+    return [wire.unpack_report(message) for tag, message in messages if tag is Tag.REPORT]

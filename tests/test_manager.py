@@ -1,0 +1,204 @@
+"""The manager between real files and workers that a test plays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from fakes import FakeComm, ended_record, report
+
+from mpifarm import wire
+from mpifarm.comm import Received
+from mpifarm.config import Config
+from mpifarm.ended import Ended
+from mpifarm.manager import Manager
+from mpifarm.opening import open_run
+from mpifarm.schedule import How, Outcome
+from mpifarm.wire import Message, Note, Stop, Tag
+
+LIST = "echo 1\necho 2\necho 3\n"
+LENGTH = 9
+MakeFarm = Callable[..., "Farm"]
+
+
+class Farm:
+    """A manager of two workers."""
+
+    def __init__(self, **options: object) -> None:
+        config = Config("tasks.txt", **options)  # type: ignore[arg-type]
+        self.comm = FakeComm(3)
+        opened = open_run(config, 0.0)
+        assert opened.journal is not None
+        self.manager = Manager(config, self.comm, opened, opened.journal, [1, 2], 0.0)
+        for rank in (1, 2):
+            self.say(rank, Tag.HELLO, wire.pack_hello(2, 2, f"n{rank}"))
+
+    def say(self, rank: int, tag: Tag, message: Message, now: float = 0.0) -> None:
+        self.manager.on_message(Received(rank, tag, message), now)
+
+    def grants(self, now: float = 0.0) -> dict[int, list[tuple[int, int]]]:
+        """Have a turn; return (offset, attempt) of what each rank was granted."""
+        self.manager.turn(now)
+        taken: dict[int, list[tuple[int, int]]] = {}
+        for message in self.comm.take(Tag.GRANT):
+            tasks = wire.unpack_grant(message.message)[["offset", "attempt"]].tolist()
+            taken.setdefault(message.source, []).extend(tasks)
+        return taken
+
+    def stops(self) -> list[tuple[int, Stop]]:
+        return [(message.source, wire.unpack_stop(message.message)) for message in self.comm.take(Tag.STOP)]
+
+
+@pytest.fixture
+def make_farm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakeFarm:
+    monkeypatch.chdir(tmp_path)
+    Path("tasks.txt").write_text(LIST)
+    return Farm
+
+
+def progress() -> list[str]:
+    return Path("progress.tasks.txt.tfin").read_text().splitlines()
+
+
+def log() -> str:
+    return Path("log.tasks.txt.tfin").read_text()
+
+
+def test_tasks_that_end_well_are_written_down_in_the_same_turn(make_farm: MakeFarm) -> None:
+    farm = make_farm(output="out")
+    farm.say(1, Tag.REPORT, report(0, 2))
+    assert farm.grants() == {1: [(0, 1), (9, 1)]}
+    records = ended_record(9, out=b"two\n"), ended_record(0, out=b"one\n", err=b"!")
+    farm.say(1, Tag.REPORT, report(2, 2, *records, written=b"two\none\n!"))
+    assert farm.grants() == {1: [(18, 1)]}
+    assert progress() == [f"9 n1-1 0.500 4 1700000000 {LENGTH}", f"0 n1-1 0.500 4 1700000000 {LENGTH}"]
+    assert Path("out").read_bytes() == b"two\none\n"
+
+
+def test_the_end_is_written_down_and_the_lock_given_back(make_farm: MakeFarm) -> None:
+    farm = make_farm()
+    farm.say(1, Tag.REPORT, report(0, 3))
+    farm.say(2, Tag.REPORT, report(0, 3))
+    granted = farm.grants()
+    for rank, tasks in granted.items():
+        farm.say(rank, Tag.REPORT, report(3, 3, *(ended_record(offset) for offset, _ in tasks)))
+    farm.manager.turn(0.0)
+    assert farm.manager.close(0.0) is Outcome.ALL_SUCCEEDED
+    assert Path("done.tasks.txt.tfin").read_bytes() == b"done"
+    assert not Path("fastrecovery.tasks.txt.tfin").exists()
+    assert not Path("lock.tasks.txt.tfin").exists()
+
+
+def test_a_failed_attempt_is_logged_with_what_it_printed_and_dealt_again(make_farm: MakeFarm) -> None:
+    farm = make_farm(retries=1)
+    farm.say(1, Tag.REPORT, report(0, 1))
+    assert farm.grants() == {1: [(0, 1)]}
+    failed = ended_record(0, status=-11, out=b"out\n", err=b"err\n")
+    farm.say(1, Tag.REPORT, report(1, 0, failed, written=b"out\nerr\n"))
+    farm.say(2, Tag.REPORT, report(0, 3))
+    assert farm.grants() == {2: [(9, 1), (18, 1)]}
+    farm.say(2, Tag.REPORT, report(2, 1, ended_record(9)))
+    assert farm.grants() == {2: [(0, 2)]}
+    assert "SIGSEGV" in log()
+    assert log().splitlines()[1:] == ["    err", "    out"]
+    assert [line.split()[0] for line in progress()] == ["9"]
+
+
+def test_an_interrupted_attempt_is_no_failure(make_farm: MakeFarm) -> None:
+    farm = make_farm()
+    farm.say(1, Tag.REPORT, report(0, 2))
+    farm.grants()
+    farm.manager.stop(How.KILL, 0.0, "TERM: stopping")
+    assert farm.stops() == [(1, Stop.KILL), (2, Stop.KILL)]
+    ends = (
+        ended_record(0, status=-15, flags=Ended.INTERRUPTED),
+        ended_record(9, flags=Ended.INTERRUPTED | Ended.NOT_STARTED),
+    )
+    farm.say(1, Tag.REPORT, report(2, 0, *ends))
+    farm.manager.turn(0.0)
+    assert farm.manager.close(0.0) is Outcome.WORK_LEFT
+    assert "failed" not in log()
+    assert Path("fastrecovery.tasks.txt.tfin").read_text().splitlines()[1:] == ["0", "9"]
+    assert len(Path("joblog.tasks.txt.tfin").read_text().splitlines()) == 2, "what never started is no attempt"
+
+
+def test_a_long_output_that_came_in_parts_is_one_block(make_farm: MakeFarm) -> None:
+    farm = make_farm(output="out")
+    for rank in (1, 2):
+        farm.say(rank, Tag.REPORT, report(0, 1))
+    farm.grants()
+    for part in (b"a" * 10, b"b" * 10):
+        farm.say(1, Tag.REPORT, report(1, 0, written=part))
+        farm.say(2, Tag.REPORT, report(1, 0, written=part.upper()))
+    farm.say(2, Tag.REPORT, report(1, 1, ended_record(9, out_total=20)))
+    farm.say(1, Tag.REPORT, report(1, 1, ended_record(0, out_total=20)))
+    farm.manager.turn(0.0)
+    assert Path("out").read_bytes() == b"A" * 10 + b"B" * 10 + b"a" * 10 + b"b" * 10
+    assert [line.split()[3] for line in progress()] == ["20", "20"]
+
+
+def test_a_lost_workers_half_output_is_forgotten_and_its_late_report_is_dropped(make_farm: MakeFarm) -> None:
+    farm = make_farm(output="out", lost_after_s=10.0)
+    farm.say(1, Tag.REPORT, report(0, 1))
+    assert farm.grants() == {1: [(0, 1)]}
+    farm.say(1, Tag.REPORT, report(1, 0, written=b"half"))
+    for second in range(1, 13):
+        farm.say(2, Tag.BEAT, wire.pack_beat(), float(second))
+        farm.manager.turn(float(second))
+    assert farm.manager.gone == {1}
+    farm.say(2, Tag.REPORT, report(0, 1), 12.0)
+    assert farm.grants(12.0) == {2: [(0, 2)]}
+    farm.say(1, Tag.REPORT, report(1, 1, ended_record(0, out_total=4)), 12.0)
+    assert farm.stops() == [(1, Stop.KILL_NOW)], "it was not dead, but its tasks are dealt to others"
+    assert farm.manager.gone == set()
+    farm.say(2, Tag.REPORT, report(1, 1, ended_record(0, 2, out=b"whole"), written=b"whole"), 12.0)
+    farm.manager.turn(12.0)
+    assert Path("out").read_bytes() == b"whole"
+    assert len(progress()) == 1
+
+
+def test_a_worker_without_a_launcher_gives_its_tasks_to_others(make_farm: MakeFarm) -> None:
+    farm = make_farm()
+    farm.say(1, Tag.REPORT, report(0, 2))
+    farm.grants()
+    farm.say(1, Tag.REPORT, report(2, 0, notes=Note.BROKEN))
+    farm.say(2, Tag.REPORT, report(0, 2))
+    assert farm.grants() == {2: [(0, 2), (9, 2)]}
+    assert farm.manager.gone == set(), "the rank itself is well, and takes part in MPI_Finalize"
+
+
+def test_whoever_has_taken_over_the_list_is_not_written_into(make_farm: MakeFarm) -> None:
+    farm = make_farm()
+    farm.say(1, Tag.REPORT, report(0, 1))
+    farm.grants()
+    Path("lock.tasks.txt.tfin").unlink()
+    Path("lock.tasks.txt.tfin").write_text("somebody else")
+    farm.say(1, Tag.REPORT, report(1, 1, ended_record(0)))
+    farm.manager.turn(60.0)
+    assert not progress()
+    assert farm.stops() == [(1, Stop.KILL), (2, Stop.KILL)]
+    farm.say(1, Tag.BEAT, wire.pack_beat(), 60.0)
+    farm.manager.turn(60.0)
+    assert farm.manager.close(60.0) is Outcome.WORK_LEFT
+    assert not Path("fastrecovery.tasks.txt.tfin").exists()
+    assert Path("lock.tasks.txt.tfin").read_text() == "somebody else"
+
+
+def test_a_checkpoint_is_written_every_20_seconds(make_farm: MakeFarm) -> None:
+    farm = make_farm()
+    farm.say(1, Tag.REPORT, report(0, 2))
+    farm.grants()
+    farm.say(1, Tag.REPORT, report(2, 0, ended_record(0)))
+    farm.manager.turn(19.0)
+    assert not Path("fastrecovery.tasks.txt.tfin").exists()
+    farm.manager.turn(20.0)
+    lines = Path("fastrecovery.tasks.txt.tfin").read_text().splitlines()
+    assert lines[0].startswith("# max: 2 18 ")
+    assert lines[1:] == ["9"]
+
+
+def test_workers_hear_from_the_manager_though_there_is_nothing_to_say(make_farm: MakeFarm) -> None:
+    farm = make_farm(lost_after_s=8.0)
+    farm.manager.turn(1.0)
+    assert [message.source for message in farm.comm.take(Tag.BEAT)] == [1, 2]

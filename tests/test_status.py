@@ -1,0 +1,51 @@
+"""What people read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mpifarm import status
+from mpifarm.schedule import Counts, Outcome
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0 s"),
+        (59.6, "60 s"),
+        (99, "99 s"),
+        (120, "2 min"),
+        (5999, "1 h 40 min"),
+        (86400, "24 h 0 min"),
+        (200000, "2 d 7 h"),
+    ],
+)
+def test_durations_read_as_people_say_them(seconds: float, text: str) -> None:
+    assert status.duration(seconds) == text
+
+
+def test_the_status_line_tells_rate_and_rest() -> None:
+    line = status.line(Counts(done=20, failed=1, leased=4, waiting=16), 51, 10, 4, 10.0)
+    assert line == "30/51 done, 4 running or queued on 4 slots, 1 failed, 2.0/s, about 10 s left"
+
+
+def test_the_status_line_says_nothing_it_does_not_know() -> None:
+    assert status.line(Counts(waiting=5), 5, 0, 4, 0.0) == "0/5 done, 0 running or queued on 4 slots"
+
+
+@pytest.mark.parametrize(
+    ("outcome", "counts", "text"),
+    [
+        (Outcome.ALL_SUCCEEDED, Counts(done=4), "all 6 tasks are done, 4 of them now, in 3 s"),
+        (
+            Outcome.SOME_FAILED,
+            Counts(done=3, failed=1),
+            "5 of 6 tasks are done, 1 failed (see log): start again to try them again",
+        ),
+        (Outcome.WORK_LEFT, Counts(done=1, waiting=3), "3 of 6 tasks are done: start again to go on"),
+    ],
+)
+def test_the_last_line_says_how_it_ended_and_what_to_do(outcome: Outcome, counts: Counts, text: str) -> None:
+    assert status.verdict(outcome, counts, 6, 2, 3.0, Path("log")) == text

@@ -1,0 +1,156 @@
+"""The worker: grants to its launcher, ends to rank 0, credit, and what it does when something is gone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import cast
+
+import pytest
+from fakes import FakeLauncher, reports
+
+from mpifarm import wire, worker
+from mpifarm.comm import Received
+from mpifarm.ended import Ended
+from mpifarm.frames import Reply
+from mpifarm.launcher import Frame, Launcher
+from mpifarm.wire import Message, Note, Stop, Tag
+from mpifarm.worker import ManagerLost, Settings, State, Worker
+
+LINES = b"> echo 1\n> echo 2\r\n> echo 3\n"
+
+
+class Rank:
+    """A worker with two slots, its fake launcher, and what it has sent."""
+
+    def __init__(self, directory: Path, alone: bool = False, lost_after_s: float = 8.0) -> None:
+        tfin = directory / "tasks.txt.tfin"
+        tfin.write_bytes(LINES)
+        settings = Settings("n1", 4, 2, 5, 3.0, lost_after_s, tfin, alone)
+        self.launcher = FakeLauncher()
+        self.sent: list[tuple[Tag, Message]] = []
+        self.worker = Worker(settings, cast(Launcher, self.launcher), lambda *message: self.sent.append(message), 0.0)
+
+    def grant(self, *tasks: tuple[int, int], attempt: int = 1) -> None:
+        offsets, lengths = zip(*tasks, strict=True)
+        self.tell(Tag.GRANT, wire.pack_grant(offsets, lengths, [attempt] * len(tasks)))
+
+    def tell(self, tag: Tag, message: Message, now: float = 0.0) -> None:
+        self.worker.on_message(Received(0, tag, message), now)
+
+
+@pytest.fixture
+def rank(tmp_path: Path) -> Rank:
+    return Rank(tmp_path)
+
+
+def test_it_says_hello_and_asks_for_its_free_slots(rank: Rank) -> None:
+    assert [tag for tag, _ in rank.sent] == [Tag.HELLO, Tag.REPORT]
+    assert wire.unpack_hello(rank.sent[0][1]) == wire.Hello(slots=2, cpus=4, node="n1")
+    assert reports(rank.sent)[0].credit == 2
+    assert rank.launcher.orders == ["set up 2 slots from 5 on n1"]
+
+
+def test_it_reads_the_command_at_the_granted_offset_and_drops_one_carriage_return(rank: Rank) -> None:
+    rank.grant((0, 9), (9, 10), attempt=2)
+    assert rank.launcher.started == [(0, 2, 3.0, b"echo 1"), (9, 2, 3.0, b"echo 2")]
+
+
+def test_it_passes_ends_on_with_its_credit(rank: Rank) -> None:
+    rank.grant((0, 9), (9, 10))
+    rank.launcher.end(9, out=b"2\n")
+    assert rank.worker.turn(1.0, backlog=0)
+    report = reports(rank.sent)[-1]
+    assert (report.seen, report.credit) == (2, 1)
+    assert report.ended["offset"].tolist() == [9]
+    assert bytes(report.output) == b"2\n"
+
+
+def test_it_asks_for_more_than_its_slots_if_tasks_are_short_and_only_then(rank: Rank) -> None:
+    for seconds, ahead in ((0.001, True), (5.0, False)):
+        for _ in range(50):
+            rank.grant((0, 9))
+            rank.launcher.end(0, seconds=seconds)
+            rank.worker.turn(1.0, backlog=0)
+        assert (reports(rank.sent)[-1].credit > 2) is ahead
+
+
+@pytest.mark.parametrize(("offset", "length"), [(1, 9), (0, 8), (0, 19), (19, 90), (900, 9)])
+def test_a_record_that_is_not_there_is_a_failed_attempt_that_says_why(rank: Rank, offset: int, length: int) -> None:
+    rank.grant((offset, length), (0, 9))
+    assert rank.launcher.started == [(0, 1, 3.0, b"echo 1")]
+    report = reports(rank.sent)[-1]
+    assert report.ended["offset"].tolist() == [offset]
+    assert report.ended["flags"].tolist() == [Ended.NOT_STARTED]
+    assert report.ended["status"].tolist() != [0]
+    assert b"n1 does not see" in bytes(report.output)
+    assert report.credit == 1
+
+
+def test_a_stop_is_carried_out_and_nothing_more_is_asked_for(rank: Rank) -> None:
+    for how, order in ((Stop.DRAIN, "recall"), (Stop.KILL, "terminate"), (Stop.KILL_NOW, "kill")):
+        rank.tell(Tag.STOP, wire.pack_stop(how))
+        assert rank.launcher.orders[-1] == order
+    rank.grant((0, 9))
+    assert rank.launcher.orders[-1] == "recall", "a grant that was on its way is given back"
+    rank.launcher.end(0)
+    rank.worker.turn(1.0, backlog=0)
+    assert reports(rank.sent)[-1].credit == 0
+
+
+def test_a_signal_makes_it_leave_and_tell_so(rank: Rank) -> None:
+    rank.worker.on_signal(Stop.KILL, 1.0)
+    report = reports(rank.sent)[-1]
+    assert (report.credit, report.notes) == (0, Note.LEAVING)
+    assert rank.launcher.orders[-1] == "terminate"
+
+
+@pytest.mark.parametrize(("how", "complete"), [(Stop.LEAVE, True), (Stop.VANISH, False)])
+def test_told_to_leave_it_is_gone_and_knows_whether_somebody_is_lost(rank: Rank, how: Stop, complete: bool) -> None:
+    rank.tell(Tag.STOP, wire.pack_stop(how))
+    assert (rank.worker.state, rank.worker.complete) == (State.GONE, complete)
+    assert rank.launcher.orders[-1] == "close"
+    assert not rank.worker.turn(1.0, backlog=0)
+
+
+def test_while_too_much_is_unsent_the_launcher_is_not_read(rank: Rank) -> None:
+    rank.grant((0, 9))
+    rank.launcher.end(0)
+    assert not rank.worker.turn(1.0, backlog=worker.MOST_UNSENT_BYTES)
+    assert rank.worker.turn(1.0, backlog=worker.MOST_UNSENT_BYTES - 1)
+
+
+def test_without_its_launcher_it_tells_and_runs_nothing_more(rank: Rank) -> None:
+    rank.grant((0, 9))
+    rank.launcher.broken = True
+    rank.worker.turn(1.0, backlog=0)
+    report = reports(rank.sent)[-1]
+    assert (report.credit, report.notes) == (0, Note.BROKEN)
+    rank.launcher.broken = False
+    rank.grant((9, 10))
+    assert rank.launcher.started == [(0, 1, 3.0, b"echo 1")]
+
+
+def test_a_launcher_that_cannot_work_is_no_launcher(rank: Rank) -> None:
+    rank.launcher.frames = [Frame(0, Reply.TROUBLE, 0, b"no place")]
+    rank.worker.turn(1.0, backlog=0)
+    assert reports(rank.sent)[-1].notes == Note.BROKEN
+
+
+def test_it_beats_when_it_has_nothing_to_say(rank: Rank) -> None:
+    for tenth in range(40):
+        rank.tell(Tag.BEAT, wire.pack_beat(), tenth / 10)
+        rank.worker.turn(tenth / 10, backlog=0)
+    beats = [tag for tag, _ in rank.sent if tag is Tag.BEAT]
+    assert 2 <= len(beats) <= 4, "one in lost_after / 8"
+
+
+def test_a_manager_that_is_silent_for_too_long_is_lost_and_one_that_hangs_for_a_minute_is_not(rank: Rank) -> None:
+    rank.worker.turn(8.0 + worker.MANAGER_SLOW_S - 0.1, backlog=0)
+    with pytest.raises(ManagerLost):
+        rank.worker.turn(8.0 + worker.MANAGER_SLOW_S + 0.1, backlog=0)
+
+
+def test_in_the_managers_process_there_are_no_beats(tmp_path: Path) -> None:
+    rank = Rank(tmp_path, alone=True)
+    rank.worker.turn(1e6, backlog=0)
+    assert [tag for tag, _ in rank.sent] == [Tag.HELLO, Tag.REPORT]
