@@ -120,7 +120,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"mpifarm: {error}", file=sys.stderr)
         return 2
     helpers = launcher.fork_helpers(settings.cpus, task_environ)
+    try:
+        from mpifarm import farm  # noqa: PLC0415  numpy and MPI may be imported only now, after the fork
 
-    from mpifarm import farm  # noqa: PLC0415  numpy and MPI may be imported only now, after the fork
-
-    return farm.run(settings, helpers)
+        return farm.run(settings, helpers)
+    except KeyboardInterrupt:  # before the farm has handlers of its own
+        return 3

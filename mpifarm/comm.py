@@ -30,6 +30,7 @@ LONGEST_WAIT_S = 0.05
 IDLE_PART = 64
 PROBES = 3
 _NODE_BYTES = 256
+CRASHED = 70  # exit code of a farm that fell over a bug of its own; EX_SOFTWARE of sysexits(3)
 _LAUNCHER_S = 0.2  # how long the other processes may take to be gone once MPI_Finalize is over
 
 
@@ -97,7 +98,7 @@ class Loopback:
         sys.exit(code)
 
     def abort(self) -> NoReturn:
-        sys.exit(1)
+        sys.exit(CRASHED)
 
 
 class MpiComm:
@@ -165,8 +166,8 @@ class MpiComm:
     def abort(self) -> NoReturn:
         sys.stdout.flush()
         sys.stderr.flush()
-        self._world.Abort(1)
-        os._exit(1)
+        self._world.Abort(CRASHED)
+        os._exit(CRASHED)
 
 
 class Backoff:

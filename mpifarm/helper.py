@@ -278,11 +278,12 @@ class Helper:
         if not slot.pid:
             return
         slot.flags |= why
+        if slot.kill_at is None:  # one TERM is enough: to some programs a second one means at once
+            process.signal_group(slot.pid, signal.SIGTERM)
+            process.signal_group(slot.pid, signal.SIGCONT)  # a stopped process acts on TERM only when it goes on
         if slot.kill_at is None or now + grace_s < slot.kill_at:
             slot.kill_at = now + grace_s
             self._wake_at(slot.kill_at, slot)
-        process.signal_group(slot.pid, signal.SIGTERM)
-        process.signal_group(slot.pid, signal.SIGCONT)  # a stopped process acts on TERM only when it goes on
 
     def _finish(self, slot: Slot, now: float) -> None:
         """Report the attempt in *slot* with what it wrote, and make the slot free."""

@@ -13,6 +13,7 @@ looks before it writes, and stops if the lock is no longer its own.
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from mpifarm import FarmError, files
+
+_NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)
 
 STALE_S = 30.0
 TOUCH_S = 5.0
@@ -107,6 +110,17 @@ class Lock:
             os.link(mine, self._path)
         except FileExistsError:
             return os.stat(mine).st_nlink == 2  # NFS may report an error although the link was made: link(2), open(2)
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            return self._move(mine)
+        return True
+
+    def _move(self, mine: Path) -> bool:
+        """Put the lock in place on a file system without links, where two at the same moment are told apart less well."""
+        if self._path.exists():
+            return False
+        mine.rename(self._path)
         return True
 
     def _clear(self, now: float) -> None:

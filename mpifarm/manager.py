@@ -26,7 +26,6 @@ from mpifarm.tasklist import Walk, checksum, command_of
 from mpifarm.wire import Note, Report, Tag
 
 CHECKPOINT_S = 20.0
-BEATS_PER_LOST_AFTER = 8
 
 
 class Manager:
@@ -51,7 +50,7 @@ class Manager:
         self._spools: dict[tuple[int, int], Spool] = {}  # by rank and lane
         self._stopped_writing = False
         self._began = now
-        self._beat_s = config.lost_after_s / BEATS_PER_LOST_AFTER
+        self._beat_s = config.lost_after_s / wire.BEATS_PER_LOST_AFTER
         self._beat_at = now + self._beat_s
         self._checkpoint_at = now + CHECKPOINT_S
         self._status_at = now + status.EVERY_S
@@ -79,8 +78,7 @@ class Manager:
         """Do what is due, when all that has arrived has been told."""
         if self.outcome is not None:
             return
-        if not self._stopped_writing and not self._lock.held(now):
-            self._stop_writing("another mpifarm has taken over this list", now)
+        self._keep_lock(now)
         self._do(self._schedule.clock_ticked(now))
         self._write(now)
         if now >= self._beat_at:
@@ -197,6 +195,15 @@ class Manager:
             self._tell(f"failed for good: the task at {offset} was on {schedule.LOST_LIMIT} workers that were lost")
 
     # files
+
+    def _keep_lock(self, now: float) -> None:
+        if self._stopped_writing:
+            return
+        try:
+            if not self._lock.held(now):
+                self._stop_writing("another mpifarm has taken over this list", now)
+        except OSError as error:
+            self._stop_writing(f"cannot write: {error}", now)
 
     def _write(self, now: float) -> None:
         if self._stopped_writing:

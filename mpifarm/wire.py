@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from mpifarm import FarmError, ended
 
 PROTOCOL = 1
+BEATS_PER_LOST_AFTER = 8  # how often both sides say that they are alive
 
 Message = NDArray[np.uint8]
 Records = NDArray[np.void]  # of one of the structured dtypes below

@@ -26,7 +26,6 @@ from mpifarm.wire import Message, Note, Stop, Tag
 ROUND_TRIP_S = 0.05  # a report, the manager's turn and a grant, with both sides' sleeps
 MOST_AHEAD = 1024  # tasks held beyond the slots
 MOST_UNSENT_BYTES = 8 * 1024 * 1024  # of reports on their way; beyond it the helpers are not read, and so slow down
-BEATS_PER_LOST_AFTER = 8
 MANAGER_SLOW_S = 60.0  # a manager may hang so much longer in a slow file system than a worker may be silent
 
 
@@ -72,7 +71,7 @@ class Worker:
         self._mean_s = 1.0  # of the attempts' wall time, recent ones weighing more
         self._notes = Note(0)
         self._sent = self._heard = now
-        self._beat_s = settings.lost_after_s / BEATS_PER_LOST_AFTER
+        self._beat_s = settings.lost_after_s / wire.BEATS_PER_LOST_AFTER
         launcher.set_up(settings.node, settings.slots, settings.first_slot)
         self._send(Tag.HELLO, wire.pack_hello(settings.slots, settings.cpus, settings.node), now)
         self._report(now)
