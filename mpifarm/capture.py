@@ -14,11 +14,13 @@ import tempfile
 INLINE_BYTES = 16 * 1024  # standard output up to here travels with its record; the rest is streamed
 CLIP_BYTES = 256 * 1024  # of a standard error, and of a failed attempt's output, head and tail make at most this
 
+_LOWEST = 10  # a task is given the descriptors below
+
 
 def open_unnamed() -> int:
     """Open a file that has no name, in $TMPDIR or /tmp, for appending. Raises OSError."""
     with tempfile.TemporaryFile(buffering=0) as unnamed:
-        descriptor = fcntl.fcntl(unnamed.fileno(), fcntl.F_DUPFD_CLOEXEC, 3)
+        descriptor = fcntl.fcntl(unnamed.fileno(), fcntl.F_DUPFD_CLOEXEC, _LOWEST)
     fcntl.fcntl(descriptor, fcntl.F_SETFL, fcntl.fcntl(descriptor, fcntl.F_GETFL) | os.O_APPEND)
     return descriptor
 

@@ -21,7 +21,7 @@ from enum import IntEnum
 ORDER = struct.Struct("<BI")
 REPLY = struct.Struct("<BII")
 ENTRY = struct.Struct("<qidI")
-GROUP = struct.Struct("<q")  # an entry of the table of process groups that both sides see
+SESSION = struct.Struct("<q")  # an entry of the table of the tasks' sessions that both sides see
 MAX_SLOTS = 4096  # entries of that table, and so the slots of a rank; more is a typing error
 
 

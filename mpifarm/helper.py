@@ -1,7 +1,7 @@
 """The launcher's helper: a process that starts, times out, reaps and kills tasks, and nothing else.
 
 Its one rule: it is forked before MPI and numpy exist, and it outlives nobody. When its rank is gone, however that
-happened, it reads end-of-file and kills every process group it has started.
+happened, it reads end-of-file and kills every task it has started.
 
 The thinking:
 
@@ -9,7 +9,7 @@ The thinking:
    when.
 2. A slot is not used again before its output is on its way. So what is in memory stays bounded, and a farm that produces
    output faster than it can be written down slows down instead.
-3. A group is not gone because its leader is: a terminated group keeps its slot until nobody of it is left, or 5 s later
+3. A task is not gone because its shell is: a terminated one keeps its slot until nobody of it is left, or 5 s later
    for the KILL. What a *finished* task leaves in the background runs on, and is killed with the rest in the end; the
    slot gets new capture files, so that nobody writes into another task's output.
 4. The helper is a session of its own, because mpiexec forwards signals to process groups, and kills by them.
@@ -27,6 +27,7 @@ import signal
 import socket
 import sys
 import time
+import traceback
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -34,11 +35,13 @@ from typing import NoReturn
 
 from mpifarm import capture, ended, process
 from mpifarm.ended import Ended
-from mpifarm.frames import ENTRY, GROUP, ORDER, Order
+from mpifarm.frames import ENTRY, ORDER, SESSION, Order
 from mpifarm.outbox import Outbox, Stream
 
 GRACE_S = 5.0  # between TERM and KILL
-LINGER_S = 0.05  # how often to look whether a terminated group is gone
+LINGER_S = 0.05  # how often to look whether all of a terminated task is gone
+LAST_ROUNDS, LAST_ROUND_S = 100, 0.01
+LONGEST_WAIT_S = 3600.0  # poll(2) takes an int of milliseconds
 
 _RSS_UNITS_PER_KIB = 1024 if sys.platform == "darwin" else 1  # getrusage(2)
 
@@ -83,13 +86,19 @@ class Slot:
     shared: bool = False  # somebody may still write to the capture files: the next task gets new ones
 
 
-def main(connection: socket.socket, groups: mmap.mmap, environ: Mapping[str, str]) -> NoReturn:
+def main(connection: socket.socket, sessions: mmap.mmap, environ: Mapping[str, str]) -> NoReturn:
     """Serve the worker at the other end of *connection* until it is gone. Runs in a forked child, never returns."""
     os.setsid()
-    process.ignore_signals()
-    _close_all_but(connection.fileno())
-    Helper(connection, groups, dict(environ)).run()
-    os._exit(0)
+    try:
+        process.ignore_signals()
+        process.adopt_orphans()
+        _close_all_but(connection.fileno())
+        Helper(connection, sessions, dict(environ)).run()
+        os._exit(0)
+    except BaseException:
+        traceback.print_exc()
+        sys.stderr.flush()
+        os._exit(1)
 
 
 def _close_all_but(kept: int) -> None:
@@ -103,10 +112,10 @@ def _close_all_but(kept: int) -> None:
 class Helper:
     """The slots, the queue, and the one loop that waits."""
 
-    def __init__(self, connection: socket.socket, groups: mmap.mmap, environ: dict[str, str]) -> None:
+    def __init__(self, connection: socket.socket, sessions: mmap.mmap, environ: dict[str, str]) -> None:
         self._connection = connection
         self._connection.setblocking(False)
-        self._groups = groups
+        self._sessions = sessions
         self._environ = environ
         self._outbox = Outbox(connection)
         self._orders = bytearray()
@@ -117,7 +126,8 @@ class Helper:
         self._running: dict[int, Slot] = {}
         self._deadlines: list[tuple[float, int, int]] = []  # heap of (when, serial, slot index)
         self._serial = 0
-        self._left_behind: set[int] = set()  # groups whose leader has finished and left children
+        self._strays: dict[int, float] = {}  # what finished tasks have left behind: pid, when that was seen
+        self._living: process.Sessions | None = None  # looked up at most once a turn
         self._null = os.open(os.devnull, os.O_RDWR)
         self._child_ended, wakeup = os.pipe()
         os.set_blocking(self._child_ended, False)
@@ -132,19 +142,20 @@ class Helper:
         while self._connected:
             self._wait()
             now = time.monotonic()
+            self._living = None
             self._receive(now)
             self._reap(now)
             self._expire(now)
             self._start_queued(now)
             self._report(now)
-        for group in [slot.pid for slot in self._slots] + list(self._left_behind):
-            process.signal_group(group, signal.SIGKILL)
+        self._kill_all()
 
     def _wait(self) -> None:
         self._poll.register(self._connection, select.POLLIN | (select.POLLOUT if self._outbox.eager else 0))
+        now = time.monotonic()
         wake_at = [when for when in (self._outbox.due_at, self._deadlines[0][0] if self._deadlines else None) if when]
-        timeout_ms = max(0.0, min(wake_at) - time.monotonic()) * 1000 if wake_at else None
-        for descriptor, _ in self._poll.poll(timeout_ms):
+        wait_s = min(max(0.0, min(wake_at, default=LONGEST_WAIT_S + now) - now), LONGEST_WAIT_S)
+        for descriptor, _ in self._poll.poll(wait_s * 1000):
             if descriptor == self._child_ended:
                 with contextlib.suppress(BlockingIOError):
                     os.read(self._child_ended, 4096)
@@ -230,7 +241,7 @@ class Helper:
         slot.task, slot.pid, slot.serial, slot.flags = task, pid, self._serial, 0
         slot.kill_at = slot.result = None
         slot.started, slot.started_unix = now, started_unix
-        GROUP.pack_into(self._groups, slot.index * GROUP.size, pid)
+        SESSION.pack_into(self._sessions, slot.index * SESSION.size, pid)
         self._running[pid] = slot
         if task.timeout_s:
             self._wake_at(now + task.timeout_s, slot)
@@ -238,25 +249,34 @@ class Helper:
     # ending
 
     def _reap(self, now: float) -> None:
-        while self._running:
-            pid, status, usage = os.wait4(-1, os.WNOHANG)
+        ended: list[Slot] = []
+        while self._running or self._strays:
+            try:
+                pid, status, usage = os.wait4(-1, os.WNOHANG)
+            except ChildProcessError:
+                break
             if not pid:
-                return
-            slot = self._running.pop(pid)
-            code = os.waitstatus_to_exitcode(status)
-            rss_kib = usage.ru_maxrss // _RSS_UNITS_PER_KIB
-            slot.result = Result(code, now - slot.started, usage.ru_utime, usage.ru_stime, rss_kib)
+                break
+            slot = self._running.pop(pid, None)
+            if slot:
+                code = os.waitstatus_to_exitcode(status)
+                rss_kib = usage.ru_maxrss // _RSS_UNITS_PER_KIB
+                slot.result = Result(code, now - slot.started, usage.ru_utime, usage.ru_stime, rss_kib)
+                ended.append(slot)
+        for slot in ended:
             self._leader_ended(slot, now)
 
     def _leader_ended(self, slot: Slot, now: float) -> None:
-        alive = process.signal_group(slot.pid, 0)
-        if alive and slot.kill_at is not None:
+        strays = process.children()
+        if strays is not None:
+            self._strays = {pid: self._strays.get(pid, now) for pid in strays - self._running.keys()}
+        # Whose a stray is cannot be told when it has made a session of its own: it may be anybody's who ran by then.
+        slot.shared = slot.shared or any(seen >= slot.started for seen in self._strays.values())
+        if slot.kill_at is not None and self._alive(slot):
             self._wake_at(min(now + LINGER_S, slot.kill_at), slot)
-            return
-        if alive:
-            self._left_behind = {group for group in self._left_behind if process.signal_group(group, 0)} | {slot.pid}
-        slot.shared = slot.shared or alive
-        self._finish(slot, now)
+        else:
+            slot.shared = slot.shared or (strays is None and self._alive(slot))
+            self._finish(slot, now)
 
     def _expire(self, now: float) -> None:
         while self._deadlines and self._deadlines[0][0] <= now:
@@ -267,8 +287,8 @@ class Helper:
             if slot.kill_at is None:
                 self._terminate(slot, now, Ended.TIMED_OUT, GRACE_S)
             elif now >= slot.kill_at:
-                process.signal_group(slot.pid, signal.SIGKILL)
-                if slot.result is not None:  # the leader went before; now the rest of its group as well
+                self._signal(slot, signal.SIGKILL)
+                if slot.result is not None:  # the leader went before; now the rest as well
                     slot.shared = True
                     self._finish(slot, now)
             elif slot.result is not None:
@@ -279,8 +299,8 @@ class Helper:
             return
         slot.flags |= why
         if slot.kill_at is None:  # one TERM is enough: to some programs a second one means at once
-            process.signal_group(slot.pid, signal.SIGTERM)
-            process.signal_group(slot.pid, signal.SIGCONT)  # a stopped process acts on TERM only when it goes on
+            self._signal(slot, signal.SIGTERM)
+            self._signal(slot, signal.SIGCONT)  # a stopped process acts on TERM only when it goes on
         if slot.kill_at is None or now + grace_s < slot.kill_at:
             slot.kill_at = now + grace_s
             self._wake_at(slot.kill_at, slot)
@@ -289,7 +309,7 @@ class Helper:
         """Report the attempt in *slot* with what it wrote, and make the slot free."""
         assert slot.task is not None
         assert slot.result is not None
-        GROUP.pack_into(self._groups, slot.index * GROUP.size, 0)
+        SESSION.pack_into(self._sessions, slot.index * SESSION.size, 0)
         slot.pid = 0
         if slot.flags & Ended.INTERRUPTED:  # it will run again: what it wrote so far is nobody's result
             self._outbox.add(_record(slot.task, slot.number, slot.result, slot.started_unix, slot.flags), b"", now)
@@ -321,7 +341,31 @@ class Helper:
                 capture.empty(slot.err)
         except OSError as error:
             self._no_capture(error)
-        self._free.append(slot)
+        else:
+            self._free.append(slot)
+
+    def _signal(self, slot: Slot, number: int) -> bool:
+        if self._living is None:
+            self._living = process.living_sessions()
+        return process.signal_session(slot.pid, number, self._living)
+
+    def _alive(self, slot: Slot) -> bool:
+        if self._living is None:
+            self._living = process.living_sessions()
+        return slot.pid in self._living if self._living else self._signal(slot, 0)
+
+    def _kill_all(self) -> None:
+        """Kill what runs and what was left behind, and what that leaves behind, until nobody is left."""
+        for _ in range(LAST_ROUNDS):
+            living = process.living_sessions()
+            strays = (process.children() or set()) - self._running.keys()
+            alive = [process.signal_session(slot.pid, signal.SIGKILL, living) for slot in self._slots]
+            for pid in strays:
+                process.signal_session(process.session_of(pid), signal.SIGKILL, living)
+            self._reap(time.monotonic())
+            if not any(alive) and not strays:
+                return
+            time.sleep(LAST_ROUND_S)
 
     # reporting
 

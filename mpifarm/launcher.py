@@ -4,7 +4,7 @@ The helpers are forked from a small, single-threaded interpreter before numpy an
 own: a task inherits nothing that MPI_Init leaves behind; nothing is ever forked in a process that has registered memory
 with a network card; when the rank is killed -9 its helpers read end-of-file and kill what runs.
 
-The other way round, a helper that is killed -9 leaves its tasks to the worker: both share a table of process groups, and
+The other way round, a helper that is killed -9 leaves its tasks to the worker: both share a table of the tasks' sessions, and
 the worker kills what stands in it.
 """
 
@@ -19,8 +19,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mpifarm import helper
-from mpifarm.frames import ENTRY, GROUP, MAX_SLOTS, REPLY, Order, Reply, order
-from mpifarm.process import signal_group
+from mpifarm.frames import ENTRY, MAX_SLOTS, REPLY, SESSION, Order, Reply, order
+from mpifarm.process import living_sessions, signal_session
 
 CPUS_PER_HELPER = 32  # one helper starts some 700 tasks a second; on two cores a second helper only takes turns with it
 MAX_HELPERS = 8
@@ -36,7 +36,7 @@ class Handle:
 
     pid: int
     connection: socket.socket
-    groups: mmap.mmap  # GROUP for each slot: the process group that runs there, or 0
+    sessions: mmap.mmap  # SESSION for each slot: the session that runs there, or 0
     slots: int = 0
     busy: int = 0  # tasks that it has and has not reported
     received: bytearray = field(default_factory=bytearray)
@@ -57,12 +57,12 @@ def fork_helpers(cpus: int, environ: Mapping[str, str]) -> list[Handle]:
     handles: list[Handle] = []
     for _ in range(max(1, min(MAX_HELPERS, cpus // CPUS_PER_HELPER))):
         ours, theirs = socket.socketpair()
-        groups = mmap.mmap(-1, MAX_SLOTS * GROUP.size)
+        sessions = mmap.mmap(-1, MAX_SLOTS * SESSION.size)
         pid = os.fork()
         if not pid:
-            helper.main(theirs, groups, environ)
+            helper.main(theirs, sessions, environ)
         theirs.close()
-        handles.append(Handle(pid, ours, groups))
+        handles.append(Handle(pid, ours, sessions))
     return handles
 
 
@@ -158,9 +158,10 @@ class Launcher:
         handle.received += received
 
     def _lost(self, handle: Handle) -> None:
+        sessions = living_sessions()
         for index in range(handle.slots):
-            (group,) = GROUP.unpack_from(handle.groups, index * GROUP.size)
-            signal_group(group, signal.SIGKILL)
+            (session,) = SESSION.unpack_from(handle.sessions, index * SESSION.size)
+            signal_session(session, signal.SIGKILL, sessions)
         self.close()
         raise HelperLost(f"the launcher's helper, process {handle.pid}, is gone; its tasks were killed")
 

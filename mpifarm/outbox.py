@@ -64,7 +64,12 @@ class Outbox:
     @property
     def due_at(self) -> float | None:
         """When the batch has waited long enough (monotonic), or None if there is none."""
-        return self._batch.since + BATCH_S if self._batch.records else None
+        return self._batch.since + BATCH_S if self._batch.records and not self._streaming else None
+
+    @property
+    def _streaming(self) -> bool:
+        """Whether a stream has begun: its record comes next, at the worker's pace."""
+        return bool(self._streams) and self._streams[0].sent > 0
 
     def add(self, record: bytes, output: bytes, now: float) -> None:
         """Report an attempt with all that it wrote."""
@@ -86,7 +91,7 @@ class Outbox:
     def close_batch(self, now: float, idle: bool) -> None:
         """Let the batch go if it is large or old enough, or if the helper has nothing better to do (*idle*)."""
         batch = self._batch
-        if not batch.records or (self._streams and self._streams[0].sent):
+        if not batch.records or self._streaming:
             return
         if idle or len(batch.records) >= BATCH_ENDS or batch.size >= BATCH_BYTES or now >= batch.since + BATCH_S:
             self._put_batch()

@@ -1,15 +1,19 @@
 """A task as a process: how it is started, and how all of it is reached by a signal.
 
-1. A task is a session, and so a process group, of its own: one killpg reaches all of it, and no signal that is meant for
-   the farm reaches any of it.
+1. A task is a session of its own: no signal that is meant for the farm reaches any of it. It may have more than one
+   process group, since timeout(1), say, makes its own, so a signal goes to every group of the session.
 2. `os.posix_spawn` has vfork semantics, and costs a tenth less than `subprocess`.
-3. The line goes to `/bin/sh -c`. One that the kernel would refuse as an argument is sourced from a descriptor instead.
+3. The helper adopts what a finished task leaves in the background (PR_SET_CHILD_SUBREAPER), whatever session that has
+   made for itself: so it is known, and killed in the end.
+4. The line goes to `/bin/sh -c`. One that the kernel would refuse as an argument is sourced from a descriptor instead.
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
+import sys
 from collections.abc import Mapping
 
 from mpifarm import capture
@@ -20,6 +24,9 @@ LONGEST_ARGUMENT = 128 * 1024 - 1  # bytes; Linux, MAX_ARG_STRLEN without its fi
 _IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 _RESET = (*_IGNORED, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD)
 _SCRIPT_FD = 9
+_PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
+
+Sessions = Mapping[int, set[int]]  # of all sessions with a living process: their process groups
 
 
 def ignore_signals() -> None:
@@ -43,17 +50,63 @@ def spawn(command: bytes, environ: Mapping[str, str], stdin: int, stdout: int, s
     try:
         with open(script, "wb", closefd=False) as file:
             # The dot command has opened the script for itself: what it runs does not inherit the descriptor.
-            file.write(b"exec %d<&-\n%s\n" % (_SCRIPT_FD, command))
+            file.write(b"exec %d<&-\n%s" % (_SCRIPT_FD, command))
         argv = [b"sh", b"-c", b". /dev/fd/%d" % _SCRIPT_FD]
         return _posix_spawn(argv, environ, [*actions, (os.POSIX_SPAWN_DUP2, script, _SCRIPT_FD)])
     finally:
         os.close(script)
 
 
-def signal_group(group: int, number: int) -> bool:
-    """Send signal *number* to the process *group*; return whether it has a member. Group 0, our own, is never meant."""
-    if not group:
+def adopt_orphans() -> None:
+    """Become the parent of whatever tasks leave behind, where the kernel can do that."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def children() -> set[int] | None:
+    """Return the pids of this process's children, zombies too; None where the kernel does not tell: proc(5)."""
+    try:
+        with open(f"/proc/self/task/{os.getpid()}/children", "rb") as file:
+            return {int(pid) for pid in file.read().split()}
+    except OSError:
+        return None
+
+
+def session_of(pid: int) -> int:
+    """Return the session of a process, 0 if it is gone."""
+    try:
+        return os.getsid(pid)
+    except OSError:
+        return 0
+
+
+def living_sessions() -> Sessions:
+    """Return the sessions on this host and their process groups; none where there is no /proc."""
+    sessions: dict[int, set[int]] = {}
+    for name in os.listdir("/proc") if os.path.isdir("/proc/self") else ():
+        if not name.isdigit():
+            continue
+        try:
+            with open(f"/proc/{name}/stat", "rb") as file:
+                state, _, group, session, *_ = file.read().rpartition(b")")[2].split()
+        except OSError:
+            continue
+        if state not in (b"Z", b"X"):
+            sessions.setdefault(int(session), set()).add(int(group))
+    return sessions
+
+
+def signal_session(session: int, number: int, sessions: Sessions) -> bool:
+    """Send signal *number* to all that belongs to a task, *sessions* being those that live; return whether it lives.
+
+    Session 0 is nobody's: kill(2) would take it for our own group.
+    """
+    if not session:
         return False
+    return any([_signal_group(group, number) for group in {session} | sessions.get(session, set())])
+
+
+def _signal_group(group: int, number: int) -> bool:
     try:
         os.killpg(group, number)
     except ProcessLookupError:

@@ -1,0 +1,63 @@
+"""Everything about Slurm: which node this is, which job, when it ends, and which flag of srun fits the MPI library."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+ASK_S = 20.0  # how long a busy slurmctld may take to answer
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """The Slurm job that this process is part of."""
+
+    id: str
+    restart: int  # how often it was requeued
+    nodes: int
+    end: float | None  # Unix time of its limit, if the environment tells
+
+
+def job(environ: Mapping[str, str]) -> Job | None:
+    """Return the job that *environ* tells of."""
+    job_id = environ.get("SLURM_JOB_ID", "")
+    if not job_id:
+        return None
+    restart, nodes, end = (
+        _number(environ.get(name, "")) for name in ("SLURM_RESTART_COUNT", "SLURM_JOB_NUM_NODES", "SLURM_JOB_END_TIME")
+    )
+    return Job(job_id, restart or 0, nodes or 1, float(end) if end else None)
+
+
+def node(environ: Mapping[str, str]) -> str | None:
+    """Return the name by which Slurm knows this node: several nodes may run on one host, with slurmd -N."""
+    return environ.get("SLURMD_NODENAME") or None
+
+
+def ask_end(job_id: str, environ: Mapping[str, str]) -> subprocess.Popen[str] | None:
+    """Ask for the end of a job, without waiting for the answer. None where there is no squeue."""
+    command = ["squeue", "--noheader", "--jobs", job_id, "--format=%e"]
+    environ = {**environ, "SLURM_TIME_FORMAT": "%s"}  # Unix time: squeue(1)
+    try:
+        return subprocess.Popen(
+            command, env=environ, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
+    except OSError:
+        return None
+
+
+def answer(asked: subprocess.Popen[str]) -> float | None:
+    """Return the Unix time that `ask_end` has asked for, or None if the job has no limit or nobody knows."""
+    try:
+        text, _ = asked.communicate(timeout=ASK_S)
+    except subprocess.TimeoutExpired:
+        asked.kill()
+        asked.communicate()
+        return None
+    end = _number(text.strip())
+    return float(end) if end else None
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None

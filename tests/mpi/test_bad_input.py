@@ -1,0 +1,104 @@
+"""What is refused: one line on standard error, exit code 2, and not a byte changed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from .farms import Ended, Farms, held, is_open_mpi, mpiexec, wait_until
+
+
+def assert_refused(ended: Ended, *words: str) -> None:
+    assert ended.code == 2
+    assert ended.out == b""
+    assert len(ended.said) == 1, ended.err
+    assert "Traceback" not in ended.err
+    assert [word for word in words if word not in ended.said[0]] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environ", "words"),
+    [
+        (["nosuch.txt"], {}, ["nosuch.txt"]),
+        (["."], {}, ["directory"]),
+        (["/dev/null"], {}, ["regular file"]),
+        (["nul.txt"], {}, ["nul.txt:3", "NUL"]),
+        ([], {}, ["TASKLIST"]),
+        (["--threads", "0", "tasks.txt"], {}, ["--threads", "'0'"]),
+        (["--timeout", "soon", "tasks.txt"], {}, ["--timeout", "'soon'"]),
+        (["--nosuch", "tasks.txt"], {}, ["--nosuch"]),
+        (["tasks.txt"], {"THREADS": "abc"}, ["THREADS=abc"]),
+        (["--output", "tasks.txt", "tasks.txt"], {}, ["--output"]),
+    ],
+)
+def test_nonsense_is_refused(farms: Farms, arguments: list[str], environ: dict[str, str], words: list[str]) -> None:
+    farms.tasks("echo never")
+    (farms.directory / "nul.txt").write_bytes(b"echo 1\n# comment\necho \0\n")
+    before = farms.snapshot()
+    assert_refused(farms.run(2, *arguments, environ=environ), *words)
+    assert farms.snapshot() == before
+
+
+def test_a_refusal_is_heard_although_rank_0_is_late(farms: Farms) -> None:
+    """Open MPI's mpiexec ends the other ranks as soon as one has left with an error."""
+    late = '[ "$PMI_RANK$OMPI_COMM_WORLD_RANK" != 0 ] || sleep 0.5'
+    assert_refused(farms.run(3, "--threads", "0", "tasks.txt", before=late), "--threads")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+def test_a_list_that_may_not_be_read_is_refused(farms: Farms) -> None:
+    farms.tasks("echo never")
+    (farms.directory / "tasks.txt").chmod(0)
+    assert_refused(farms.run(2, "tasks.txt"), "tasks.txt", "Permission denied")
+    assert [path.name for path in farms.directory.iterdir()] == ["tasks.txt"]
+
+
+@pytest.mark.skipif(not Path("/sys").is_dir(), reason="only Linux has a directory where not even root can write")
+def test_a_directory_that_cannot_be_written_to_is_refused(farms: Farms) -> None:
+    farms.tasks("echo never")
+    assert_refused(farms.run(2, str(farms.directory / "tasks.txt"), cwd=Path("/sys")), "/sys")
+
+
+def test_an_edited_list_is_refused_until_it_is_restored(farms: Farms) -> None:
+    farms.tasks("echo 1", "exit 1", "echo 3")
+    assert farms.run(2, "--threads", "1", "--retries", "0", "tasks.txt").code == 1
+    farms.tasks("echo 1", "exit 0", "echo 3")
+    before = farms.snapshot()
+    assert_refused(farms.run(2, "tasks.txt"), "tasks.txt:2")
+    assert farms.snapshot() == before
+
+
+@pytest.mark.parametrize("content", ["# max: 2 13\n0\n", "# max: 1 9999\n", "nonsense\n"])
+def test_a_fastrecovery_that_does_not_fit_is_refused(farms: Farms, content: str) -> None:
+    farms.tasks("echo 1", "echo 2")
+    farms.file("fastrecovery").write_text(content)
+    before = farms.snapshot()
+    assert_refused(farms.run(2, "tasks.txt"), "fastrecovery" if content != "# max: 1 9999\n" else "tasks.txt")
+    assert farms.snapshot() == before
+
+
+def test_a_second_manager_is_refused_and_the_first_goes_on(farms: Farms) -> None:
+    offsets = farms.tasks(held(0))
+    first = farms.start(2, "--threads", "1", "tasks.txt")
+    wait_until((farms.directory / "held.0").exists, "the task runs")
+    before = farms.snapshot()
+    assert_refused(farms.run(2, "tasks.txt"), f"process {first.rank(0)}")
+    assert farms.snapshot() == before
+    (farms.directory / "go").touch()
+    assert first.wait().code == 0
+    assert farms.progress() == offsets
+
+
+def test_ranks_that_do_not_find_each_other_are_refused(farms: Farms) -> None:
+    """As under a launcher that the MPI library does not know: three processes, each of which sees one rank."""
+    farms.tasks("echo never")
+    before = farms.snapshot()
+    foreign = ("PMI_SIZE", "PMI_RANK") if is_open_mpi(mpiexec()[0]) else ("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK")
+    environs = [dict(zip(foreign, ("3", str(rank)), strict=True)) for rank in range(3)]
+    started = [farms.start(0, "tasks.txt", environ=environ) for environ in environs]
+    first, *others = [farm.wait() for farm in started]
+    assert_refused(first, "3", "mpiexec")
+    assert [(ended.code, ended.said) for ended in others] == [(2, []), (2, [])]
+    assert farms.snapshot() == before

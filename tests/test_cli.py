@@ -1,0 +1,152 @@
+"""The command line, run as a process: help without MPI, one line for every error, and nothing touched by it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mpifarm import __version__
+
+OPTIONS = """--threads --retries --timeout --max-fails --manager-works --rerun --lost-after --output --keep-mpi-env
+    --no-mpi --quiet --version --help"""
+
+WITHOUT_PACKAGES = """if True:
+    import sys
+    sys.modules["mpi4py"] = sys.modules["numpy"] = None
+    from mpifarm.cli import main
+    sys.exit(main())"""
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a working directory with a task list, and no launcher around it."""
+    for name in list(os.environ):
+        if name.startswith(("SLURM", "PMI", "OMPI_COMM", "THREADS")):
+            monkeypatch.delenv(name)
+    (tmp_path / "tasks.txt").write_text("echo hi\n")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def mpifarm(*arguments: str, program: tuple[str, ...] = ("-m", "mpifarm"), **environ: str) -> tuple[int, str, str]:
+    done = subprocess.run(
+        [sys.executable, *program, *arguments],
+        env={**os.environ, **environ},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def last_line(stderr: str) -> str:
+    """Return ours; mpi4py, too, may warn of a launcher that is not its own."""
+    return stderr.splitlines(keepends=True)[-1]
+
+
+def complains(stderr: str) -> bool:
+    return stderr.startswith("mpifarm: ") and stderr.count("\n") == 1 and stderr.endswith("\n")
+
+
+def test_help_needs_neither_mpi_nor_numpy_and_shows_every_option(here: Path) -> None:
+    code, out, err = mpifarm("--help", program=("-c", WITHOUT_PACKAGES))
+    assert (code, err) == (0, "")
+    assert [option for option in OPTIONS.split() if option not in out] == []
+
+
+def test_the_version_is_the_packages(here: Path) -> None:
+    assert mpifarm("--version", program=("-c", WITHOUT_PACKAGES)) == (0, f"mpifarm {__version__}\n", "")
+
+
+BAD = [
+    [],
+    ["tasks.txt", "more.txt"],
+    ["--nonsense", "tasks.txt"],
+    *(["--threads", n, "tasks.txt"] for n in ("0", "-1", "x", "", "1.5", "4097")),
+    *(["--retries", n, "tasks.txt"] for n in ("-1", "x")),
+    ["--max-fails", "-1", "tasks.txt"],
+    *(["--timeout", time, "tasks.txt"] for time in ("0", "x", "-3", "1e9", "9" * 400 + ":00:00")),
+    ["--lost-after", "0", "tasks.txt"],
+    ["--timeout"],
+    ["--quiet=yes", "tasks.txt"],
+    *([*short, "tasks.txt"] for short in (["--thread", "2"], ["--time", "9"], ["--re"], ["--no"], ["--q"])),
+]
+
+
+@pytest.mark.parametrize("arguments", BAD, ids=lambda arguments: " ".join(arguments)[:30])
+def test_a_bad_option_is_one_line_and_nothing_is_touched(here: Path, arguments: list[str]) -> None:
+    code, out, err = mpifarm(*arguments)
+    assert (code, out) == (2, "")
+    assert complains(err), err
+    assert os.listdir(here) == ["tasks.txt"]
+
+
+def test_a_bad_threads_is_one_line_and_nothing_is_touched(here: Path) -> None:
+    code, out, err = mpifarm("tasks.txt", THREADS="many")
+    assert (code, out) == (2, "")
+    assert complains(err)
+    assert "THREADS=many" in err
+    assert os.listdir(here) == ["tasks.txt"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["nosuch.txt"],
+        ["."],
+        ["nul.txt"],
+        ["--output", "nosuch/all.out", "tasks.txt"],
+        ["--output", "tasks.txt", "tasks.txt"],
+    ],
+    ids=" ".join,
+)
+def test_a_bad_list_or_output_is_one_line_and_nothing_is_touched(here: Path, arguments: list[str]) -> None:
+    (here / "nul.txt").write_bytes(b"echo a\necho \0\n")
+    code, out, err = mpifarm("--no-mpi", *arguments)
+    assert (code, out) == (2, "")
+    assert complains(err), err
+    assert sorted(os.listdir(here)) == ["nul.txt", "tasks.txt"]
+    assert (here / "tasks.txt").read_text() == "echo hi\n"
+
+
+@pytest.mark.parametrize("rank", ["PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK", "SLURM_PROCID"])
+def test_of_many_ranks_with_a_bad_option_only_the_first_speaks(
+    here: Path, monkeypatch: pytest.MonkeyPatch, rank: str
+) -> None:
+    monkeypatch.setenv(rank, "1")
+    assert mpifarm("--threads", "0", "tasks.txt") == (2, "", "")
+    monkeypatch.setenv(rank, "0")
+    assert complains(mpifarm("--threads", "0", "tasks.txt")[2])
+
+
+def test_one_rank_where_the_launcher_started_several_is_refused_with_a_hint(here: Path) -> None:
+    code, out, err = mpifarm("tasks.txt", PMI_SIZE="3")
+    assert (code, out) == (2, "")
+    assert complains(last_line(err)), err
+    assert "mpiexec" in last_line(err)
+    assert "--no-mpi" in last_line(err)
+    assert os.listdir(here) == ["tasks.txt"]
+
+
+def test_inside_slurm_the_hint_is_about_srun(here: Path) -> None:
+    code, _, err = mpifarm("tasks.txt", SLURM_JOB_ID="1", SLURM_NTASKS="3")
+    assert code == 2
+    assert complains(last_line(err)), err
+    assert "srun --mpi=" in last_line(err)
+
+
+def test_a_second_process_that_believes_to_be_alone_is_refused_in_silence(here: Path) -> None:
+    code, out, err = mpifarm("tasks.txt", PMI_SIZE="3", PMI_RANK="1")
+    assert (code, out) == (2, "")
+    assert "mpifarm: " not in err
+
+
+def test_without_mpi_the_launchers_number_does_not_matter(here: Path) -> None:
+    assert mpifarm("--no-mpi", "--quiet", "tasks.txt", PMI_SIZE="3") == (0, "hi\n", "")
+    assert (here / "done.tasks.txt.tfin").read_text() == "done"

@@ -1,0 +1,185 @@
+"""The settings of a run, from options and environment."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mpifarm import FarmError, config
+from mpifarm.cli import parser
+from mpifarm.config import Config
+from mpifarm.frames import MAX_SLOTS
+
+DAY_S = 86400
+
+
+@pytest.fixture(autouse=True)
+def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No launcher and no Slurm around the tests is seen in them."""
+    for name in list(os.environ):
+        if name.startswith(("SLURM", "PMI", "OMPI_")) or name == "THREADS":
+            monkeypatch.delenv(name)
+
+
+def read(*options: str) -> Config:
+    return config.read(parser().parse_args([*options, "tasks.txt"]))[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("90", 90),
+        ("90s", 90),
+        ("0.5", 0.5),
+        ("1.5h", 5400),
+        ("10m", 600),
+        ("2h", 7200),
+        ("1d", DAY_S),
+        ("0:00:01", 1),
+        ("1:02:03", 3723),
+        ("100:00:00", 100 * 3600),
+        ("1-00:00:00", DAY_S),
+        ("2-03:04:05", 2 * DAY_S + 3 * 3600 + 4 * 60 + 5),
+        ("1-10:30", DAY_S + 10 * 3600 + 30 * 60),  # as in Slurm
+    ],
+)
+def test_a_time_is_read_as_people_write_it(text: str, expected: float) -> None:
+    assert config.seconds(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", " ", "0", "0s", "0.0", "0:00:00", "-5", "+5", "1e3", "nan", "inf", "abc", "5 s", " 5", "5\n", "5S", "1d2h"),
+        *(
+            ".5",
+            "5.",
+            "1:2:3",
+            "1:00:00:00",
+            "1-",
+            "-1:00:00",
+            "1-1",
+            "1,5",
+            "5x",
+            "s",
+            ":30",
+            "9" * 400,
+            "9" * 400 + ":00:00",
+        ),
+        "10:30",  # ten minutes in Slurm, ten hours elsewhere
+    ],
+)
+def test_what_is_no_time_is_refused(text: str) -> None:
+    with pytest.raises(ValueError):
+        config.seconds(text)
+
+
+@given(st.integers(0, 99), st.integers(0, 23), st.integers(0, 59), st.integers(1, 59))
+def test_a_clock_time_says_what_its_parts_say(days: int, hours: int, minutes: int, seconds: int) -> None:
+    expected = days * DAY_S + hours * 3600 + minutes * 60 + seconds
+    assert config.seconds(f"{days}-{hours:02}:{minutes:02}:{seconds:02}") == expected
+    assert config.seconds(f"{expected}s") == config.seconds(str(expected)) == expected
+
+
+@pytest.mark.parametrize("text", ["abc", "0", "-1", "1.5", "8 8", "0x8", "٣", str(MAX_SLOTS + 1), "9" * 5000])
+def test_a_bad_threads_in_the_environment_is_refused_and_shown(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("THREADS", text)
+    with pytest.raises(FarmError, match=f"THREADS={text}"):
+        read()
+
+
+@pytest.mark.parametrize(
+    ("text", "threads"), [(None, None), ("", None), ("  ", None), ("1", 1), (" 08 ", 8), (str(MAX_SLOTS), MAX_SLOTS)]
+)
+def test_threads_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch, text: str | None, threads: int | None) -> None:
+    if text is not None:
+        monkeypatch.setenv("THREADS", text)
+    assert read().threads == threads
+
+
+@pytest.mark.parametrize("text", ["7", "abc"])
+def test_the_option_goes_before_the_environment(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("THREADS", text)
+    assert read("--threads", "3").threads == 3
+
+
+@pytest.mark.parametrize(
+    ("environ", "ranks"),
+    [
+        ({}, 1),
+        ({"PMI_SIZE": "3"}, 3),
+        ({"OMPI_COMM_WORLD_SIZE": "4", "SLURM_NTASKS": "1"}, 4),
+        ({"SLURM_NTASKS": "8"}, 8),
+        ({"SLURM_STEP_NUM_TASKS": "2", "SLURM_NTASKS": ""}, 2),
+        ({"PMI_SIZE": "many"}, 1),
+        ({"PMI_SIZE": "0"}, 1),
+    ],
+)
+def test_the_launcher_says_how_many_ranks_it_started(
+    monkeypatch: pytest.MonkeyPatch, environ: dict[str, str], ranks: int
+) -> None:
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    assert read().launched_ranks == ranks
+    assert read("--no-mpi").launched_ranks == 1
+
+
+@pytest.mark.parametrize(
+    ("environ", "speaks"),
+    [
+        ({}, True),
+        ({"PMI_RANK": "0"}, True),
+        ({"PMI_RANK": "1"}, False),
+        ({"PMIX_RANK": "2"}, False),
+        ({"OMPI_COMM_WORLD_RANK": "0", "PMIX_RANK": "0"}, True),
+        ({"SLURM_PROCID": "3"}, False),
+        ({"PMI_RANK": "1", "SLURM_PROCID": "0"}, False),  # mpiexec in a batch script
+        ({"PMI_RANK": "0", "SLURM_PROCID": "1"}, True),  # its rank 0 on the second node
+        ({"PMI_RANK": "", "SLURM_PROCID": "1"}, False),
+    ],
+)
+def test_only_the_launchers_first_rank_speaks(
+    monkeypatch: pytest.MonkeyPatch, environ: dict[str, str], speaks: bool
+) -> None:
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    assert config.speaks() is speaks
+
+
+def test_a_node_has_the_name_that_slurm_knows_it_by_or_its_short_host_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "gethostname", lambda: "nid0001.cluster.example.org")
+    assert read().node == "nid0001"
+    monkeypatch.setenv("SLURMD_NODENAME", "n2")
+    assert read().node == "n2"
+
+
+def test_a_run_outside_slurm_has_no_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert (read().in_slurm, read().job, read().restart) == (False, "", 0)
+    monkeypatch.setenv("SLURM_JOB_ID", "4711")
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "2")
+    assert (read().in_slurm, read().job, read().restart) == (True, "4711", 2)
+
+
+def test_the_tasks_environment_is_scrubbed_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PMI_RANK", "0")
+    arguments = parser().parse_args(["tasks.txt"])
+    expected = {name: value for name, value in os.environ.items() if name != "PMI_RANK"}
+    scrubbed = config.read(arguments)[1]
+    assert "PMI_RANK" not in scrubbed
+    assert scrubbed.items() <= expected.items()
+    assert config.read(parser().parse_args(["--keep-mpi-env", "tasks.txt"]))[1] == os.environ
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no affinity here")
+def test_only_the_cpus_that_this_process_may_use_count() -> None:
+    usable = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(usable)})
+    try:
+        assert read().cpus == 1
+    finally:
+        os.sched_setaffinity(0, usable)
+    assert read().cpus == len(usable)
