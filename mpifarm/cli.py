@@ -7,7 +7,6 @@ process, and `--help` works on a login node where MPI_Init would abort.
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn, TypeVar
 
@@ -116,9 +115,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         settings, task_environ = config.read(parser().parse_args(argv))
     except FarmError as error:
-        if config.speaks():  # every rank has found the same error
-            print(f"mpifarm: {error}", file=sys.stderr)
-        return 2
+        return config.refuse(error)
+    if settings.no_mpi and not config.is_first():
+        return 0  # several were started, and one is wanted
     helpers = launcher.fork_helpers(settings.cpus, task_environ)
     try:
         from mpifarm import farm  # noqa: PLC0415  numpy and MPI may be imported only now, after the fork

@@ -11,6 +11,7 @@ import math
 import os
 import re
 import socket
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -91,11 +92,20 @@ def read(args: argparse.Namespace) -> tuple[Config, dict[str, str]]:
     return config, environ if args.keep_mpi_env else scrub(environ)
 
 
-def speaks() -> bool:
-    """Say whether this process reports errors that all ranks find alike: the first one does, as the launcher counts.
+def refuse(error: FarmError) -> int:
+    """Report an error that every rank has found alike; return this process's exit code.
 
-    Before MPI is there the launcher's variables are all that tells the ranks apart.
+    The first rank speaks and carries the code. The others leave with 0: once one has left with another code, Open MPI's
+    mpiexec ends the rest, and the message would be lost.
     """
+    if not is_first():
+        return 0
+    print(f"mpifarm: {error}", file=sys.stderr, flush=True)
+    return 2
+
+
+def is_first() -> bool:
+    """Return whether this is the first process, as the launcher counts: before MPI exists nothing else tells."""
     for name in _LAUNCHER_RANK:
         rank = _number(os.environ.get(name))
         if rank is not None:

@@ -48,9 +48,17 @@ class Signals:
         signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False)
         self._arrived: list[int] = []
         self._killed = False
+        self._ignored = {number for number in _KILLERS if signal.getsignal(number) is signal.SIG_IGN}  # nohup
+        self.listen()
+
+    def listen(self) -> None:
+        """Take the signals; to be called again after MPI_Init, which may take some (UCX takes HUP for debugging)."""
         for number in (*_KILLERS, signal.SIGUSR2):
-            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
-                signal.signal(number, lambda number, _frame: self._arrived.append(number))
+            handler = signal.SIG_IGN if number in self._ignored else self._arrive
+            signal.signal(number, handler)
+
+    def _arrive(self, number: int, _frame: object) -> None:
+        self._arrived.append(number)
 
     def take(self) -> list[tuple[How, str]]:
         """Return what was asked for since, and by which signal. A second INT means at once."""
@@ -80,9 +88,8 @@ def run(settings: Config, helpers: Sequence[Handle]) -> int:
         comm = connect(settings.no_mpi, settings.launched_ranks, _hint(settings))
     except FarmError as error:
         launcher.close()
-        if config.speaks():
-            _complain(error)
-        return 2
+        return config.refuse(error)
+    signals.listen()
     try:
         _run_rank(settings, comm, launcher, signals)
     except ManagerLost as lost:

@@ -116,17 +116,17 @@ class Spool:
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
-        self._size = 0
+        self.size = 0
 
     def append(self, part: memoryview) -> None:
         """Keep one more part. Raises OSError."""
         self._file.write(part)
-        self._size += len(part)
+        self.size += len(part)
 
     def parts(self) -> Iterator[bytes]:
         """Yield everything, in pieces of 1 MiB."""
-        for at in range(0, self._size, _COPY_BYTES):
-            yield os.pread(self._file.fileno(), min(_COPY_BYTES, self._size - at), at)
+        for at in range(0, self.size, _COPY_BYTES):
+            yield os.pread(self._file.fileno(), min(_COPY_BYTES, self.size - at), at)
 
     def close(self) -> None:
         """Forget it."""
@@ -134,7 +134,7 @@ class Spool:
 
 
 class Journal:
-    """The open files of a run. Every method may raise OSError; the files are then as they were before the call."""
+    """The open files of a run. Every method may raise OSError; nothing is half written then, and nothing more should be."""
 
     def __init__(self, names: Names, output: Path | None, start: resume.Resume) -> None:
         """Open the files, and cut off what *start* does not count: torn tails, and blocks without a progress line."""
@@ -152,6 +152,7 @@ class Journal:
         self._errors: list[memoryview] = []
         self._lines: dict[Appender, list[bytes]] = {self._progress: [], self._joblog: [], self._log: []}
         self._output_bytes = start.output_bytes
+        self._stood_for = start.stood_for
         self._synced = float("-inf")
 
     # in memory, until `flush`
@@ -159,7 +160,7 @@ class Journal:
     def succeeded(self, attempt: Attempt, spool: Spool | None, out: memoryview, err: memoryview) -> None:
         """Record a task that is done, its standard output being *spool* and *out*."""
         self._blocks += (spool, out) if spool else (out,)
-        added = attempt.out_total if self._output else 0
+        added = (spool.size if spool else 0) + len(out) if self._output else 0
         self._output_bytes += added
         if err:
             self._errors.append(err)
@@ -221,10 +222,11 @@ class Journal:
             self._sync()
             self._synced = now
 
-    def checkpoint(self, index: int, offset: int, list_crc: int, left: Iterable[int]) -> None:
+    def checkpoint(self, index: int, offset: int, list_crc: int, left: Iterable[int], passed: bool = True) -> None:
         """Replace fastrecovery: of the *index* records before *offset*, all are done but those at *left*."""
         self._sync()
-        first = resume.header(index, offset, list_crc, self._progress.size, self._output_bytes)
+        stands_for = (self._progress.size, self._output_bytes) if passed else self._stood_for
+        first = resume.header(index, offset, list_crc, *stands_for)
         files.replace(self._names.fastrecovery, first + b"".join(b"%d\n" % task for task in left))
 
     def finish(self) -> None:
@@ -305,6 +307,15 @@ def check_output(path: Path, tasklist: Path, names: Names) -> int:
         return path.stat().st_size
     except FileNotFoundError:
         return 0
+    except (OSError, RuntimeError) as error:  # a loop of links is a RuntimeError before Python 3.13
+        raise FarmError(f"cannot use --output {path}: {error}") from None
+
+
+def check_files(names: Names) -> None:
+    """Raise FarmError if one of the files that are there cannot be written to."""
+    for path in names.all():
+        if path.exists() and not (path.is_file() and os.access(path, os.W_OK)):
+            raise FarmError(f"{path} is not a file that can be written: remove it")
 
 
 def _same(a: Path, b: Path) -> bool:

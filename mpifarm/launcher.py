@@ -4,8 +4,8 @@ The helpers are forked from a small, single-threaded interpreter before numpy an
 own: a task inherits nothing that MPI_Init leaves behind; nothing is ever forked in a process that has registered memory
 with a network card; when the rank is killed -9 its helpers read end-of-file and kill what runs.
 
-The other way round, a helper that is killed -9 leaves its tasks to the worker: both share a table of the tasks' sessions, and
-the worker kills what stands in it.
+The other way round, a helper that is killed -9 leaves its tasks to the worker: both share a table of the tasks' sessions,
+and the worker kills what stands in it.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -65,11 +66,12 @@ class Lock:
         mine = self._path.with_name(f"{self._path.name}.{self._holder.host}.{self._holder.pid}")
         try:
             file = files.create(mine)
-            file.write(self._holder.text().encode())
-            file.flush()
+            os.write(file.fileno(), self._holder.text().encode())
         except OSError as error:
+            with suppress(OSError):
+                mine.unlink()
             raise FarmError(
-                f"cannot write in the working directory {Path.cwd()}: {error.strerror}: start where the farm may write"
+                f"cannot write in the working directory: {error.strerror}: start where the farm may write"
             ) from None
         try:
             while not self._link(mine):
@@ -93,9 +95,10 @@ class Lock:
         """Give the lock back, if it is still ours."""
         if self._file is None:
             return
-        if self._ours():
-            self._path.unlink(missing_ok=True)
-        self._file.close()
+        with suppress(OSError):  # a file system that is gone: the lock will be stale soon
+            if self._ours():
+                self._path.unlink(missing_ok=True)
+            self._file.close()
         self._file = None
 
     def _ours(self) -> bool:

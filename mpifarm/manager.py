@@ -221,7 +221,9 @@ class Manager:
         offset = self._walk.offset
         self._crc = checksum(self._scan.descriptor, self._crc_offset, offset, self._crc)
         self._crc_offset = offset
-        self._journal.checkpoint(self._walk.seq - 1, offset, self._crc, self._schedule.unfinished())
+        done = self._start.done  # lines of progress beyond the dealing offset must be read again
+        passed = not done.size or bool(done[-1] < offset)
+        self._journal.checkpoint(self._walk.seq - 1, offset, self._crc, self._schedule.unfinished(), passed)
 
     def _stop_writing(self, why: str, now: float) -> None:
         self._stopped_writing = True

@@ -35,9 +35,13 @@ def open_run(config: Config, now: float) -> Run:
     names = Names(tasklist.tfin)
     output_size = journal.check_output(Path(config.output), tasklist.path, names) if config.output else None
     lock = Lock(names.lock, this_process(config.job, config.restart))
-    lock.acquire(now)
+    try:
+        lock.acquire(now)
+    except OSError as error:  # outside of the try below: what lies here may be another manager's
+        raise FarmError(f"cannot take the lock {names.lock}: {error.strerror}: remove it if no farm runs here") from None
     run = None
     try:
+        journal.check_files(names)
         run = _open(config, tasklist, names, lock, output_size)
         return run
     except OSError as error:
@@ -51,13 +55,14 @@ def open_run(config: Config, now: float) -> Run:
 
 def _open(config: Config, tasklist: Tasklist, names: Names, lock: Lock, output_size: int | None) -> Run:
     scan = tasklist.scan()
-    if names.done.exists() and not config.rerun and scan.had_tfin and scan.differs_at is None:
+    finished = names.done.exists() and not names.fastrecovery.exists()  # TaskFarmer never removes an old done file
+    if finished and not config.rerun and scan.had_tfin and scan.differs_at is None:
         notice = f"{tasklist.path} is done: to run it again, give --rerun, or delete {names.progress} and {names.done}"
         return Run([notice], tasklist, names, scan, resume.Resume(), lock)
     start = resume.Resume()
     if not config.rerun:
         start = resume.load(tasklist, scan, names.fastrecovery, names.progress, output_size)
-    if config.rerun or not names.progress.exists():
+    if config.rerun or not (names.progress.exists() or start.offset):
         journal.forget(names)
     names.done.unlink(missing_ok=True)
     tasklist.commit()

@@ -15,6 +15,7 @@ import os
 import signal
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 from mpifarm import capture
 
@@ -66,8 +67,7 @@ def adopt_orphans() -> None:
 def children() -> set[int] | None:
     """Return the pids of this process's children, zombies too; None where the kernel does not tell: proc(5)."""
     try:
-        with open(f"/proc/self/task/{os.getpid()}/children", "rb") as file:
-            return {int(pid) for pid in file.read().split()}
+        return {int(pid) for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_bytes().split()}
     except OSError:
         return None
 
@@ -83,12 +83,9 @@ def session_of(pid: int) -> int:
 def living_sessions() -> Sessions:
     """Return the sessions on this host and their process groups; none where there is no /proc."""
     sessions: dict[int, set[int]] = {}
-    for name in os.listdir("/proc") if os.path.isdir("/proc/self") else ():
-        if not name.isdigit():
-            continue
+    for entry in Path("/proc").glob("[0-9]*/stat"):
         try:
-            with open(f"/proc/{name}/stat", "rb") as file:
-                state, _, group, session, *_ = file.read().rpartition(b")")[2].split()
+            state, _, group, session, *_ = entry.read_bytes().rpartition(b")")[2].split()
         except OSError:
             continue
         if state not in (b"Z", b"X"):
@@ -103,7 +100,8 @@ def signal_session(session: int, number: int, sessions: Sessions) -> bool:
     """
     if not session:
         return False
-    return any([_signal_group(group, number) for group in {session} | sessions.get(session, set())])
+    reached = [_signal_group(group, number) for group in {session} | sessions.get(session, set())]
+    return any(reached)
 
 
 def _signal_group(group: int, number: int) -> bool:

@@ -63,6 +63,7 @@ class Resume:
     progress_bytes: int = 0  # what is whole and true of the progress file
     output_bytes: int = 0  # what it says was written to --output
     skipped: int = 0  # bad lines in it
+    stood_for: tuple[int, int] = (0, 0)  # bytes of progress and of --output that the checkpoint before stood for
 
 
 @dataclass(slots=True)
@@ -83,13 +84,15 @@ def load(tasklist: Tasklist, scan: Scan, fastrecovery: Path, progress: Path, out
     """
     checkpoint = read_checkpoint(fastrecovery)
     has_progress = progress.is_file()
-    if checkpoint and checkpoint.progress_bytes and not has_progress:
+    if checkpoint and checkpoint.progress_bytes is not None and not has_progress:
         return Resume()
     start = checkpoint or Checkpoint(0, _NONE)
     lines = _read_progress(progress, start, output_size) if has_progress else _Progress(0, 0)
-    done, skipped = _fitting(scan, lines, progress)
     list_crc = checksum(scan.descriptor, 0, start.offset)
-    _refuse_changes(tasklist, scan, start, done, list_crc)
+    done, misfits, behind_done = _found(scan, lines)
+    _refuse_changes(tasklist, scan, start, behind_done, list_crc)
+    if misfits * 2 > len(set(lines.offsets)):
+        raise FarmError(f"{progress} does not fit the task list: give the list of the earlier run, or --rerun")
     at = position(scan, start.offset)
     records, is_task = records_at(scan, start.left)
     if at is None or not records["length"].all() or (start.left >= start.offset).any():
@@ -106,7 +109,8 @@ def load(tasklist: Tasklist, scan: Scan, fastrecovery: Path, progress: Path, out
         done_count=tasks_before - again.size + ahead.size,
         progress_bytes=lines.end,
         output_bytes=lines.output_bytes,
-        skipped=skipped,
+        skipped=lines.skipped + misfits,
+        stood_for=(start.progress_bytes or 0, start.output_bytes or 0),
     )
 
 
@@ -124,9 +128,11 @@ def read_checkpoint(path: Path) -> Checkpoint | None:
             " restore it, or remove the file, and progress alone will count"
         )
     words = dict(word.split("=", 1) for word in match[3].decode().split())
+    offset = int(match[2])
     left = np.unique(np.array([int(line) for line in rest], dtype=np.int64))
+    left = left[left != offset]  # TaskFarmer may list the task that it would read next
     crc = int(words["list"], 16) if "list" in words else None
-    return Checkpoint(int(match[2]), left, crc, _int(words, "progress"), _int(words, "output"))
+    return Checkpoint(offset, left, crc, _int(words, "progress"), _int(words, "output"))
 
 
 def header(index: int, offset: int, list_crc: int, progress_bytes: int, output_bytes: int) -> bytes:
@@ -141,20 +147,31 @@ def _int(words: dict[str, str], name: str) -> int | None:
 def _read_progress(path: Path, start: Checkpoint, output_size: int | None) -> _Progress:
     """Read the lines beyond what *start* stands for, as far as they are whole and --output holds their blocks."""
     end = files.whole_lines(path)
-    begin = min(start.progress_bytes or 0, end)
+    begin = start.progress_bytes or 0
+    if begin > end:
+        raise FarmError(f"{path} is shorter than fastrecovery says: restore it, or delete it to start over")
     lines = _Progress(begin, start.output_bytes or 0)
     if output_size is not None and output_size < lines.output_bytes:
-        raise FarmError(
-            f"--output has {output_size} bytes, but the tasks that are done wrote {lines.output_bytes}:"
-            " give the file of the earlier runs, or --rerun"
-        )
+        raise _other_output(output_size, lines.output_bytes)
     with path.open("rb") as file:
         file.seek(begin)
         while lines.end < end:
-            for line in (file.read(min(_CHUNK_BYTES, end - lines.end)) + file.readline()).splitlines(keepends=True):
+            chunk = file.read(min(_CHUNK_BYTES, end - lines.end))
+            if lines.end + len(chunk) < end:
+                chunk += file.readline()
+            for line in chunk.splitlines(keepends=True):
                 if not _take_line(lines, line, output_size):
+                    if not output_size:
+                        raise _other_output(0, lines.output_bytes + 1)
                     return lines
     return lines
+
+
+def _other_output(size: int, wanted: int) -> FarmError:
+    return FarmError(
+        f"--output has {size} bytes, but the tasks that are done wrote {wanted} or more:"
+        " give the file of the earlier runs, or --rerun"
+    )
 
 
 def _take_line(lines: _Progress, line: bytes, output_size: int | None) -> bool:
@@ -171,20 +188,18 @@ def _take_line(lines: _Progress, line: bytes, output_size: int | None) -> bool:
     return True
 
 
-def _fitting(scan: Scan, lines: _Progress, progress: Path) -> tuple[Records, int]:
-    """Return the records of the tasks that *lines* call done, sorted, and how many lines were no good."""
+def _found(scan: Scan, lines: _Progress) -> tuple[Records, int, int]:
+    """Return the records of the tasks that *lines* call done, how many are none, and how far the list was dealt."""
     offsets = np.unique(np.array(lines.offsets, dtype=np.int64))
     records, is_task = records_at(scan, offsets)
-    fits = records["length"] > 0
-    if np.count_nonzero(fits) * 2 < offsets.size:
-        raise FarmError(f"{progress} does not fit the task list: give the list of the earlier run, or --rerun")
-    return records[is_task], lines.skipped + int(np.count_nonzero(~fits))
+    behind = int((records["offset"] + np.maximum(records["length"], 1)).max(initial=0))
+    return records[is_task], int(np.count_nonzero(records["length"] == 0)), behind
 
 
-def _refuse_changes(tasklist: Tasklist, scan: Scan, start: Checkpoint, done: Records, list_crc: int) -> None:
+def _refuse_changes(tasklist: Tasklist, scan: Scan, start: Checkpoint, behind_done: int, list_crc: int) -> None:
     """Raise FarmError if a task that was dealt has changed since."""
     path = tasklist.path
-    dealt = max(start.offset, int((done["offset"] + done["length"]).max(initial=0)))
+    dealt = max(start.offset, behind_done)
     advice = "it was dealt already: restore it, or give --rerun to run the whole list again"
     if scan.had_tfin and scan.differs_at is not None and scan.differs_at < dealt:
         line = tasklist.line_at(scan.differs_at)

@@ -103,6 +103,7 @@ class Tasklist:
         differs_at = None
         size, tasks, seq, carriage_returns = 0, 0, 1, False
         places: list[tuple[int, int, int]] = []
+        self.discard()  # what a killed scan has left
         self._source.seek(0)
         for chunk in _with_end(formatted(self._source)):
             self._refuse_nul(chunk, size)
@@ -184,7 +185,8 @@ class Walk:
     def _read(self) -> None:
         chunk = read_lines(self._descriptor, self._read_to, self._size)
         records, is_task = records_of(chunk, self._read_to, self._seq)
-        wanted = is_task & ~np.isin(records["offset"], self._done) if self._done.size else is_task
+        first, last = np.searchsorted(self._done, (self._read_to, self._read_to + len(chunk)))
+        wanted = is_task & ~np.isin(records["offset"], self._done[first:last])
         self._records = np.concatenate((self._records, records[wanted]))
         self._read_to += len(chunk)
         self._seq += records.size
@@ -198,7 +200,7 @@ def read_lines(descriptor: int, offset: int, size: int) -> bytes:
         end = chunk.rfind(b"\n") + 1
         if end:
             return chunk[:end]
-        if offset + len(chunk) >= size or not chunk:
+        if len(chunk) < want:  # the end, or what is left of a file that was cut
             raise OSError(f"the .tfin file ends in the middle of a record, at byte {offset}")
         want *= 4
 
