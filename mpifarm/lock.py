@@ -71,7 +71,7 @@ class Lock:
             with suppress(OSError):
                 mine.unlink()
             raise FarmError(
-                f"cannot write in the working directory: {error.strerror}: start where the farm may write"
+                f"cannot write in the working directory {_directory()}: {error.strerror}: start where the farm may write"
             ) from None
         try:
             while not self._link(mine):
@@ -165,6 +165,13 @@ class Lock:
         except PermissionError:
             return False
         return holder.born != _born(holder.pid)
+
+
+def _directory() -> str:
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        return "(which was deleted)"
 
 
 def _parse(text: str) -> Holder | None:
