@@ -26,6 +26,7 @@ examples:
   mpiexec -n 3 python -m mpifarm tasks.txt            on a laptop: one manager, two workers
   python -m mpifarm tasks.txt                         alone, without mpiexec
   srun -N 2 -c 128 python -m mpifarm tasks.txt        in a Slurm job: one rank on each node
+  python -m mpifarm --walltime 2h --margin 5m tasks.txt
   python -m mpifarm --retries 0 --timeout 1h --output all.out tasks.txt
 
 the files, beside you, for a list named tasks.txt:
@@ -40,6 +41,7 @@ To start over, delete the progress and the done file, or give --rerun.
 signals to rank 0:
   INT, TERM  stop: end what runs (TERM, after 5 s KILL), write the files, exit 3; a second INT kills at once
   USR2       drain: start nothing more, let what runs finish, exit 3
+  a worker that gets one of them stops or drains alone, and its tasks go to others
 
 exit codes:
   0  every task has succeeded          2  usage, environment or list error: nothing was run
@@ -85,6 +87,13 @@ def parser() -> argparse.ArgumentParser:
     add("--rerun", action="store_true", help="forget the progress of earlier runs")
     add("--lost-after", type=time, metavar="TIME", default=120.0,
         help="a worker that is silent for so long is lost, and its tasks are dealt again [120 s]")
+    add("--walltime", type=time, metavar="TIME",
+        help="the job ends so long after the farm's start: stop in time [the limit of the Slurm job]")
+    add("--margin", type=time, metavar="TIME",
+        help="start nothing so long before the end of the job; what runs may go on until shortly before it"
+             " [60 s, at most a quarter of the time]")
+    add("--time-request", type=time, metavar="TIME",
+        help="do not start a task with less than TIME left; when nothing more can start and nothing runs, exit 3 early")
     add("--output", metavar="FILE",
         help="collect the standard output of the tasks that succeed in FILE: one block a task, never twice,"
              " whatever was killed when [standard output]")
@@ -118,10 +127,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return config.refuse(error)
     if settings.no_mpi and not config.is_first():
         return 0  # several were started, and one is wanted
+    asked = config.ask_end(settings)
     helpers = launcher.fork_helpers(settings.cpus, task_environ)
     try:
         from mpifarm import farm  # noqa: PLC0415  numpy and MPI may be imported only now, after the fork
 
-        return farm.run(settings, helpers)
+        return farm.run(settings, helpers, asked)
     except KeyboardInterrupt:  # before the farm has handlers of its own
         return 3

@@ -16,7 +16,7 @@ import os
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, NoReturn, Protocol
 
@@ -188,23 +188,28 @@ class Backoff:
         return min(max((now - self._since) / IDLE_PART, SHORTEST_WAIT_S), LONGEST_WAIT_S)
 
 
-def connect(no_mpi: bool, launched_ranks: int, hint: str) -> Comm:
-    """Return the transport of this process.
+def connect(launched_ranks: int, advice: Callable[[str, str], str | None], fallback: str) -> Comm:
+    """Start MPI, and return the transport of this process.
 
-    Raises FarmError where the launcher says that it started several ranks and MPI sees one: there would be as many
-    managers on one list. *hint* says how to start so that they find each other.
+    Where the launcher says that it started several ranks, and MPI cannot see them, there would be as many managers on one
+    list: raises FarmError. *advice*, given vendor and version of the MPI library, returns what is wrong with the way in
+    which it was launched, and is asked before MPI_Init, which may abort; *fallback* is what is said if it knows nothing.
     """
-    if no_mpi:
-        return Loopback()
     try:
+        mpi4py = importlib.import_module("mpi4py")
+        mpi4py.rc.initialize, mpi4py.rc.finalize = False, True
         mpi = importlib.import_module("mpi4py.MPI")
     except (ImportError, RuntimeError) as error:  # no mpi4py, or no MPI library that it can load
         if launched_ranks > 1:
-            raise FarmError(f"cannot load MPI: {error}; {hint}") from None
+            raise FarmError(f"cannot load MPI: {error}; {fallback}") from None
         return Loopback()
+    advised = advice(mpi.get_vendor()[0], mpi.Get_library_version()) if launched_ranks > 1 else None
+    if advised:
+        raise FarmError(advised)
+    mpi.Init_thread(mpi.THREAD_SINGLE)
     comm = MpiComm(mpi)
     if comm.size > 1:
         return comm
     if launched_ranks > 1:
-        raise FarmError(f"MPI sees 1 rank, but the launcher started {launched_ranks}: {hint}")
+        raise FarmError(f"MPI sees 1 rank, but the launcher started {launched_ranks}: {fallback}")
     return Loopback()

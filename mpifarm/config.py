@@ -11,13 +11,15 @@ import math
 import os
 import re
 import socket
+import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from mpifarm import FarmError
+from mpifarm import FarmError, slurm
 from mpifarm.environ import scrub
 from mpifarm.frames import MAX_SLOTS
+from mpifarm.slurm import Interface
 
 # What each launcher says about how many processes it started, and which of them this is. Hydra (MPICH, Intel) and
 # Slurm's pmi2 set PMI_*, Open MPI's mpiexec OMPI_*, srun SLURM_*.
@@ -44,11 +46,14 @@ class Config:
     no_mpi: bool = False
     quiet: bool = False
     node: str = "localhost"
-    cpus: int = 1
+    cpus: int = 1  # that this process is bound to
+    usable_cpus: int = 1  # that the job allows it on this node
     launched_ranks: int = 1  # what the launcher says it started
-    in_slurm: bool = False
-    job: str = ""  # Slurm's job id
-    restart: int = 0  # how often Slurm has requeued the job
+    interface: Interface = Interface.NONE
+    job: slurm.Job | None = None
+    walltime_s: float | None = None
+    margin_s: float | None = None
+    time_request_s: float = 0.0
 
 
 def seconds(text: str) -> float:
@@ -70,6 +75,7 @@ def seconds(text: str) -> float:
 def read(args: argparse.Namespace) -> tuple[Config, dict[str, str]]:
     """Make the Config of this run and the environment of its tasks from the options and from this process."""
     environ = dict(os.environ)
+    cpus, usable_cpus = _cpus(environ)
     config = Config(
         tasklist=args.tasklist,
         threads=_threads(args.threads, environ),
@@ -82,14 +88,24 @@ def read(args: argparse.Namespace) -> tuple[Config, dict[str, str]]:
         output=args.output,
         no_mpi=args.no_mpi,
         quiet=args.quiet,
-        node=environ.get("SLURMD_NODENAME") or socket.gethostname().split(".")[0] or "localhost",
-        cpus=_usable_cpus(),
+        node=slurm.node(environ) or socket.gethostname().split(".")[0] or "localhost",
+        cpus=cpus,
+        usable_cpus=usable_cpus,
         launched_ranks=1 if args.no_mpi else _launched_ranks(environ),
-        in_slurm="SLURM_JOB_ID" in environ,
-        job=environ.get("SLURM_JOB_ID", ""),
-        restart=_number(environ.get("SLURM_RESTART_COUNT")) or 0,
+        interface=_interface(environ),
+        job=slurm.job(environ),
+        walltime_s=args.walltime,
+        margin_s=args.margin,
+        time_request_s=args.time_request or 0.0,
     )
     return config, environ if args.keep_mpi_env else scrub(environ)
+
+
+def ask_end(config: Config) -> subprocess.Popen[str] | None:
+    """Start to ask Slurm when the job ends, in the first process and if nobody has said so. For `slurm.answer`."""
+    if config.job is None or config.job.end or config.walltime_s or not is_first():
+        return None
+    return slurm.ask_end(config.job.id, os.environ)
 
 
 def refuse(error: FarmError) -> int:
@@ -129,10 +145,26 @@ def _launched_ranks(environ: Mapping[str, str]) -> int:
     return max((_number(environ.get(name)) or 1 for name in _LAUNCHED_RANKS), default=1)
 
 
-def _usable_cpus() -> int:
-    if hasattr(os, "sched_getaffinity"):  # Linux
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+def _interface(environ: Mapping[str, str]) -> Interface:
+    if "PMIX_NAMESPACE" in environ:
+        return Interface.PMIX
+    return Interface.PMI if any(name in environ for name in ("PMI_FD", "PMI_PORT", "PALS_RANKID")) else Interface.NONE
+
+
+def _cpus(environ: Mapping[str, str]) -> tuple[int, int]:
+    """Return how many CPUs this process is bound to, and how many the job allows it on this node.
+
+    The kernel lets a process widen its affinity up to its cpuset, so that is found by trying. Where Slurm does not confine
+    jobs to cpusets, it still says how many CPUs of the node are ours.
+    """
+    if not hasattr(os, "sched_getaffinity"):  # Linux alone has it
+        return os.cpu_count() or 1, os.cpu_count() or 1
+    bound = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, range(os.cpu_count() or 1))
+    usable = len(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, bound)
+    ours = _number(environ.get("SLURM_CPUS_ON_NODE")) or usable
+    return len(bound), max(len(bound), min(usable, ours))
 
 
 def _number(text: str | None) -> int | None:

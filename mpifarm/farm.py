@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import select
 import signal
+import subprocess
 import sys
 import time
 import traceback
@@ -20,8 +21,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from mpifarm import FarmError, config, wire
-from mpifarm.comm import Backoff, Comm, connect
+from mpifarm import FarmError, config, slurm, wire
+from mpifarm.comm import Backoff, Comm, Loopback, connect
 from mpifarm.config import Config
 from mpifarm.launcher import Handle, Launcher
 from mpifarm.manager import Manager
@@ -56,6 +57,8 @@ class Signals:
         for number in (*_KILLERS, signal.SIGUSR2):
             handler = signal.SIG_IGN if number in self._ignored else self._arrive
             signal.signal(number, handler)
+        # By default it would end us; MPICH sends it when a rank has died, and takes itself for dead if it sees it.
+        signal.signal(signal.SIGUSR1, lambda *_: None)
 
     def _arrive(self, number: int, _frame: object) -> None:
         self._arrived.append(number)
@@ -80,18 +83,21 @@ class Signals:
             return
 
 
-def run(settings: Config, helpers: Sequence[Handle]) -> int:
-    """Run this process's part of the farm; return its exit code, or end the process with it."""
+def run(settings: Config, helpers: Sequence[Handle], asked: subprocess.Popen[str] | None = None) -> int:
+    """Run this process's part of the farm; return its exit code, or end the process with it.
+
+    *asked* is whoever was asked when the job ends.
+    """
     signals = Signals()
     launcher = Launcher(helpers)
     try:
-        comm = connect(settings.no_mpi, settings.launched_ranks, _hint(settings))
+        comm = _connect(settings)
     except FarmError as error:
         launcher.close()
         return config.refuse(error)
     signals.listen()
     try:
-        _run_rank(settings, comm, launcher, signals)
+        _run_rank(settings, comm, launcher, signals, asked)
     except ManagerLost as lost:
         launcher.close()
         _complain(f"{settings.node}: {lost}: its tasks are ended")
@@ -102,21 +108,40 @@ def run(settings: Config, helpers: Sequence[Handle]) -> int:
         comm.abort()
 
 
-def _hint(settings: Config) -> str:
+def _connect(settings: Config) -> Comm:
+    if settings.no_mpi:
+        return Loopback()
     either = "or give --no-mpi for one process"
-    if settings.in_slurm:
-        return f"start with srun --mpi=pmi2 (MPICH) or --mpi=pmix (Open MPI), see srun --mpi=list, {either}"
-    return f"start with the mpiexec of the MPI library that mpi4py uses, {either}"
+    if settings.job is None:
+        fallback = f"start with the mpiexec of the MPI library that mpi4py uses, {either}"
+        return connect(settings.launched_ranks, lambda _vendor, _version: None, fallback)
+
+    def advice(vendor: str, version: str) -> str | None:
+        flag = slurm.misfit(settings.interface, vendor, version)
+        return flag and f"this {vendor} needs srun {flag}: start with srun {flag}, {either}"
+
+    fallback = f"start with srun --mpi=pmi2 (MPICH) or --mpi=pmix (Open MPI), see srun --mpi=list, {either}"
+    return connect(settings.launched_ranks, advice, fallback)
 
 
-def _run_rank(settings: Config, comm: Comm, launcher: Launcher, signals: Signals) -> NoReturn:
+def _end(settings: Config, asked: subprocess.Popen[str] | None, now: float) -> float | None:
+    """Return when the job ends (monotonic), None if it has no limit."""
+    if settings.walltime_s:
+        return now + settings.walltime_s
+    end = slurm.answer(asked) if asked else settings.job.end if settings.job else None
+    return now + end - time.time() if end else None
+
+
+def _run_rank(
+    settings: Config, comm: Comm, launcher: Launcher, signals: Signals, asked: subprocess.Popen[str] | None
+) -> NoReturn:
     works = comm.rank > 0 or comm.size == 1 or settings.manager_works
     index, mates = comm.node_mates(settings.node, works)
     manager = None
     if not works:
         launcher.close()
     if comm.rank == 0:
-        manager = _open_manager(settings, comm, launcher)
+        manager = _open_manager(settings, comm, launcher, _end(settings, asked, time.monotonic()))
     worker = _make_worker(settings, comm, launcher, index, mates) if works else None
     _loop(comm, manager, worker, signals)
     if manager is None:
@@ -129,7 +154,7 @@ def _run_rank(settings: Config, comm: Comm, launcher: Launcher, signals: Signals
     comm.leave(outcome, complete=not manager.gone)
 
 
-def _open_manager(settings: Config, comm: Comm, launcher: Launcher) -> Manager:
+def _open_manager(settings: Config, comm: Comm, launcher: Launcher, end: float | None) -> Manager:
     """Open the list; end the farm if there is nothing to run."""
     now = time.monotonic()
     code: int = Outcome.ALL_SUCCEEDED
@@ -143,7 +168,7 @@ def _open_manager(settings: Config, comm: Comm, launcher: Launcher) -> Manager:
             _complain(notice)
         if opened.journal:
             ranks = range(0 if settings.manager_works or comm.size == 1 else 1, comm.size)
-            return Manager(settings, comm, opened, opened.journal, ranks, now)
+            return Manager(settings, comm, opened, opened.journal, ranks, now, end)
     launcher.close()
     _dismiss(comm, set())
     comm.leave(code, complete=True)
@@ -154,6 +179,7 @@ def _make_worker(settings: Config, comm: Comm, launcher: Launcher, index: int, m
     told = Settings(
         node=settings.node,
         cpus=settings.cpus,
+        usable_cpus=settings.usable_cpus,
         slots=slots,
         first_slot=1 + index * slots,
         timeout_s=settings.timeout_s or 0.0,

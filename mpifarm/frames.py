@@ -1,7 +1,7 @@
 """What a worker and its launcher's helpers say to each other, over a socket pair on one machine.
 
 Worker to helper, `<BI` kind and length, then the body:
-  SETUP      JSON: node, threads, first_slot, slots
+  SETUP      JSON: node, threads, first_slot, slots; widen: whether tasks may use all CPUs of the job
   START      any number of ENTRY (offset, attempt, timeout in seconds or 0, length of the command) + command
   RECALL     give back what has not started
   TERMINATE  give back, and TERM what runs, after 5 s KILL

@@ -72,14 +72,17 @@ class Launcher:
     def __init__(self, helpers: Sequence[Handle]) -> None:
         self._helpers = list(helpers)
 
-    def set_up(self, node: str, slots: int, first_slot: int) -> None:
-        """Divide *slots* slots, numbered from *first_slot*, among the helpers. To be called once, before `start`."""
+    def set_up(self, node: str, slots: int, first_slot: int, widen: bool = False) -> None:
+        """Divide *slots* slots, numbered from *first_slot*, among the helpers. To be called once, before `start`.
+
+        *widen*: let tasks use all the CPUs that the job allows, even if this process is bound to fewer.
+        """
         for handle in self._helpers[slots:]:
             _close(handle)
         self._helpers = self._helpers[:slots]
         for lane, handle in enumerate(self._helpers):
             handle.slots = slots // len(self._helpers) + (lane < slots % len(self._helpers))
-            settings = {"node": node, "threads": slots, "first_slot": first_slot, "slots": handle.slots}
+            settings = {"node": node, "threads": slots, "first_slot": first_slot, "slots": handle.slots, "widen": widen}
             first_slot += handle.slots
             self._send(handle, order(Order.SETUP, json.dumps(settings).encode()))
 

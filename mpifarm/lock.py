@@ -48,7 +48,7 @@ class Holder:
 
 
 def this_process(job: str = "", restart: int = 0) -> Holder:
-    """Return what the lock file of this process says."""
+    """Return what the lock file of this process says: in Slurm, with its job's id and how often that was requeued."""
     return Holder(socket.gethostname(), os.getpid(), _born(os.getpid()), job, restart)
 
 

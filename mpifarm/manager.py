@@ -23,20 +23,33 @@ from mpifarm.lock import Lock
 from mpifarm.opening import Run
 from mpifarm.schedule import Action, Finish, Grant, How, Lost, Outcome, Schedule, Verdict
 from mpifarm.tasklist import Walk, checksum, command_of
-from mpifarm.wire import Note, Report, Tag
+from mpifarm.wire import Hello, Note, Report, Tag
 
 CHECKPOINT_S = 20.0
+MARGIN_S = 60.0
+LAST_S = 10.0  # how long before the end of the job what runs is ended: TERM, 5 s, KILL, and a flush
 
 
 class Manager:
     """The dealer of one list."""
 
-    def __init__(self, config: Config, comm: Comm, run: Run, journal: Journal, ranks: Sequence[int], now: float) -> None:
-        """*ranks* are the workers'."""
+    def __init__(
+        self,
+        config: Config,
+        comm: Comm,
+        run: Run,
+        journal: Journal,
+        ranks: Sequence[int],
+        now: float,
+        end: float | None = None,
+    ) -> None:
+        """*ranks* are the workers'; *end* is when the job ends (monotonic, seconds), None if it does not."""
         self.outcome: Outcome | None = None
         self.gone: set[int] = set()  # ranks that were lost, and have not been heard of since
-        self._quiet = config.quiet
+        self._config = config
         self._comm = comm
+        self._expected = len(ranks)
+        self._hellos: dict[int, Hello] = {}
         self._run, self._scan, self._start = run, run.scan, run.start
         self._lock: Lock = run.lock
         self._journal = journal
@@ -47,6 +60,7 @@ class Manager:
             self._walk.take, left, run.start.again, ranks,
             retries=config.retries, max_fails=config.max_fails, lost_after_s=config.lost_after_s,
         )  # fmt: skip
+        self._limits = _limits(config, end, now)
         self._spools: dict[tuple[int, int], Spool] = {}  # by rank and lane
         self._stopped_writing = False
         self._began = now
@@ -59,13 +73,11 @@ class Manager:
         """A worker has sent something."""
         rank = received.source
         if received.tag is Tag.HELLO:
-            hello = wire.unpack_hello(received.message)
-            self.gone.discard(rank)
-            self._do(self._schedule.worker_joined(rank, hello.node, hello.slots, now))
+            self._on_hello(rank, wire.unpack_hello(received.message), now)
         elif not self._schedule.heard_of(rank, now):
             if rank in self.gone:  # it was stopped, not dead, and what it has is dealt to others by now
                 self.gone.discard(rank)
-                self._comm.send(rank, Tag.STOP, wire.pack_stop(wire.Stop.KILL_NOW))
+                self._comm.send(rank, Tag.STOP, wire.pack_stop(wire.Stop.REJOIN))
         elif received.tag is Tag.REPORT:
             self._on_report(rank, wire.unpack_report(received.message), now)
 
@@ -79,6 +91,9 @@ class Manager:
         if self.outcome is not None:
             return
         self._keep_lock(now)
+        while self._limits and now >= self._limits[0][0]:
+            _, how, why = self._limits.pop(0)
+            self.stop(how, now, why)
         self._do(self._schedule.clock_ticked(now))
         self._write(now)
         if now >= self._beat_at:
@@ -109,6 +124,17 @@ class Manager:
         return self.outcome
 
     # reports
+
+    def _on_hello(self, rank: int, hello: Hello, now: float) -> None:
+        self.gone.discard(rank)
+        self._do(self._schedule.worker_joined(rank, hello.node, hello.slots, now))
+        if rank in self._hellos:
+            self._tell(f"worker {rank} on {hello.node} is back")
+            return
+        self._hellos[rank] = hello
+        if len(self._hellos) == self._expected:
+            for notice in status.placement(self._hellos, self._config):
+                self._say(notice)
 
     def _on_report(self, rank: int, report: Report, now: float) -> None:
         if report.ended.size:
@@ -241,5 +267,18 @@ class Manager:
         self._say(text)
 
     def _say(self, text: str) -> None:
-        if not self._quiet:
+        if not self._config.quiet:
             print(f"mpifarm: {text}", file=sys.stderr, flush=True)
+
+
+def _limits(config: Config, end: float | None, now: float) -> list[tuple[float, How, str]]:
+    """Return when to stop, how, and why, for a job that ends at *end* (monotonic, seconds)."""
+    if end is None:
+        return []
+    margin_s = min(MARGIN_S, max(0.0, end - now) / 4) if config.margin_s is None else config.margin_s
+    start_s = max(margin_s, config.time_request_s)
+    last_s = min(LAST_S, margin_s)
+    return [
+        (end - start_s, How.DRAIN, f"the job ends in {status.duration(start_s)}: starting nothing more"),
+        (end - last_s, How.KILL, f"the job ends in {status.duration(last_s)}: ending what runs"),
+    ]

@@ -34,7 +34,7 @@ def open_run(config: Config, now: float) -> Run:
     tasklist = Tasklist(Path(config.tasklist))
     names = Names(tasklist.tfin)
     output_size = journal.check_output(Path(config.output), tasklist.path, names) if config.output else None
-    lock = Lock(names.lock, this_process(config.job, config.restart))
+    lock = Lock(names.lock, this_process(*((config.job.id, config.job.restart) if config.job else ())))
     try:
         lock.acquire(now)
     except OSError as error:  # outside of the try below: what lies here may be another manager's

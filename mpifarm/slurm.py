@@ -5,8 +5,17 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import IntEnum
 
 ASK_S = 20.0  # how long a busy slurmctld may take to answer
+
+
+class Interface(IntEnum):
+    """The interface by which whoever started this process tells it of the others."""
+
+    NONE = 0
+    PMI = 1  # Hydra's mpiexec, srun --mpi=pmi2 or cray_shasta
+    PMIX = 2  # Open MPI's mpiexec, srun --mpi=pmix
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +42,20 @@ def job(environ: Mapping[str, str]) -> Job | None:
 def node(environ: Mapping[str, str]) -> str | None:
     """Return the name by which Slurm knows this node: several nodes may run on one host, with slurmd -N."""
     return environ.get("SLURMD_NODENAME") or None
+
+
+def misfit(interface: Interface, vendor: str, version: str) -> str | None:
+    """Return the flag that srun lacks for this MPI library, None if the two fit.
+
+    *vendor* and *version* are what the library calls itself before MPI_Init. Open MPI knows PMIx alone. MPICH and what is
+    made from it know PMI; a build that knows PMIx says so among its configure options. Without the right interface
+    MPICH's MPI_Init aborts or sees one rank, and Open MPI's fails or sees one rank.
+    """
+    if vendor == "Open MPI":
+        return None if interface is Interface.PMIX else "--mpi=pmix"
+    if vendor in ("MPICH", "MVAPICH", "Intel MPI"):
+        return None if interface is Interface.PMI or (interface is Interface.PMIX and "pmix" in version) else "--mpi=pmi2"
+    return None
 
 
 def ask_end(job_id: str, environ: Mapping[str, str]) -> subprocess.Popen[str] | None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
+from mpifarm.config import Config
 from mpifarm.schedule import Counts, Outcome
+from mpifarm.wire import Hello
 
 EVERY_S = 5.0
 
@@ -31,6 +35,36 @@ def verdict(outcome: Outcome, counts: Counts, total: int, done_before: int, elap
     failed = f", {counts.failed} failed (see {log})" if counts.failed else ""
     again = "start again to go on" if outcome is Outcome.WORK_LEFT else "start again to try them again"
     return f"{done} of {total} tasks are done{failed}: {again}"
+
+
+def placement(hellos: Mapping[int, Hello], config: Config) -> list[str]:
+    """Return who works where, and what about it could be better: *hellos* are the workers' by rank."""
+    nodes = Counter(hello.node for hello in hellos.values())
+    slots = sum(hello.slots for hello in hellos.values())
+    notices = [f"{_count(len(hellos), 'worker')} on {_count(len(nodes), 'node')}, {_count(slots, 'slot')}"]
+    if config.job:
+        used = len(nodes | Counter([config.node]))
+        if used < config.job.nodes:
+            notices.append(f"the job has {config.job.nodes} nodes and {used} in use: start one rank on each, srun -N")
+        shared = next((node for node, ranks in nodes.items() if ranks > 1), None)
+        if shared:
+            notices.append(f"{nodes[shared]} workers share node {shared}: one is enough, srun --ntasks-per-node=1")
+    return notices + sorted({notice for hello in hellos.values() if (notice := _binding(hello, config))})
+
+
+def _binding(hello: Hello, config: Config) -> str | None:
+    """Return what is to be said about the CPUs of a worker: nothing if it has what its tasks need."""
+    flag = "srun -c" if config.job else "mpiexec --bind-to none"
+    bound = f"workers are bound to {hello.cpus} of {hello.usable_cpus} CPUs"
+    if hello.cpus < min(hello.slots, hello.usable_cpus):
+        return f"{bound}: their tasks use all {hello.usable_cpus}; {flag} would not bind them"
+    if config.threads is None and hello.cpus < hello.usable_cpus:
+        return f"{bound}, so they run {_count(hello.slots, 'task')} at a time: {flag}, or THREADS, for more"
+    return None
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("" if number == 1 else "s")
 
 
 def duration(seconds: float) -> str:

@@ -4,7 +4,7 @@ Every message is one numpy buffer of bytes, sent point-to-point, little-endian a
 
 | tag    | from    | layout |
 |--------|---------|--------|
-| HELLO  | worker  | one HELLO: protocol version, slots, CPUs, host name |
+| HELLO  | worker  | one HELLO: protocol version, slots, CPUs, node name |
 | REPORT | worker  | one REPORT, `records` x ENDED, then what these attempts wrote; with no record: the next part of the |
 |        |         | standard output of the first record of the next REPORT of this rank and lane that has one |
 | GRANT  | manager | any number of GRANTED: offset, length, attempt |
@@ -53,6 +53,7 @@ class Stop(IntEnum):
     KILL_NOW = 3  # the same without the 5 s
     LEAVE = 4  # nothing is left to do
     VANISH = 5  # the same, after the loss of a rank: without MPI_Finalize, which would wait for it
+    REJOIN = 6  # you were taken for lost: kill what runs, forget it, and say HELLO again
 
 
 class Note(IntFlag):
@@ -64,7 +65,7 @@ class Note(IntFlag):
 
 NO_NOTE = Note(0)
 
-HELLO = np.dtype([("version", "<i4"), ("slots", "<i4"), ("cpus", "<i4"), ("node", "S256")])
+HELLO = np.dtype([("version", "<i4"), ("slots", "<i4"), ("cpus", "<i4"), ("usable_cpus", "<i4"), ("node", "S256")])
 REPORT = np.dtype([("seen", "<i8"), ("credit", "<i4"), ("records", "<i4"), ("lane", "<i4"), ("notes", "<u4")])
 GRANTED = np.dtype([("offset", "<i8"), ("length", "<i8"), ("attempt", "<i4")])
 ENDED = np.dtype([(name, np.dtype(code).newbyteorder("<")) for name, code in ended.FIELDS])
@@ -75,7 +76,8 @@ class Hello:
     """A worker's first message."""
 
     slots: int
-    cpus: int
+    cpus: int  # it is bound to so many
+    usable_cpus: int  # the job allows it so many on this node
     node: str
 
 
@@ -91,9 +93,10 @@ class Report:
     output: memoryview
 
 
-def pack_hello(slots: int, cpus: int, node: str) -> Message:
+def pack_hello(hello: Hello) -> Message:
     """Return a HELLO."""
-    return _bytes(np.array([(PROTOCOL, slots, cpus, node.encode()[:256])], dtype=HELLO))
+    row = (PROTOCOL, hello.slots, hello.cpus, hello.usable_cpus, hello.node.encode()[:256])
+    return _bytes(np.array([row], dtype=HELLO))
 
 
 def unpack_hello(message: Message) -> Hello:
@@ -104,7 +107,8 @@ def unpack_hello(message: Message) -> Hello:
             f"a worker speaks protocol {version}, rank 0 speaks {PROTOCOL}: install one version of mpifarm on all nodes"
         )
     (hello,) = message.view(HELLO)
-    return Hello(int(hello["slots"]), int(hello["cpus"]), hello["node"].decode(errors="replace"))
+    slots, cpus, usable_cpus = (int(hello[name]) for name in ("slots", "cpus", "usable_cpus"))
+    return Hello(slots, cpus, usable_cpus, hello["node"].decode(errors="replace"))
 
 
 def pack_report(

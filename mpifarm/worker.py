@@ -8,25 +8,36 @@ never waits here while a slot elsewhere is idle.
 from __future__ import annotations
 
 import os
+import signal
 import sys
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from mpifarm import ended, wire
+from mpifarm import wire
 from mpifarm.comm import Received
+from mpifarm.ended import Ended
 from mpifarm.frames import Reply
 from mpifarm.launcher import Frame, HelperLost, Launcher
 from mpifarm.tasklist import command_of
-from mpifarm.wire import Message, Note, Stop, Tag
+from mpifarm.wire import Hello, Message, Note, Stop, Tag
 
 ROUND_TRIP_S = 0.05  # a report, the manager's turn and a grant, with both sides' sleeps
 MOST_AHEAD = 1024  # tasks held beyond the slots
 MOST_UNSENT_BYTES = 8 * 1024 * 1024  # of reports on their way; beyond it the helpers are not read, and so slow down
+DOUBT_S = 1.0  # how much later than its tasks this process may learn of a signal that was sent to both
 MANAGER_SLOW_S = 60.0  # a manager may hang so much longer in a slow file system than a worker may be silent
+
+_STOPPED = [
+    status
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+    for status in (-number, 128 + number)
+]
 
 
 class State(IntEnum):
@@ -43,6 +54,7 @@ class Settings:
 
     node: str
     cpus: int
+    usable_cpus: int
     slots: int
     first_slot: int
     timeout_s: float
@@ -72,9 +84,11 @@ class Worker:
         self._notes = Note(0)
         self._sent = self._heard = now
         self._beat_s = settings.lost_after_s / wire.BEATS_PER_LOST_AFTER
-        launcher.set_up(settings.node, settings.slots, settings.first_slot)
-        self._send(Tag.HELLO, wire.pack_hello(settings.slots, settings.cpus, settings.node), now)
-        self._report(now)
+        self._doubted: deque[tuple[float, Frame]] = deque()  # ends that may turn out to be interruptions
+        self._rejoining = False
+        widen = settings.cpus < min(settings.slots, settings.usable_cpus)
+        launcher.set_up(settings.node, settings.slots, settings.first_slot, widen)
+        self._join(now)
 
     @property
     def descriptors(self) -> list[int]:
@@ -109,7 +123,12 @@ class Worker:
             except HelperLost as lost:
                 self._break(str(lost), now)
         for frame in frames:
-            self._pass_on(frame, now)
+            self._consider(frame, now)
+        while self._doubted and (now >= self._doubted[0][0] or self.state is State.LEAVING):
+            self._pass_on(self._doubted.popleft()[1], now)
+        if self._rejoining and not self._held:
+            self._rejoining = False
+            self._join(now)
         if not self._settings.alone:
             self._keep_in_touch(now)
         return bool(frames)
@@ -118,6 +137,12 @@ class Worker:
         """End what runs, and the launcher."""
         self.state = State.GONE
         self._launcher.close()
+
+    def _join(self, now: float) -> None:
+        self._seen = 0
+        told = self._settings
+        self._send(Tag.HELLO, wire.pack_hello(Hello(told.slots, told.cpus, told.usable_cpus, told.node)), now)
+        self._report(now)
 
     def _break(self, why: str, now: float) -> None:
         """Without its launcher this node can run nothing: what it had is dead, and rank 0 deals it again."""
@@ -163,7 +188,7 @@ class Worker:
         why = f"mpifarm: {self._settings.node} does not see {self._settings.tfin.absolute()} as rank 0 does\n".encode()
         record = np.zeros(1, dtype=wire.ENDED)
         record["offset"], record["attempt"], record["status"] = offset, attempt, 126
-        record["flags"], record["err_bytes"] = ended.Ended.NOT_STARTED, len(why)
+        record["flags"], record["err_bytes"] = Ended.NOT_STARTED, len(why)
         self._held -= 1
         self._report(now, records=1, body=record.tobytes() + why)
 
@@ -172,25 +197,40 @@ class Worker:
             self.complete = how is Stop.LEAVE
             self.close()
             return
-        self.state = State.LEAVING
+        if how is Stop.REJOIN:
+            self._rejoining = True
+            self._doubted.clear()
+        else:
+            self.state = State.LEAVING
         orders = {Stop.DRAIN: self._launcher.recall, Stop.KILL: self._launcher.terminate}
         try:
             orders.get(how, self._launcher.kill)()
         except HelperLost as lost:
             self._break(str(lost), now)
 
-    def _pass_on(self, frame: Frame, now: float) -> None:
+    def _consider(self, frame: Frame, now: float) -> None:
+        """Pass a frame on, or wait a moment: Slurm may signal tasks and rank together, and the tasks' end comes first."""
         if frame.kind is Reply.TROUBLE:
             self._break(frame.body.decode(errors="replace"), now)
+        elif self._doubted or (self.state is State.WORKING and not self._rejoining and _signalled(frame).any()):
+            self._doubted.append((now + DOUBT_S, frame))
+        else:
+            self._pass_on(frame, now)
+
+    def _pass_on(self, frame: Frame, now: float) -> None:
+        if self._rejoining:  # rank 0 has dealt it again
+            self._held -= frame.records
             return
         if frame.kind is Reply.ENDED:
             self._held -= frame.records
+            if self.state is State.LEAVING:
+                frame = _interrupted(frame)
             records = np.frombuffer(frame.body, dtype=wire.ENDED, count=frame.records)
             self._mean_s += (float(records["seconds"].mean()) - self._mean_s) * min(1.0, frame.records / 8)
         self._report(now, frame.lane, frame.records, frame.body)
 
     def _credit(self) -> int:
-        if self.state is not State.WORKING:
+        if self.state is not State.WORKING or self._rejoining:
             return 0
         slots = self._settings.slots
         ahead = min(MOST_AHEAD, int(slots * ROUND_TRIP_S / max(self._mean_s, 1e-6)))
@@ -209,3 +249,18 @@ class Worker:
             self._send(Tag.BEAT, wire.pack_beat(), now)
         if now > self._heard + self._settings.lost_after_s + MANAGER_SLOW_S:
             raise ManagerLost(f"rank 0 has been silent for {now - self._heard:.0f} s")
+
+
+def _signalled(frame: Frame) -> NDArray[np.bool_]:
+    """Return which attempts of *frame* have died of a signal that stops a whole job, or report that as a shell does."""
+    records = np.frombuffer(frame.body, dtype=wire.ENDED, count=frame.records)
+    signalled: NDArray[np.bool_] = np.isin(records["status"], _STOPPED) & (records["flags"] & Ended.TIMED_OUT == 0)
+    return signalled
+
+
+def _interrupted(frame: Frame) -> Frame:
+    """Return *frame* with the attempts that have died of such a signal marked as interrupted."""
+    body = bytearray(frame.body)
+    records = np.frombuffer(body, dtype=wire.ENDED, count=frame.records)
+    records["flags"][_signalled(frame)] |= np.uint32(Ended.INTERRUPTED)
+    return Frame(frame.lane, frame.kind, frame.records, bytes(body))

@@ -57,8 +57,8 @@ class FakeLauncher:
         self.frames: list[Frame] = []
         self.broken = False
 
-    def set_up(self, node: str, slots: int, first_slot: int) -> None:
-        self.orders.append(f"set up {slots} slots from {first_slot} on {node}")
+    def set_up(self, node: str, slots: int, first_slot: int, widen: bool = False) -> None:
+        self.orders.append(f"set up {slots} slots from {first_slot} on {node}" + ", widened" * widen)
 
     def start(self, tasks: Iterable[tuple[int, int, float, bytes]]) -> None:
         self._live()
@@ -85,9 +85,9 @@ class FakeLauncher:
     def close(self) -> None:
         self.orders.append("close")
 
-    def end(self, offset: int, attempt: int = 1, out: bytes = b"", seconds: float = 1.0) -> None:
-        """Let a task end well."""
-        record = ended_record(offset, attempt, out=out, seconds=seconds)
+    def end(self, offset: int, attempt: int = 1, out: bytes = b"", seconds: float = 1.0, status: int = 0) -> None:
+        """Let a task end."""
+        record = ended_record(offset, attempt, status, out=out, seconds=seconds)
         self.frames.append(Frame(0, Reply.ENDED, 1, record + out))
 
     def _live(self) -> None:

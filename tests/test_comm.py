@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from mpifarm import comm, wire
-from mpifarm.comm import Backoff, Loopback, connect
-from mpifarm.wire import Tag
+from mpifarm.comm import Backoff, Loopback
+from mpifarm.wire import Hello, Tag
 
 
 def test_a_rank_alone_gets_what_it_sends_in_order() -> None:
     loopback = Loopback()
-    loopback.send(0, Tag.HELLO, wire.pack_hello(1, 1, "a"))
+    loopback.send(0, Tag.HELLO, wire.pack_hello(Hello(1, 1, 1, "a")))
     loopback.send(0, Tag.BEAT, wire.pack_beat())
     assert [(message.source, message.tag) for message in loopback.poll()] == [(0, Tag.HELLO), (0, Tag.BEAT)]
     assert not list(loopback.poll())
@@ -32,8 +32,8 @@ def test_what_is_sent_while_polling_arrives_as_well() -> None:
     assert tags == [Tag.BEAT, Tag.STOP]
 
 
-def test_without_mpi_there_is_one_rank() -> None:
-    transport = connect(no_mpi=True, launched_ranks=1, hint="")
+def test_alone_there_is_one_rank() -> None:
+    transport = Loopback()
     assert (transport.rank, transport.size, transport.remote) == (0, 1, False)
     assert transport.node_mates("n1", works=True) == (0, 1)
 
@@ -49,14 +49,13 @@ BLOCKED = "import sys; sys.modules['mpi4py.MPI'] = None\nfrom mpifarm import com
 
 
 def test_where_mpi_cannot_be_loaded_one_process_runs_alone() -> None:
-    script = BLOCKED + "print(comm.connect(False, 1, '').size)"
+    script = BLOCKED + "print(comm.connect(1, lambda *_: None, '').size)"
     assert subprocess.run([sys.executable, "-c", script], capture_output=True, check=True).stdout == b"1\n"
 
 
 def test_where_mpi_cannot_be_loaded_and_several_were_started_it_is_refused() -> None:
-    script = BLOCKED + (
-        "from mpifarm import FarmError\ntry: comm.connect(False, 3, 'do this')\nexcept FarmError as error: print(error)"
-    )
+    attempt = "try: comm.connect(3, lambda *_: None, 'do this')\nexcept FarmError as error: print(error)"
+    script = f"{BLOCKED}from mpifarm import FarmError\n{attempt}"
     said = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True, text=True).stdout
     assert "cannot load MPI" in said
     assert "do this" in said

@@ -13,6 +13,7 @@ from mpifarm import FarmError, config
 from mpifarm.cli import parser
 from mpifarm.config import Config
 from mpifarm.frames import MAX_SLOTS
+from mpifarm.slurm import Job
 
 DAY_S = 86400
 
@@ -155,10 +156,13 @@ def test_a_node_has_the_name_that_slurm_knows_it_by_or_its_short_host_name(monke
 
 
 def test_a_run_outside_slurm_has_no_job(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert (read().in_slurm, read().job, read().restart) == (False, "", 0)
+    assert read().job is None
     monkeypatch.setenv("SLURM_JOB_ID", "4711")
     monkeypatch.setenv("SLURM_RESTART_COUNT", "2")
-    assert (read().in_slurm, read().job, read().restart) == (True, "4711", 2)
+    assert read().job == Job("4711", 2, 1, None)
+    monkeypatch.setenv("SLURM_JOB_NUM_NODES", "3")
+    monkeypatch.setenv("SLURM_JOB_END_TIME", "1795351983")
+    assert read().job == Job("4711", 2, 3, 1795351983.0)
 
 
 def test_the_tasks_environment_is_scrubbed_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from mpifarm.ended import Ended
 from mpifarm.manager import Manager
 from mpifarm.opening import open_run
 from mpifarm.schedule import How, Outcome
-from mpifarm.wire import Message, Note, Stop, Tag
+from mpifarm.wire import Hello, Message, Note, Stop, Tag
 
 LIST = "echo 1\necho 2\necho 3\n"
 LENGTH = 9
@@ -25,14 +25,14 @@ MakeFarm = Callable[..., "Farm"]
 class Farm:
     """A manager of two workers."""
 
-    def __init__(self, **options: object) -> None:
+    def __init__(self, end: float | None = None, **options: object) -> None:
         config = Config("tasks.txt", **options)  # type: ignore[arg-type]
         self.comm = FakeComm(3)
         opened = open_run(config, 0.0)
         assert opened.journal is not None
-        self.manager = Manager(config, self.comm, opened, opened.journal, [1, 2], 0.0)
+        self.manager = Manager(config, self.comm, opened, opened.journal, [1, 2], 0.0, end)
         for rank in (1, 2):
-            self.say(rank, Tag.HELLO, wire.pack_hello(2, 2, f"n{rank}"))
+            self.say(rank, Tag.HELLO, wire.pack_hello(Hello(2, 2, 2, f"n{rank}")))
 
     def say(self, rank: int, tag: Tag, message: Message, now: float = 0.0) -> None:
         self.manager.on_message(Received(rank, tag, message), now)
@@ -150,7 +150,7 @@ def test_a_lost_workers_half_output_is_forgotten_and_its_late_report_is_dropped(
     farm.say(2, Tag.REPORT, report(0, 1), 12.0)
     assert farm.grants(12.0) == {2: [(0, 2)]}
     farm.say(1, Tag.REPORT, report(1, 1, ended_record(0, out_total=4)), 12.0)
-    assert farm.stops() == [(1, Stop.KILL_NOW)], "it was not dead, but its tasks are dealt to others"
+    assert farm.stops() == [(1, Stop.REJOIN)], "it was not dead, but its tasks are dealt to others"
     assert farm.manager.gone == set()
     farm.say(2, Tag.REPORT, report(1, 1, ended_record(0, 2, out=b"whole"), written=b"whole"), 12.0)
     farm.manager.turn(12.0)

@@ -25,7 +25,7 @@ class Rank:
     def __init__(self, directory: Path, alone: bool = False, lost_after_s: float = 8.0) -> None:
         tfin = directory / "tasks.txt.tfin"
         tfin.write_bytes(LINES)
-        settings = Settings("n1", 4, 2, 5, 3.0, lost_after_s, tfin, alone)
+        settings = Settings("n1", 4, 4, 2, 5, 3.0, lost_after_s, tfin, alone)
         self.launcher = FakeLauncher()
         self.sent: list[tuple[Tag, Message]] = []
         self.worker = Worker(settings, cast(Launcher, self.launcher), lambda *message: self.sent.append(message), 0.0)
@@ -45,7 +45,7 @@ def rank(tmp_path: Path) -> Rank:
 
 def test_it_says_hello_and_asks_for_its_free_slots(rank: Rank) -> None:
     assert [tag for tag, _ in rank.sent] == [Tag.HELLO, Tag.REPORT]
-    assert wire.unpack_hello(rank.sent[0][1]) == wire.Hello(slots=2, cpus=4, node="n1")
+    assert wire.unpack_hello(rank.sent[0][1]) == wire.Hello(slots=2, cpus=4, usable_cpus=4, node="n1")
     assert reports(rank.sent)[0].credit == 2
     assert rank.launcher.orders == ["set up 2 slots from 5 on n1"]
 
