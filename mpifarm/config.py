@@ -164,7 +164,7 @@ def _cpus(environ: Mapping[str, str]) -> tuple[int, int]:
     usable = len(os.sched_getaffinity(0))
     os.sched_setaffinity(0, bound)
     ours = _number(environ.get("SLURM_CPUS_ON_NODE")) or usable
-    return len(bound), max(len(bound), min(usable, ours))
+    return min(len(bound), ours), min(usable, ours)
 
 
 def _number(text: str | None) -> int | None:

@@ -54,12 +54,17 @@ def placement(hellos: Mapping[int, Hello], config: Config) -> list[str]:
 
 def _binding(hello: Hello, config: Config) -> str | None:
     """Return what is to be said about the CPUs of a worker: nothing if it has what its tasks need."""
-    flag = "srun -c" if config.job else "mpiexec --bind-to none"
-    bound = f"workers are bound to {hello.cpus} of {hello.usable_cpus} CPUs"
+    theirs = max(hello.usable_cpus, config.job.cpus if config.job else 0)  # Slurm may keep the step from some of them
+    flag = f"srun -c {theirs}" if config.job else "mpiexec --bind-to none"
+    wanted = theirs if config.threads is None else min(theirs, hello.slots)
+    if hello.usable_cpus < wanted:
+        return f"workers have {hello.usable_cpus} of the job's {theirs} CPUs on a node for {hello.slots} slots: give {flag}"
     if hello.cpus < min(hello.slots, hello.usable_cpus):
-        return f"{bound}: their tasks use all {hello.usable_cpus}; {flag} would not bind them"
-    if config.threads is None and hello.cpus < hello.usable_cpus:
-        return f"{bound}, so they run {_count(hello.slots, 'task')} at a time: {flag}, or THREADS, for more"
+        return f"workers are bound to {hello.cpus} of {theirs} CPUs: their tasks may use all; {flag} would not bind them"
+    if hello.cpus < wanted:
+        return (
+            f"workers are bound to {hello.cpus} of {theirs} CPUs, and run {hello.slots} at a time: give {flag}, or THREADS"
+        )
     return None
 
 

@@ -159,10 +159,11 @@ def test_a_run_outside_slurm_has_no_job(monkeypatch: pytest.MonkeyPatch) -> None
     assert read().job is None
     monkeypatch.setenv("SLURM_JOB_ID", "4711")
     monkeypatch.setenv("SLURM_RESTART_COUNT", "2")
-    assert read().job == Job("4711", 2, 1, None)
+    assert read().job == Job("4711", 2, 1, 0, None)
     monkeypatch.setenv("SLURM_JOB_NUM_NODES", "3")
+    monkeypatch.setenv("SLURM_JOB_CPUS_PER_NODE", "64,128(x2)")
     monkeypatch.setenv("SLURM_JOB_END_TIME", "1795351983")
-    assert read().job == Job("4711", 2, 3, 1795351983.0)
+    assert read().job == Job("4711", 2, 3, 128, 1795351983.0)
 
 
 def test_the_tasks_environment_is_scrubbed_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
