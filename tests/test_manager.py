@@ -202,3 +202,51 @@ def test_workers_hear_from_the_manager_though_there_is_nothing_to_say(make_farm:
     farm = make_farm(lost_after_s=8.0)
     farm.manager.turn(1.0)
     assert [message.source for message in farm.comm.take(Tag.BEAT)] == [1, 2]
+
+
+def test_near_the_end_of_the_job_nothing_is_started_and_then_what_runs_is_ended(make_farm: MakeFarm) -> None:
+    farm = make_farm(end=1000.0, lost_after_s=2000.0)
+    farm.say(1, Tag.REPORT, report(0, 1))
+    assert farm.grants(939.0) == {1: [(0, 1)]}
+    farm.manager.turn(940.0)
+    assert farm.stops() == [(1, Stop.DRAIN), (2, Stop.DRAIN)]
+    farm.manager.turn(989.0)
+    assert not farm.stops()
+    farm.manager.turn(990.0)
+    assert farm.stops() == [(1, Stop.KILL), (2, Stop.KILL)]
+    farm.say(1, Tag.REPORT, report(1, 0, ended_record(0, status=-15, flags=Ended.INTERRUPTED)), 991.0)
+    farm.manager.turn(991.0)
+    assert farm.manager.outcome is Outcome.WORK_LEFT
+
+
+@pytest.mark.parametrize(
+    ("options", "starts_until"),
+    [
+        ({}, 40 - 10),  # a quarter of the time: 60 s would leave nothing of it
+        ({"margin_s": 5.0}, 40 - 5),
+        ({"margin_s": 5.0, "time_request_s": 15.0}, 40 - 15),
+        ({"margin_s": 20.0, "time_request_s": 15.0}, 40 - 20),
+    ],
+)
+def test_margin_and_time_request_say_when_nothing_more_is_started(
+    make_farm: MakeFarm, options: dict[str, float], starts_until: float
+) -> None:
+    farm = make_farm(end=40.0, **options)
+    farm.manager.turn(starts_until - 0.1)
+    assert farm.manager.outcome is None
+    farm.manager.turn(starts_until)
+    assert farm.manager.outcome is Outcome.WORK_LEFT, "nothing runs, nothing may start: the job's hours are saved"
+
+
+def test_a_worker_that_was_lost_and_is_back_works_again(make_farm: MakeFarm) -> None:
+    farm = make_farm(lost_after_s=10.0)
+    farm.say(2, Tag.REPORT, report(0, 0))
+    for second in range(1, 13):
+        farm.say(2, Tag.BEAT, wire.pack_beat(), float(second))
+        farm.manager.turn(float(second))
+    farm.say(1, Tag.BEAT, wire.pack_beat(), 12.0)
+    assert farm.stops() == [(1, Stop.REJOIN)]
+    farm.say(1, Tag.HELLO, wire.pack_hello(Hello(2, 2, 2, "n1")), 12.0)
+    farm.say(1, Tag.REPORT, report(0, 2), 12.0)
+    assert farm.grants(12.0) == {1: [(0, 1), (9, 1)]}
+    assert farm.manager.gone == set()

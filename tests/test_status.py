@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 from mpifarm import status
+from mpifarm.config import Config
 from mpifarm.schedule import Counts, Outcome
+from mpifarm.slurm import Job
+from mpifarm.wire import Hello
 
 
 @pytest.mark.parametrize(
@@ -49,3 +52,28 @@ def test_the_status_line_says_nothing_it_does_not_know() -> None:
 )
 def test_the_last_line_says_how_it_ended_and_what_to_do(outcome: Outcome, counts: Counts, text: str) -> None:
     assert status.verdict(outcome, counts, 6, 2, 3.0, Path("log")) == text
+
+
+def job(nodes: int, cpus: int = 8) -> Job:
+    return Job("1", 0, nodes, cpus, None)
+
+
+@pytest.mark.parametrize(
+    ("hellos", "config", "words"),
+    [
+        ([Hello(8, 8, 8, "n1")], Config("l", node="n0", job=job(2)), []),
+        ([Hello(8, 8, 8, "n0")], Config("l", node="n0", job=job(2)), ["2 nodes and 1 in use", "srun -N"]),
+        ([Hello(4, 8, 8, "n1")] * 2, Config("l", node="n0", job=job(2)), ["share node n1", "--ntasks-per-node=1"]),
+        ([Hello(4, 8, 8, "n1")] * 2, Config("l", node="n1"), []),  # a laptop
+        ([Hello(1, 1, 1, "n1")], Config("l", node="n0", job=job(2)), ["1 of the job's 8 CPUs", "srun -c 8"]),
+        ([Hello(8, 1, 8, "n1")], Config("l", node="n0", job=job(2), threads=8), ["bound to 1 of 8", "may use all"]),
+        ([Hello(1, 1, 4, "n1")], Config("l", node="n1"), ["bound to 1 of 4", "--bind-to none", "THREADS"]),
+        ([Hello(1, 1, 4, "n1")], Config("l", node="n1", threads=1), []),
+        ([Hello(64, 4, 4, "n1")], Config("l", node="n1", threads=64), []),  # tasks that wait, not compute
+    ],
+)
+def test_who_works_where_is_told_and_what_could_be_better(hellos: list[Hello], config: Config, words: list[str]) -> None:
+    first, *others = status.placement(dict(enumerate(hellos)), config)
+    assert first.startswith(f"{len(hellos)} worker")
+    assert len(others) == bool(words)
+    assert [word for word in words if word not in others[0]] == []

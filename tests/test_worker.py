@@ -154,3 +154,64 @@ def test_in_the_managers_process_there_are_no_beats(tmp_path: Path) -> None:
     rank = Rank(tmp_path, alone=True)
     rank.worker.turn(1e6, backlog=0)
     assert [tag for tag, _ in rank.sent] == [Tag.HELLO, Tag.REPORT]
+
+
+def flags(rank: Rank) -> list[int]:
+    return [flag for report in reports(rank.sent) for flag in report.ended["flags"].tolist()]
+
+
+@pytest.mark.parametrize("status", [-15, 128 + 15, -2, -10])
+def test_a_task_that_dies_of_the_jobs_signal_before_the_worker_knows_of_it_is_interrupted(rank: Rank, status: int) -> None:
+    rank.grant((0, 9), (9, 10))
+    rank.launcher.end(0, status=status)
+    rank.worker.turn(1.0, backlog=0)
+    assert flags(rank) == [], "it waits a moment"
+    rank.worker.on_signal(Stop.KILL, 1.1)
+    rank.worker.turn(1.1, backlog=0)
+    assert flags(rank) == [Ended.INTERRUPTED]
+
+
+@pytest.mark.parametrize("status", [-15, 1, -9, -11])
+def test_a_task_that_dies_for_a_reason_of_its_own_has_failed(rank: Rank, status: int) -> None:
+    rank.grant((0, 9))
+    rank.launcher.end(0, status=status)
+    rank.worker.turn(1.0, backlog=0)
+    rank.worker.turn(1.0 + worker.DOUBT_S, backlog=0)
+    rank.worker.on_signal(Stop.KILL, 9.0)
+    assert flags(rank) == [0]
+
+
+def test_what_ended_after_a_doubtful_end_is_told_after_it(rank: Rank) -> None:
+    rank.grant((0, 9), (9, 10))
+    rank.launcher.end(0, status=-15)
+    rank.worker.turn(1.0, backlog=0)
+    rank.launcher.end(9)
+    rank.worker.turn(1.1, backlog=0)
+    assert flags(rank) == []
+    rank.worker.turn(1.0 + 2 * worker.DOUBT_S, backlog=0)
+    assert [offset for report in reports(rank.sent) for offset in report.ended["offset"].tolist()] == [0, 9]
+
+
+def test_taken_for_lost_it_kills_forgets_and_joins_anew(rank: Rank) -> None:
+    rank.grant((0, 9), (9, 10))
+    rank.sent.clear()
+    rank.tell(Tag.STOP, wire.pack_stop(Stop.REJOIN))
+    assert rank.launcher.orders[-1] == "kill"
+    for offset in (0, 9):
+        rank.launcher.end(offset, status=-9)
+        assert not rank.sent, "what it had is somebody else's by now"
+        rank.worker.turn(0.5, backlog=0)
+    assert [tag for tag, _ in rank.sent] == [Tag.HELLO, Tag.REPORT]
+    assert (reports(rank.sent)[0].seen, reports(rank.sent)[0].credit) == (0, 2)
+    rank.grant((0, 9), attempt=2)
+    rank.launcher.end(0, attempt=2)
+    rank.worker.turn(2.0, backlog=0)
+    assert reports(rank.sent)[-1].ended["attempt"].tolist() == [2]
+
+
+@pytest.mark.parametrize(("cpus", "usable", "widened"), [(1, 8, True), (2, 8, False), (1, 1, False), (8, 8, False)])
+def test_tasks_may_use_what_the_launcher_took_from_the_rank(tmp_path: Path, cpus: int, usable: int, widened: bool) -> None:
+    settings = Settings("n1", cpus, usable, 2, 1, 0.0, 8.0, tmp_path / "tfin", False)
+    launcher = FakeLauncher()
+    Worker(settings, cast(Launcher, launcher), lambda *_: None, 0.0)
+    assert launcher.orders[0].endswith(", widened") is widened
