@@ -1,0 +1,304 @@
+"""The slots of a helper: tasks that run, from their start to the report of their end.
+
+The thinking:
+
+1. A slot is not used again before its output is on its way. So what is in memory stays bounded, and a farm that produces
+   output faster than it can be written down slows down instead.
+2. A task is not gone because its shell is: a terminated one keeps its slot until nobody of it is left, or 5 s later for
+   the KILL. What a *finished* task leaves in the background runs on, and is killed with the rest in the end; the slot
+   gets new capture files, so that nobody writes into another task's output.
+3. Deadlines are in a heap, with the serial number of the attempt that they are for; those of attempts that have ended
+   are passed over.
+"""
+
+from __future__ import annotations
+
+import heapq
+import mmap
+import os
+import signal
+import sys
+import time
+from dataclasses import dataclass
+
+from mpifarm import capture, ended, process
+from mpifarm.ended import Ended
+from mpifarm.frames import SESSION
+from mpifarm.outbox import Outbox, Stream
+
+GRACE_S = 5.0  # between TERM and KILL
+LINGER_S = 0.05  # how often to look whether all of a terminated task is gone
+LAST_ROUNDS, LAST_ROUND_S = 100, 0.01
+
+_RSS_UNITS_PER_KIB = 1024 if sys.platform == "darwin" else 1  # getrusage(2)
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """A task that waits for a slot."""
+
+    offset: int
+    attempt: int
+    timeout_s: float
+    command: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What wait4 tells of a process."""
+
+    status: int
+    seconds: float = 0.0
+    user_s: float = 0.0
+    system_s: float = 0.0
+    rss_kib: int = 0
+
+
+@dataclass(slots=True)
+class Slot:
+    """A place for one task at a time, with its capture files."""
+
+    index: int
+    number: int
+    out: int
+    err: int
+    task: Queued | None = None
+    pid: int = 0  # of the leader, and so the number of the group; 0: nothing runs here
+    serial: int = 0  # tells this attempt's deadlines from an earlier one's
+    started: float = 0.0  # monotonic
+    started_unix: float = 0.0
+    flags: int = 0
+    kill_at: float | None = None
+    result: Result | None = None  # of a leader that was reaped while others of its group live
+    shared: bool = False  # somebody may still write to the capture files: the next task gets new ones
+
+
+class Slots:
+    """What runs, and where the next task can."""
+
+    def __init__(self, outbox: Outbox, sessions: mmap.mmap, environ: dict[str, str]) -> None:
+        """*sessions* is the table that the worker sees; *environ* is what the tasks get."""
+        self._outbox = outbox
+        self._sessions = sessions
+        self._environ = environ
+        self._slots: list[Slot] = []
+        self._free: list[Slot] = []
+        self._running: dict[int, Slot] = {}
+        self._deadlines: list[tuple[float, int, int]] = []  # heap of (when, serial, slot index)
+        self._serial = 0
+        self._strays: dict[int, float] = {}  # what finished tasks have left behind: pid, when that was seen
+        self._living: process.Sessions = {}
+        self._living_at = float("-inf")  # `now` of the turn in which that was looked up
+        self._null = os.open(os.devnull, os.O_RDWR)
+
+    @property
+    def free(self) -> bool:
+        """Whether a task can be started."""
+        return bool(self._free)
+
+    @property
+    def due_at(self) -> float | None:
+        """When `expire` has something to do (monotonic), or None."""
+        return self._deadlines[0][0] if self._deadlines else None
+
+    def set_up(self, node: str, threads: int, first: int, count: int) -> None:
+        """Make *count* slots, numbered from *first*."""
+        self._environ["MPIFARM_NODE"] = node
+        self._environ["MPIFARM_THREADS"] = str(threads)
+        try:
+            for index in range(count):
+                self._slots.append(Slot(index, first + index, capture.open_unnamed(), capture.open_unnamed()))
+        except OSError as error:
+            self._no_capture(error)
+        self._free = self._slots[::-1]
+
+    def give_back(self, task: Queued, now: float) -> None:
+        """Report a task that was never started because the farm stops."""
+        flags = Ended.INTERRUPTED | Ended.NOT_STARTED
+        self._outbox.add(_record(task, 0, Result(0), time.time(), flags), b"", now)
+
+    def start(self, task: Queued, now: float) -> None:
+        """Start *task* in a free slot."""
+        slot = self._free.pop()
+        self._environ["MPIFARM_TASK"] = str(task.offset)
+        self._environ["MPIFARM_ATTEMPT"] = str(task.attempt)
+        self._environ["MPIFARM_SLOT"] = str(slot.number)
+        started, started_unix = time.monotonic(), time.time()
+        try:
+            pid = process.spawn(task.command, self._environ, self._null, slot.out, slot.err)
+        except OSError as error:  # no /bin/sh, no processes or memory left, an environment too large
+            self._free.append(slot)
+            reason = f"mpifarm: cannot start /bin/sh: {error}\n".encode()
+            record = _record(task, slot.number, Result(126), started_unix, Ended.NOT_STARTED, err=len(reason))
+            self._outbox.add(record, reason, now)
+            return
+        self._serial += 1
+        slot.task, slot.pid, slot.serial, slot.flags = task, pid, self._serial, 0
+        slot.kill_at = slot.result = None
+        slot.started, slot.started_unix = started, started_unix
+        SESSION.pack_into(self._sessions, slot.index * SESSION.size, pid)
+        self._running[pid] = slot
+        if task.timeout_s:
+            self._wake_at(started + task.timeout_s, slot)
+
+    def reap(self, now: float) -> None:
+        """Take note of what has ended."""
+        ended: list[Slot] = []
+        while self._running or self._strays:
+            try:
+                pid, status, usage = os.wait4(-1, os.WNOHANG)
+            except ChildProcessError:
+                break
+            if not pid:
+                break
+            slot = self._running.pop(pid, None)
+            if slot:
+                code = os.waitstatus_to_exitcode(status)
+                rss_kib = usage.ru_maxrss // _RSS_UNITS_PER_KIB
+                slot.result = Result(code, now - slot.started, usage.ru_utime, usage.ru_stime, rss_kib)
+                ended.append(slot)
+        for slot in ended:
+            self._leader_ended(slot, now)
+
+    def _leader_ended(self, slot: Slot, now: float) -> None:
+        strays = process.children()
+        if strays is not None:
+            self._strays = {pid: self._strays.get(pid, now) for pid in strays - self._running.keys()}
+        # Whose a stray is cannot be told when it has made a session of its own: it may be anybody's who ran by then.
+        slot.shared = slot.shared or any(seen >= slot.started for seen in self._strays.values())
+        if slot.kill_at is not None and self._alive(slot, now):
+            self._wake_at(min(now + LINGER_S, slot.kill_at), slot)
+        else:
+            slot.shared = slot.shared or (strays is None and self._alive(slot, now))
+            self._finish(slot, now)
+
+    def expire(self, now: float) -> None:
+        """Terminate what has run out of time, and KILL what was terminated and is still there."""
+        while self._deadlines and self._deadlines[0][0] <= now:
+            _, serial, index = heapq.heappop(self._deadlines)
+            slot = self._slots[index]
+            if slot.serial != serial or not slot.pid:
+                continue
+            if slot.kill_at is None:
+                self._terminate(slot, now, Ended.TIMED_OUT, GRACE_S)
+            elif now >= slot.kill_at:
+                self._signal(slot, signal.SIGKILL, now)
+                if slot.result is not None:  # the leader went before; now the rest as well
+                    slot.shared = True
+                    self._finish(slot, now)
+            elif slot.result is not None:
+                self._leader_ended(slot, now)
+
+    def _terminate(self, slot: Slot, now: float, why: Ended, grace_s: float) -> None:
+        if not slot.pid:
+            return
+        slot.flags |= why
+        if slot.kill_at is None:  # one TERM is enough: to some programs a second one means at once
+            self._signal(slot, signal.SIGTERM, now)
+            self._signal(slot, signal.SIGCONT, now)  # a stopped process acts on TERM only when it goes on
+        if slot.kill_at is None or now + grace_s < slot.kill_at:
+            slot.kill_at = now + grace_s
+            self._wake_at(slot.kill_at, slot)
+
+    def _finish(self, slot: Slot, now: float) -> None:
+        """Report the attempt in *slot* with what it wrote, and make the slot free."""
+        assert slot.task is not None
+        assert slot.result is not None
+        SESSION.pack_into(self._sessions, slot.index * SESSION.size, 0)
+        slot.pid = 0
+        if slot.flags & Ended.INTERRUPTED:  # it will run again: what it wrote so far is nobody's result
+            self._outbox.add(_record(slot.task, slot.number, slot.result, slot.started_unix, slot.flags), b"", now)
+            self._release(slot)
+            return
+        size = capture.size(slot.out)
+        err, clipped = capture.clipped(slot.err, capture.size(slot.err))
+        slot.flags |= Ended.CLIPPED if clipped else 0
+        succeeded = slot.result.status == 0 and not slot.flags & Ended.TIMED_OUT
+        if succeeded and size > capture.INLINE_BYTES:
+            record = _record(slot.task, slot.number, slot.result, slot.started_unix, slot.flags, size, 0, len(err))
+            self._outbox.add_stream(Stream(slot.index, slot.out, size, record, err))
+            return
+        out, clipped = capture.clipped(slot.out, size)
+        slot.flags |= Ended.CLIPPED if clipped else 0
+        record = _record(slot.task, slot.number, slot.result, slot.started_unix, slot.flags, len(out), len(out), len(err))
+        self._outbox.add(record, out + err, now)
+        self._release(slot)
+
+    def _release(self, slot: Slot) -> None:
+        try:
+            if slot.shared:
+                os.close(slot.out)
+                os.close(slot.err)
+                slot.out, slot.err = capture.open_unnamed(), capture.open_unnamed()
+                slot.shared = False
+            else:
+                capture.empty(slot.out)
+                capture.empty(slot.err)
+        except OSError as error:
+            self._no_capture(error)
+        else:
+            self._free.append(slot)
+
+    def terminate_all(self, now: float, at_once: bool) -> None:
+        """End everything because the farm stops: TERM, and KILL after 5 s or *at_once*."""
+        self.reap(now)  # what has ended by now has ended by itself
+        for slot in self._slots:
+            self._terminate(slot, now, Ended.INTERRUPTED, 0.0 if at_once else GRACE_S)
+
+    def _signal(self, slot: Slot, number: int, now: float) -> bool:
+        return process.signal_session(slot.pid, number, self._look(now))
+
+    def _alive(self, slot: Slot, now: float) -> bool:
+        living = self._look(now)
+        return slot.pid in living if living else self._signal(slot, 0, now)
+
+    def _look(self, now: float) -> process.Sessions:
+        """Return the living sessions, looked up once a turn at most."""
+        if self._living_at != now:
+            self._living, self._living_at = process.living_sessions(), now
+        return self._living
+
+    def kill_all(self) -> None:
+        """Kill what runs and what was left behind, and what that leaves behind, until nobody is left."""
+        for _ in range(LAST_ROUNDS):
+            living = process.living_sessions()
+            strays = (process.children() or set()) - self._running.keys()
+            alive = [process.signal_session(slot.pid, signal.SIGKILL, living) for slot in self._slots]
+            for pid in strays:
+                process.signal_session(process.session_of(pid), signal.SIGKILL, living)
+            self.reap(time.monotonic())
+            if not any(alive) and not strays:
+                return
+            time.sleep(LAST_ROUND_S)
+
+    def streamed(self, streams: list[Stream]) -> None:
+        """The output of these has been sent: their slots are free."""
+        for stream in streams:
+            self._release(self._slots[stream.slot])
+
+    def _no_capture(self, error: OSError) -> None:
+        node = self._environ["MPIFARM_NODE"]
+        self._outbox.add_trouble(f"{node}: no place for the tasks' output: {error} (set TMPDIR, or raise ulimit -n)")
+
+    def _wake_at(self, when: float, slot: Slot) -> None:
+        heapq.heappush(self._deadlines, (when, slot.serial, slot.index))
+
+
+def _record(
+    task: Queued, slot: int, result: Result, start: float, flags: int, total: int = 0, out: int = 0, err: int = 0
+) -> bytes:
+    return ended.STRUCT.pack(
+        task.offset,
+        task.attempt,
+        slot,
+        result.status,
+        flags,
+        start,
+        result.seconds,
+        result.user_s,
+        result.system_s,
+        result.rss_kib,
+        total,
+        out,
+        err,
+    )
