@@ -19,7 +19,7 @@ from typing import NoReturn
 
 import pytest
 
-from mpifarm import ended, helper, slots
+from mpifarm import ended, helper
 from mpifarm.capture import CLIP_BYTES, INLINE_BYTES
 from mpifarm.ended import Ended
 from mpifarm.frames import Reply
@@ -109,7 +109,7 @@ def launch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Launch]:
             os._exit(70)  # a helper that fails must not go on as a second pytest
 
     def make(slots: int = 1, cpus: int = 1, grace_s: float = 600.0, environ: Mapping[str, str] | None = None) -> Farm:
-        monkeypatch.setattr(slots, "GRACE_S", grace_s)
+        monkeypatch.setattr("mpifarm.slots.GRACE_S", grace_s)
         farms.append(Farm(slots, cpus, os.environ if environ is None else environ))
         return farms[-1]
 
