@@ -65,11 +65,21 @@ def adopt_orphans() -> None:
 
 
 def children() -> set[int] | None:
-    """Return the pids of this process's children, zombies too; None where the kernel does not tell: proc(5)."""
+    """Return the pids of this process's children, zombies too; None where the kernel does not tell: proc(5).
+
+    Asked at every end of a task, so it does without the comforts of a Path.
+    """
     try:
-        return {int(pid) for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_bytes().split()}
+        listing = os.open(f"/proc/self/task/{os.getpid()}/children", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return None
+    try:
+        pids = b""
+        while part := os.read(listing, 65536):
+            pids += part
+        return {int(pid) for pid in pids.split()}
+    finally:
+        os.close(listing)
 
 
 def session_of(pid: int) -> int:
