@@ -13,10 +13,13 @@ from __future__ import annotations
 import os
 import select
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 _WRITE_BYTES = 1024 * 1024  # small parts are joined up to this much; one write() for each would cost more
+
+_LOOK_BYTES = 64 * 1024
 
 _fdatasync = getattr(os, "fdatasync", os.fsync)  # macOS has none
 
@@ -73,7 +76,7 @@ class Appender:
         self.path = path
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
         self.size = os.fstat(self._descriptor).st_size
-        self._dirty = False
+        self._dirty = True  # whoever wrote to it before us may have been killed before a sync
 
     def append(self, parts: Iterable[bytes | memoryview]) -> None:
         """Write *parts*, all of them or nothing. Raises OSError."""
@@ -119,6 +122,33 @@ class Appender:
         os.close(self._descriptor)
 
 
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How much there is of a file, and how much without the zeros at its end, which a crashed node may have left."""
+
+    size: int
+    sound: int
+    exists: bool = True
+
+
+def extent(path: Path) -> Extent:
+    """Return the extent of *path*, nothing if there is no such file."""
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:
+        return Extent(0, 0, exists=False)
+    with file:
+        size = end = file.seek(0, os.SEEK_END)
+        while end:
+            start = max(0, end - _LOOK_BYTES)
+            file.seek(start)
+            sound = len(file.read(end - start).rstrip(b"\0"))
+            if sound:
+                return Extent(size, start + sound)
+            end = start
+    return Extent(size, 0)
+
+
 def whole_lines(path: Path) -> int:
     """Return how many bytes of *path* are whole lines.
 
@@ -128,7 +158,7 @@ def whole_lines(path: Path) -> int:
     with path.open("rb") as file:
         end = file.seek(0, os.SEEK_END)
         while end:
-            start = max(0, end - 65536)
+            start = max(0, end - _LOOK_BYTES)
             file.seek(start)
             at = file.read(end - start).rfind(b"\n")
             if at >= 0:

@@ -39,7 +39,7 @@ from typing import BinaryIO
 
 from mpifarm import FarmError, files, resume
 from mpifarm.ended import Ended
-from mpifarm.files import Appender
+from mpifarm.files import Appender, Extent
 
 SYNC_S = 1.0
 
@@ -139,6 +139,8 @@ class Journal:
     def __init__(self, names: Names, output: Path | None, start: resume.Resume) -> None:
         """Open the files, and cut off what *start* does not count: torn tails, and blocks without a progress line."""
         self._names = names
+        for path in names.all():
+            files.new_name(path).unlink(missing_ok=True)  # of a manager that was killed
         self._output = _open_output(output, start.output_bytes)
         self._progress = Appender(names.progress)
         self._progress.cut(start.progress_bytes)
@@ -151,6 +153,8 @@ class Journal:
         self._blocks: list[memoryview | Spool] = []
         self._errors: list[memoryview] = []
         self._lines: dict[Appender, list[bytes]] = {self._progress: [], self._joblog: [], self._log: []}
+        for directory in {appender.path.parent for appender in self._appenders()}:
+            files.sync_directory(directory)
         self._output_bytes = start.output_bytes
         self._stood_for = start.stood_for
         self._synced = float("-inf")
@@ -295,8 +299,8 @@ def _open_output(path: Path | None, size: int) -> Appender | None:
     return appender
 
 
-def check_output(path: Path, tasklist: Path, names: Names) -> int:
-    """Return the size of the file given as --output, 0 if there is none yet. Raises FarmError if it cannot be one."""
+def check_output(path: Path, tasklist: Path, names: Names) -> Extent:
+    """Return what there is of the file given as --output. Raises FarmError if it cannot be one."""
     try:
         if any(_same(path, other) for other in (tasklist, *names.all())):
             raise FarmError(f"--output {path} is the task list or one of the farm's own files: give another name")
@@ -304,9 +308,7 @@ def check_output(path: Path, tasklist: Path, names: Names) -> int:
             raise FarmError(f"--output {path} is not a regular file: it could not be shortened after a kill")
         if not os.access(path if path.exists() else path.parent, os.W_OK):
             raise FarmError(f"cannot write to --output {path}")
-        return path.stat().st_size
-    except FileNotFoundError:
-        return 0
+        return files.extent(path)
     except (OSError, RuntimeError) as error:  # a loop of links is a RuntimeError before Python 3.13
         raise FarmError(f"cannot use --output {path}: {error}") from None
 

@@ -78,6 +78,7 @@ class Lock:
                 self._clear(os.fstat(file.fileno()).st_mtime)
         finally:
             mine.unlink(missing_ok=True)
+        self._sweep(os.fstat(file.fileno()).st_mtime)
         self._file = file
         self._touched = now
 
@@ -152,6 +153,15 @@ class Lock:
         except (FileNotFoundError, FileExistsError):
             pass
         aside.unlink(missing_ok=True)
+
+    def _sweep(self, now: float) -> None:
+        """Remove what managers that were killed while they took the lock have left."""
+        for path in self._path.parent.iterdir():
+            if path.name.startswith(f"{self._path.name}."):
+                with suppress(OSError):
+                    holder = _parse(path.read_text(errors="replace"))
+                    if (holder and self._dead(holder)) or now - path.stat().st_mtime >= STALE_S:
+                        path.unlink()
 
     def _dead(self, holder: Holder) -> bool:
         if holder.job and holder.job == self._holder.job and holder.restart < self._holder.restart:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from mpifarm import FarmError, files, journal, resume
 from mpifarm.config import Config
+from mpifarm.files import Extent
 from mpifarm.journal import Journal, Names
 from mpifarm.lock import Lock, this_process
 from mpifarm.tasklist import Scan, Tasklist
@@ -33,7 +34,7 @@ def open_run(config: Config, now: float) -> Run:
     """Take the lock of the list, read what earlier runs have left, and open the files. Raises FarmError."""
     tasklist = Tasklist(Path(config.tasklist))
     names = Names(tasklist.tfin)
-    output_size = journal.check_output(Path(config.output), tasklist.path, names) if config.output else None
+    output = journal.check_output(Path(config.output), tasklist.path, names) if config.output else None
     lock = Lock(names.lock, this_process(*((config.job.id, config.job.restart) if config.job else ())))
     try:
         lock.acquire(now)
@@ -42,7 +43,7 @@ def open_run(config: Config, now: float) -> Run:
     run = None
     try:
         journal.check_files(names)
-        run = _open(config, tasklist, names, lock, output_size)
+        run = _open(config, tasklist, names, lock, output)
         return run
     except OSError as error:
         name = f"{error.filename}: " if error.filename else ""
@@ -53,7 +54,7 @@ def open_run(config: Config, now: float) -> Run:
             lock.release()
 
 
-def _open(config: Config, tasklist: Tasklist, names: Names, lock: Lock, output_size: int | None) -> Run:
+def _open(config: Config, tasklist: Tasklist, names: Names, lock: Lock, output: Extent | None) -> Run:
     scan = tasklist.scan()
     finished = names.done.exists() and not names.fastrecovery.exists()  # TaskFarmer never removes an old done file
     if finished and not config.rerun and scan.had_tfin and scan.differs_at is None:
@@ -61,7 +62,7 @@ def _open(config: Config, tasklist: Tasklist, names: Names, lock: Lock, output_s
         return Run([notice], tasklist, names, scan, resume.Resume(), lock)
     start = resume.Resume()
     if not config.rerun:
-        start = resume.load(tasklist, scan, names.fastrecovery, names.progress, output_size)
+        start = resume.load(tasklist, scan, names.fastrecovery, names.progress, output)
     if config.rerun or not (names.progress.exists() or start.offset):
         journal.forget(names)
     names.done.unlink(missing_ok=True)

@@ -17,7 +17,9 @@ Edge cases make all this a bit tricky:
 3. No fastrecovery: the run was killed in its first seconds, or TaskFarmer has removed it in the end. Progress counts.
 4. A torn or zero-filled tail of progress is cut, and a bad line in its middle is skipped: its task runs again.
 5. The list may grow at its end. If a byte before the last task that was dealt has changed, offsets mean other commands.
-6. After the crash of a node --output may be shorter than progress says: lines without their block are cut, and run again.
+6. After the crash of a node --output may be shorter than progress says, or end in zeros that nobody wrote. Of the lines
+   beyond the checkpoint, which was synced, those without their block are cut, and run again. But if there is no such
+   file, it is another one than before.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpifarm import FarmError, files
+from mpifarm.files import Extent
 from mpifarm.tasklist import RECORD, Records, Scan, Tasklist, checksum, position, records_at
 
 _CHUNK_BYTES = 8 * 1024 * 1024
@@ -76,10 +79,10 @@ class _Progress:
     skipped: int = 0
 
 
-def load(tasklist: Tasklist, scan: Scan, fastrecovery: Path, progress: Path, output_size: int | None) -> Resume:
+def load(tasklist: Tasklist, scan: Scan, fastrecovery: Path, progress: Path, output: Extent | None) -> Resume:
     """Return where to go on. Changes nothing.
 
-    *output_size* is the size of the file given as --output, or None without one. Raises FarmError if the files do not
+    *output* is what there is of the file given as --output, or None without one. Raises FarmError if the files do not
     fit the list or each other.
     """
     checkpoint = read_checkpoint(fastrecovery)
@@ -87,7 +90,7 @@ def load(tasklist: Tasklist, scan: Scan, fastrecovery: Path, progress: Path, out
     if checkpoint and checkpoint.progress_bytes is not None and not has_progress:
         return Resume()
     start = checkpoint or Checkpoint(0, _NONE)
-    lines = _read_progress(progress, start, output_size) if has_progress else _Progress(0, 0)
+    lines = _read_progress(progress, start, output) if has_progress else _Progress(0, 0)
     list_crc = checksum(scan.descriptor, 0, start.offset)
     done, misfits, behind_done = _found(scan, lines)
     _refuse_changes(tasklist, scan, start, behind_done, list_crc)
@@ -144,15 +147,15 @@ def _int(words: dict[str, str], name: str) -> int | None:
     return int(words[name]) if name in words else None
 
 
-def _read_progress(path: Path, start: Checkpoint, output_size: int | None) -> _Progress:
+def _read_progress(path: Path, start: Checkpoint, output: Extent | None) -> _Progress:
     """Read the lines beyond what *start* stands for, as far as they are whole and --output holds their blocks."""
     end = files.whole_lines(path)
     begin = start.progress_bytes or 0
     if begin > end:
         raise FarmError(f"{path} is shorter than fastrecovery says: restore it, or delete it to start over")
     lines = _Progress(begin, start.output_bytes or 0)
-    if output_size is not None and output_size < lines.output_bytes:
-        raise _other_output(output_size, lines.output_bytes)
+    if output and output.size < lines.output_bytes:
+        raise _other_output(output.size, lines.output_bytes)
     with path.open("rb") as file:
         file.seek(begin)
         while lines.end < end:
@@ -160,8 +163,8 @@ def _read_progress(path: Path, start: Checkpoint, output_size: int | None) -> _P
             if lines.end + len(chunk) < end:
                 chunk += file.readline()
             for line in chunk.splitlines(keepends=True):
-                if not _take_line(lines, line, output_size):
-                    if not output_size:
+                if not _take_line(lines, line, output):
+                    if output and not output.exists:
                         raise _other_output(0, lines.output_bytes + 1)
                     return lines
     return lines
@@ -174,11 +177,11 @@ def _other_output(size: int, wanted: int) -> FarmError:
     )
 
 
-def _take_line(lines: _Progress, line: bytes, output_size: int | None) -> bool:
+def _take_line(lines: _Progress, line: bytes, output: Extent | None) -> bool:
     match = _LINE.fullmatch(line)
     if match:
         output_bytes = lines.output_bytes + int(match[2])
-        if output_size is not None and output_bytes > output_size:
+        if output and output_bytes > lines.output_bytes and output_bytes > output.sound:
             return False
         lines.output_bytes = output_bytes
         lines.offsets += map(int, match[1].split(b","))  # TaskFarmer joins a batch by commas

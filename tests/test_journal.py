@@ -16,6 +16,7 @@ from test_files import full_at
 
 from mpifarm import FarmError, journal, resume
 from mpifarm.ended import Ended
+from mpifarm.files import Extent
 from mpifarm.journal import Attempt, Journal, Names, Spool
 
 LIST = Path("tasks.txt")
@@ -238,6 +239,6 @@ def test_output_is_a_file_that_can_be_written(name: str) -> None:
 
 def test_an_output_file_has_a_size() -> None:
     LIST.write_bytes(b"echo 1\n")
-    assert journal.check_output(OUTPUT, LIST, NAMES) == 0
-    OUTPUT.write_bytes(b"12345")
-    assert journal.check_output(OUTPUT, LIST, NAMES) == 5
+    assert journal.check_output(OUTPUT, LIST, NAMES) == Extent(0, 0, exists=False)
+    OUTPUT.write_bytes(b"12345" + bytes(100_000))
+    assert journal.check_output(OUTPUT, LIST, NAMES) == Extent(100_005, 5)

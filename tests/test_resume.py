@@ -12,6 +12,7 @@ from fakes import FakeComm
 
 from mpifarm import FarmError, resume
 from mpifarm.config import Config
+from mpifarm.files import Extent
 from mpifarm.journal import Journal, Names
 from mpifarm.manager import Manager
 from mpifarm.opening import open_run
@@ -53,12 +54,18 @@ def ours(offset: int, progress_bytes: int, output_bytes: int = 0) -> str:
     return f" list={crc:08x} progress={progress_bytes} output={output_bytes}"
 
 
-def load(output_size: int | None = None) -> tuple[Resume, list[int]]:
+def load(output_size: int | None = None, exists: bool = True) -> tuple[Resume, list[int]]:
     """Return what is loaded, and the offsets of all tasks left: those again, then what a walk meets."""
     tasklist = Tasklist(LIST)
     scan = tasklist.scan()
     try:
-        start = resume.load(tasklist, scan, NAMES.fastrecovery, NAMES.progress, output_size)
+        start = resume.load(
+            tasklist,
+            scan,
+            NAMES.fastrecovery,
+            NAMES.progress,
+            None if output_size is None else Extent(output_size, output_size, exists),
+        )
     finally:
         tasklist.discard()
     walk = Walk(scan.descriptor, scan.size, start.offset, start.seq, start.done)
@@ -224,7 +231,7 @@ def test_blank_records_are_no_tasks_whoever_says_so() -> None:
 
 def test_lines_whose_block_is_lost_run_again() -> None:
     NAMES.progress.write_bytes(line(0, 10) + line(9, 20) + line(18, 5) + line(27, 5))
-    for size, done in ((40, 4), (35, 3), (34, 2), (30, 2), (29, 1), (10, 1)):
+    for size, done in ((40, 4), (35, 3), (34, 2), (30, 2), (29, 1), (10, 1), (9, 0)):
         start, tasks = load(size)
         assert tasks == ALL[done:]
         assert start.output_bytes == sum((10, 20, 5, 5)[:done]) <= size
@@ -233,7 +240,8 @@ def test_lines_whose_block_is_lost_run_again() -> None:
 def test_another_output_file_is_refused_and_not_a_reason_to_run_all_again() -> None:
     NAMES.progress.write_bytes(line(0, 10) + line(9, 20))
     with pytest.raises(FarmError, match="--output"):
-        load(0)
+        load(0, exists=False)
+    assert load(0)[1] == ALL, "a file that is there and empty has lost its blocks in a crash"
     write_fastrecovery(18, words=ours(18, NAMES.progress.stat().st_size, 30))
     with pytest.raises(FarmError, match="--output has 29 bytes"):
         load(29)
