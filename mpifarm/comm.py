@@ -66,6 +66,9 @@ class Comm(Protocol):
     def remote(self) -> bool:
         """Whether messages may arrive from other processes, so that somebody has to look."""
 
+    def take_lost(self) -> set[int]:
+        """Return the ranks that MPI has found dead since the last call. Most MPIs never find any."""
+
     def leave(self, code: int, complete: bool) -> NoReturn:
         """End the process; *complete*: every other rank does the same, none is lost."""
 
@@ -94,6 +97,9 @@ class Loopback:
         while self._queue:
             yield self._queue.popleft()
 
+    def take_lost(self) -> set[int]:
+        return set()
+
     def leave(self, code: int, complete: bool) -> NoReturn:
         sys.exit(code)
 
@@ -112,7 +118,9 @@ class MpiComm:
         self.rank: int = self._world.Get_rank()
         self.size: int = self._world.Get_size()
         self._self = Loopback()
-        self._sending: deque[tuple[Any, Message]] = deque()
+        self._sending: deque[tuple[Any, Message, int]] = deque()
+        self._dead: set[int] = set()
+        self._lost: set[int] = set()  # of these, what nobody has been told of
         self._status = mpi.Status()
         self.backlog = 0
 
@@ -128,9 +136,14 @@ class MpiComm:
     def send(self, rank: int, tag: Tag, message: Message) -> None:
         if rank == self.rank:
             self._self.send(rank, tag, message)
-            return
-        self._sending.append((self._world.Isend([message, self._mpi.BYTE], dest=rank, tag=tag), message))
-        self.backlog += message.size
+        elif rank not in self._dead:
+            try:
+                request = self._world.Isend([message, self._mpi.BYTE], dest=rank, tag=tag)
+            except self._mpi.Exception:  # MPICH over libfabric finds that the connection is gone; over UCX nobody does
+                self._bury(rank)
+                return
+            self._sending.append((request, message, rank))
+            self.backlog += message.size
 
     def poll(self) -> Iterator[Received]:
         yield from self._self.poll()
@@ -146,11 +159,25 @@ class MpiComm:
     def _let_go(self) -> None:
         """Forget what has been sent. A dead rank's messages stay: they are few, and end with the process."""
         for _ in range(len(self._sending)):
-            request, message = self._sending.popleft()
-            if request.Test():
+            request, message, rank = self._sending.popleft()
+            try:
+                sent = rank in self._dead or request.Test()
+            except self._mpi.Exception:
+                self._bury(rank)
+                sent = True
+            if sent:
                 self.backlog -= message.size
             else:
-                self._sending.append((request, message))
+                self._sending.append((request, message, rank))
+
+    def _bury(self, rank: int) -> None:
+        if rank not in self._dead:
+            self._dead.add(rank)
+            self._lost.add(rank)
+
+    def take_lost(self) -> set[int]:
+        lost, self._lost = self._lost, set()
+        return lost
 
     def leave(self, code: int, complete: bool) -> NoReturn:
         sys.stdout.flush()

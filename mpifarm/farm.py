@@ -28,13 +28,13 @@ from mpifarm.launcher import Handle, Launcher
 from mpifarm.manager import Manager
 from mpifarm.opening import open_run
 from mpifarm.schedule import How, Outcome
-from mpifarm.wire import Stop, Tag
+from mpifarm.wire import Note, Stop, Tag
 from mpifarm.worker import ManagerLost, Settings, State, Worker
 
 LOOPBACK_WAIT_S = 0.5  # nobody else sends anything: only the clock has to be looked at
 SENDING_WAIT_S = 0.001  # MPI moves a large message on only when it is called
 TURN_BYTES = 16 * 1024 * 1024  # messages taken before what they say is written
-GOODBYE_S = 5.0
+GOODBYE_S = 10.0  # how long the workers may take to say that they have left; who has not is lost
 
 _KILLERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -137,6 +137,7 @@ def _run_rank(
 ) -> NoReturn:
     works = comm.rank > 0 or comm.size == 1 or settings.manager_works
     index, mates = comm.node_mates(settings.node, works)
+    launcher.ready()
     manager = None
     if not works:
         launcher.close()
@@ -150,8 +151,7 @@ def _run_rank(
     if worker:
         worker.close()
     outcome = manager.close(time.monotonic())
-    _dismiss(comm, manager.gone)
-    comm.leave(outcome, complete=not manager.gone)
+    comm.leave(outcome, complete=_dismiss(comm, manager.gone))
 
 
 def _open_manager(settings: Config, comm: Comm, launcher: Launcher, end: float | None) -> Manager:
@@ -170,8 +170,7 @@ def _open_manager(settings: Config, comm: Comm, launcher: Launcher, end: float |
             ranks = range(0 if settings.manager_works or comm.size == 1 else 1, comm.size)
             return Manager(settings, comm, opened, opened.journal, ranks, now, end)
     launcher.close()
-    _dismiss(comm, set())
-    comm.leave(code, complete=True)
+    comm.leave(code, complete=_dismiss(comm, set()))
 
 
 def _make_worker(settings: Config, comm: Comm, launcher: Launcher, index: int, mates: int) -> Worker:
@@ -196,11 +195,7 @@ def _loop(comm: Comm, manager: Manager | None, worker: Worker | None, signals: S
     while True:
         now = time.monotonic()
         active, drained = _receive(comm, manager, worker, now)
-        for how, name in signals.take():
-            if manager:
-                manager.stop(how, now, f"{name}: stopping" if how is not How.DRAIN else f"{name}: draining")
-            elif worker:
-                worker.on_signal(Stop(how), now)
+        _hear(comm, manager, worker, signals, now)
         if worker:
             active = worker.turn(now, comm.backlog) or active
             if worker.state is State.GONE and not manager:
@@ -213,6 +208,19 @@ def _loop(comm: Comm, manager: Manager | None, worker: Worker | None, signals: S
             backoff.reset(now)
         else:
             _wait(comm, worker, signals, backoff.wait_s(now))
+
+
+def _hear(comm: Comm, manager: Manager | None, worker: Worker | None, signals: Signals, now: float) -> None:
+    """Hand on what did not come as a message: ranks that MPI has found dead, and signals."""
+    for rank in comm.take_lost():
+        if manager is None:
+            raise ManagerLost("rank 0 cannot be reached")
+        manager.lose(rank)
+    for how, name in signals.take():
+        if manager:
+            manager.stop(how, now, f"{name}: stopping" if how is not How.DRAIN else f"{name}: draining")
+        elif worker:
+            worker.on_signal(Stop(how), now)
 
 
 def _receive(comm: Comm, manager: Manager | None, worker: Worker | None, now: float) -> tuple[bool, bool]:
@@ -245,17 +253,32 @@ def _wait(comm: Comm, worker: Worker | None, signals: Signals, wait_s: float) ->
             signals.clear()
 
 
-def _dismiss(comm: Comm, gone: set[int]) -> None:
-    """Tell the workers to leave."""
-    how = Stop.VANISH if gone else Stop.LEAVE
-    for rank in range(1, comm.size):
-        if rank not in gone:
-            comm.send(rank, Tag.STOP, wire.pack_stop(how))
+def _dismiss(comm: Comm, gone: set[int]) -> bool:
+    """Let the workers go, in two steps; return whether all of them are there to take part in MPI_Finalize.
+
+    A rank that died a moment ago may not have been missed yet, and MPI_Finalize would wait for it for ever: so everybody is
+    asked once more.
+    """
+    awaited = set(range(1, comm.size)) - gone
+    for rank in awaited:
+        comm.send(rank, Tag.STOP, wire.pack_stop(Stop.LEAVE))
+    until = time.monotonic() + GOODBYE_S
+    left: set[int] = set()
+    while left < awaited and time.monotonic() < until:
+        for received in comm.poll():
+            if received.tag is Tag.REPORT and wire.unpack_report(received.message).notes & Note.LEFT:
+                left.add(received.source)
+        awaited -= comm.take_lost()
+        time.sleep(SENDING_WAIT_S)
+    complete = len(left) == comm.size - 1
+    for rank in left:
+        comm.send(rank, Tag.STOP, wire.pack_stop(Stop.FINALIZE if complete else Stop.VANISH))
     until = time.monotonic() + GOODBYE_S
     while comm.backlog and time.monotonic() < until:
         for _ in comm.poll():
             pass
         time.sleep(SENDING_WAIT_S)
+    return complete
 
 
 def _complain(text: object) -> None:

@@ -1,6 +1,7 @@
 """What a worker and its launcher's helpers say to each other, over a socket pair on one machine.
 
 Worker to helper, `<BI` kind and length, then the body:
+  READY      nothing: MPI has started
   SETUP      JSON: node, threads, first_slot, slots; widen: whether tasks may use all CPUs of the job
   START      any number of ENTRY (offset, attempt, timeout in seconds or 0, length of the command) + command
   RECALL     give back what has not started
@@ -33,6 +34,7 @@ class Order(IntEnum):
     RECALL = 3
     TERMINATE = 4
     KILL = 5
+    READY = 6
 
 
 class Reply(IntEnum):

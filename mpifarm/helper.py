@@ -32,14 +32,14 @@ from mpifarm.slots import Queued, Slots
 LONGEST_WAIT_S = 3600.0  # poll(2) takes an int of milliseconds
 
 
-def main(connection: socket.socket, sessions: mmap.mmap, environ: Mapping[str, str]) -> NoReturn:
+def main(connection: socket.socket, sessions: mmap.mmap, environ: Mapping[str, str], start_s: float) -> NoReturn:
     """Serve the worker at the other end of *connection* until it is gone. Runs in a forked child, never returns."""
     os.setsid()
     try:
         process.ignore_signals()
         process.adopt_orphans()
         _close_all_but(connection.fileno())
-        Helper(connection, sessions, dict(environ)).run()
+        Helper(connection, sessions, dict(environ), start_s).run()
         os._exit(0)
     except BaseException:
         traceback.print_exc()
@@ -58,7 +58,8 @@ def _close_all_but(kept: int) -> None:
 class Helper:
     """The orders, the queue, and the one loop that waits."""
 
-    def __init__(self, connection: socket.socket, sessions: mmap.mmap, environ: dict[str, str]) -> None:
+    def __init__(self, connection: socket.socket, sessions: mmap.mmap, environ: dict[str, str], start_s: float) -> None:
+        self._start_by: float | None = time.monotonic() + start_s
         self._connection = connection
         self._connection.setblocking(False)
         self._outbox = Outbox(connection)
@@ -80,6 +81,7 @@ class Helper:
             self._wait()
             now = time.monotonic()
             self._receive(now)
+            self._watch_start(now)
             self._slots.reap(now)
             self._slots.expire(now)
             while self._queue and self._slots.free and not self._outbox.full:
@@ -90,11 +92,21 @@ class Helper:
     def _wait(self) -> None:
         self._poll.register(self._connection, select.POLLIN | (select.POLLOUT if self._outbox.eager else 0))
         now = time.monotonic()
-        wake_at = min(when for when in (self._outbox.due_at, self._slots.due_at, now + LONGEST_WAIT_S) if when)
+        times = (self._start_by, self._outbox.due_at, self._slots.due_at, now + LONGEST_WAIT_S)
+        wake_at = min(when for when in times if when)
         for descriptor, _ in self._poll.poll(max(0.0, wake_at - now) * 1000):
             if descriptor == self._child_ended:
                 with contextlib.suppress(BlockingIOError):
                     os.read(self._child_ended, 4096)
+
+    def _watch_start(self, now: float) -> None:
+        """Kill the rank if MPI_Init does not come back: nothing in that process can end it any more."""
+        if self._start_by is None or now < self._start_by or not self._connected:
+            return
+        text = "mpifarm: MPI does not start: has one of the ranks not come up? Ending this one\n"
+        os.write(sys.stderr.fileno(), text.encode())
+        os.kill(os.getppid(), signal.SIGKILL)
+        self._start_by = None
 
     def _receive(self, now: float) -> None:
         while True:
@@ -121,6 +133,8 @@ class Helper:
             self._set_up(body)
         elif kind is Order.START:
             self._enqueue(body)
+        elif kind is Order.READY:
+            self._start_by = None
         else:
             for task in self._queue:
                 self._slots.give_back(task, now)

@@ -11,6 +11,7 @@ and the worker kills what stands in it.
 from __future__ import annotations
 
 import json
+import math
 import mmap
 import os
 import signal
@@ -52,15 +53,22 @@ class Frame:
     body: bytes
 
 
-def fork_helpers(cpus: int, environ: Mapping[str, str]) -> list[Handle]:
-    """Fork the helpers of a rank that may use *cpus* CPUs; their tasks get *environ*. To be called before MPI exists."""
+def fork_helpers(cpus: int, environ: Mapping[str, str], start_s: float = math.inf) -> list[Handle]:
+    """Fork the helpers of a rank that may use *cpus* CPUs; their tasks get *environ*. To be called before MPI exists.
+
+    If the rank has not called `Launcher.ready` within *start_s* seconds, it is killed: MPI_Init waits for all ranks, and if
+    one of them never starts, for ever.
+    """
     handles: list[Handle] = []
     for _ in range(max(1, min(MAX_HELPERS, cpus // CPUS_PER_HELPER))):
         ours, theirs = socket.socketpair()
         sessions = mmap.mmap(-1, MAX_SLOTS * SESSION.size)
         pid = os.fork()
         if not pid:
-            helper.main(theirs, sessions, environ)
+            try:
+                helper.main(theirs, sessions, environ, start_s)
+            finally:
+                os._exit(1)  # whatever happened there, this must not go on as a second rank
         theirs.close()
         handles.append(Handle(pid, ours, sessions))
     return handles
@@ -71,6 +79,10 @@ class Launcher:
 
     def __init__(self, helpers: Sequence[Handle]) -> None:
         self._helpers = list(helpers)
+
+    def ready(self) -> None:
+        """Tell the helpers that MPI has started."""
+        self._order_all(Order.READY)
 
     def set_up(self, node: str, slots: int, first_slot: int, widen: bool = False) -> None:
         """Divide *slots* slots, numbered from *first_slot*, among the helpers. To be called once, before `start`.

@@ -86,6 +86,11 @@ class Manager:
         self._tell(why)
         self._do(self._schedule.stop_asked(how, now))
 
+    def lose(self, rank: int) -> None:
+        """MPI has found *rank* dead."""
+        self.gone.add(rank)
+        self._do(self._schedule.worker_lost(rank))
+
     def turn(self, now: float) -> None:
         """Do what is due, when all that has arrived has been told."""
         if self.outcome is not None:

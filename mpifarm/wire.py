@@ -51,9 +51,10 @@ class Stop(IntEnum):
     DRAIN = 1  # give back what has not started, finish what runs
     KILL = 2  # give back, and end what runs: TERM, after 5 s KILL
     KILL_NOW = 3  # the same without the 5 s
-    LEAVE = 4  # nothing is left to do
-    VANISH = 5  # the same, after the loss of a rank: without MPI_Finalize, which would wait for it
-    REJOIN = 6  # you were taken for lost: kill what runs, forget it, and say HELLO again
+    LEAVE = 4  # nothing is left to do: end the launcher, and say so in a REPORT
+    FINALIZE = 5  # everybody has said so: MPI_Finalize, and the end
+    VANISH = 6  # somebody has not: the end without MPI_Finalize, which would wait for the lost one
+    REJOIN = 7  # you were taken for lost: kill what runs, forget it, and say HELLO again
 
 
 class Note(IntFlag):
@@ -61,6 +62,7 @@ class Note(IntFlag):
 
     LEAVING = 1  # it was told to stop by a signal: it starts nothing more
     BROKEN = 2  # it lost a launcher's helper: what it had and did not report was killed
+    LEFT = 4  # its launcher is gone as it was told to; it waits for the last word
 
 
 NO_NOTE = Note(0)

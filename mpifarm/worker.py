@@ -193,8 +193,14 @@ class Worker:
         self._report(now, records=1, body=record.tobytes() + why)
 
     def _stop(self, how: Stop, now: float) -> None:
-        if how in (Stop.LEAVE, Stop.VANISH):
-            self.complete = how is Stop.LEAVE
+        if how is Stop.LEAVE:
+            self._launcher.close()
+            self.state = State.LEAVING
+            self._notes |= Note.LEFT
+            self._report(now)
+            return
+        if how in (Stop.FINALIZE, Stop.VANISH):
+            self.complete = how is Stop.FINALIZE
             self.close()
             return
         if how is Stop.REJOIN:

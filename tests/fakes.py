@@ -35,6 +35,9 @@ class FakeComm:
     def poll(self) -> Iterator[Received]:
         return iter(())
 
+    def take_lost(self) -> set[int]:
+        return set()
+
     def leave(self, code: int, complete: bool) -> NoReturn:
         raise AssertionError("leave")
 

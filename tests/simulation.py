@@ -244,6 +244,9 @@ class Network:
     def poll(self) -> Iterator[Received]:
         return iter(())
 
+    def take_lost(self) -> set[int]:
+        return set()
+
     def leave(self, code: int, complete: bool) -> NoReturn:
         raise AssertionError
 

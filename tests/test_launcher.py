@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import mmap
 import os
 import select
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,11 +13,10 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
 
 import pytest
 
-from mpifarm import ended, helper
+from mpifarm import ended
 from mpifarm.capture import CLIP_BYTES, INLINE_BYTES
 from mpifarm.ended import Ended
 from mpifarm.frames import Reply
@@ -100,20 +97,12 @@ Launch = Callable[..., Farm]
 def launch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Launch]:
     """Return a function that starts a farm in tmp_path, which is closed in the end."""
     farms: list[Farm] = []
-    serve = helper.main
-
-    def serve_or_die(connection: socket.socket, groups: mmap.mmap, environ: Mapping[str, str]) -> NoReturn:
-        try:
-            serve(connection, groups, environ)
-        finally:
-            os._exit(70)  # a helper that fails must not go on as a second pytest
 
     def make(slots: int = 1, cpus: int = 1, grace_s: float = 600.0, environ: Mapping[str, str] | None = None) -> Farm:
         monkeypatch.setattr("mpifarm.slots.GRACE_S", grace_s)
         farms.append(Farm(slots, cpus, os.environ if environ is None else environ))
         return farms[-1]
 
-    monkeypatch.setattr(helper, "main", serve_or_die)
     monkeypatch.chdir(tmp_path)
     yield make
     for farm in farms:
@@ -453,3 +442,16 @@ def test_a_task_that_cannot_be_started_says_why(launch: Launch) -> None:
     ends = launch(environ={"TOO_LONG": "x" * 200_000}).run(b"echo never", b"echo never")
     assert [(end.status, end.flags, end.out) for end in ends] == [(126, Ended.NOT_STARTED, b"")] * 2
     assert all(b"/bin/sh" in end.err for end in ends)
+
+
+def test_a_rank_whose_mpi_never_starts_is_killed_and_one_that_has_started_is_not() -> None:
+    script = (
+        "import time; from mpifarm.launcher import Launcher, fork_helpers\n"
+        "launcher = Launcher(fork_helpers(1, {{}}, start_s=0.5))\n"
+        "{ready}\n"
+        "time.sleep(2 if '{ready}' else 60)\n"
+    )
+    for ready, status in (("", -signal.SIGKILL), ("launcher.ready()", 0)):
+        ended = subprocess.run([sys.executable, "-c", script.format(ready=ready)], capture_output=True, check=False)
+        assert ended.returncode == status
+        assert (b"MPI does not start" in ended.stderr) == (status != 0)

@@ -104,11 +104,14 @@ def test_a_signal_makes_it_leave_and_tell_so(rank: Rank) -> None:
     assert rank.launcher.orders[-1] == "terminate"
 
 
-@pytest.mark.parametrize(("how", "complete"), [(Stop.LEAVE, True), (Stop.VANISH, False)])
-def test_told_to_leave_it_is_gone_and_knows_whether_somebody_is_lost(rank: Rank, how: Stop, complete: bool) -> None:
+@pytest.mark.parametrize(("how", "complete"), [(Stop.FINALIZE, True), (Stop.VANISH, False)])
+def test_told_to_leave_it_says_goodbye_and_learns_whether_somebody_is_lost(rank: Rank, how: Stop, complete: bool) -> None:
+    rank.tell(Tag.STOP, wire.pack_stop(Stop.LEAVE))
+    assert rank.launcher.orders[-1] == "close"
+    assert reports(rank.sent)[-1].notes & Note.LEFT
+    assert rank.worker.state is not State.GONE
     rank.tell(Tag.STOP, wire.pack_stop(how))
     assert (rank.worker.state, rank.worker.complete) == (State.GONE, complete)
-    assert rank.launcher.orders[-1] == "close"
     assert not rank.worker.turn(1.0, backlog=0)
 
 
