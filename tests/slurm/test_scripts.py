@@ -1,0 +1,176 @@
+"""The batch scripts that people copy, submitted as they stand; and tasks that start steps and MPI programs of their own."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import sys
+from functools import partial
+
+import pytest
+from mpi.farms import held, wait_until
+
+from .cluster import SCRIPTS, Jobs
+
+PYTHON = shlex.quote(sys.executable)
+HELLO = "from mpi4py.MPI import COMM_WORLD as world; world.Barrier(); world.rank or print('size', world.size)"
+SMALL = ("-N", "2", "-c", "2", "-t", "5")
+
+
+def script(name: str) -> str:
+    return str(SCRIPTS / name)
+
+
+def numbers(output: bytes) -> list[int]:
+    """Return the lines of *output* that are numbers, sorted: what the tasks of a list have printed."""
+    return sorted(int(line) for line in output.splitlines() if line.isdigit())
+
+
+def test_cpu_runs_the_list_that_it_is_given(jobs: Jobs) -> None:
+    offsets = jobs.farms.tasks(*(f"echo {number}" for number in range(20)))
+    ended = jobs.sbatch(*SMALL, script("cpu.sbatch"), "tasks.txt").wait()
+    assert ended.code == 0, ended.err
+    assert numbers(ended.out) == list(range(20))
+    assert sorted(jobs.farms.progress()) == offsets
+
+
+def test_cpu_runs_tasks_txt_if_it_is_given_nothing_and_shows_how_it_ended(jobs: Jobs) -> None:
+    jobs.farms.tasks("echo $MPIFARM_THREADS", "exit 7")
+    ended = jobs.sbatch(*SMALL, script("cpu.sbatch")).wait()
+    assert ended.code == 1, ended.err
+    assert numbers(ended.out) == [2]
+
+
+def test_gpu_gives_each_task_a_gpu_of_its_own(jobs: Jobs) -> None:
+    one_gpu = shlex.quote(script("one_gpu.sh"))
+    meet = "touch met.$MPIFARM_SLOT; until [ $(ls met.* | wc -l) = 4 ]; do sleep 0.05; done; echo $CUDA_VISIBLE_DEVICES"
+    jobs.farms.tasks(*[f"{one_gpu} sh -c {shlex.quote(meet)}"] * 4)
+    ended = jobs.sbatch(*SMALL, script("gpu.sbatch"), "tasks.txt").wait()
+    assert ended.code == 0, ended.err
+    assert numbers(ended.out) == [0, 1, 2, 3]
+
+
+def test_array_runs_a_farm_in_each_element(jobs: Jobs) -> None:
+    for element in range(2):
+        (jobs.directory / f"tasks.{element}.txt").write_text(f"echo {element}\n" * 3)
+    ended = jobs.sbatch("--array=0-1", *SMALL, script("array.sbatch"), "--retries", "0").wait_all()
+    assert [each.code for each in ended] == [0, 0], [each.err for each in ended]
+    assert sorted(numbers(each.out) for each in ended) == [[0] * 3, [1] * 3]
+    assert (jobs.directory / "done.tasks.1.txt.tfin").read_text() == "done"
+
+
+def test_a_batch_script_of_taskfarmer_runs_as_it_stands(jobs: Jobs) -> None:
+    theirs = jobs.directory / "taskfarmer.sbatch"
+    theirs.write_text(
+        "#!/bin/sh\n#SBATCH -N 2 -c 4\n#SBATCH -t 00:05:00\n"
+        "cd $SLURM_SUBMIT_DIR\nexport PATH=$PATH:/usr/common/tig/taskfarmer/1.5/bin:$(pwd)\nexport THREADS=4\n"
+        "runcommands.sh tasks.txt\n"
+    )
+    offsets = jobs.farms.tasks(*(f"echo {number} $MPIFARM_THREADS" for number in range(20)))
+    ended = jobs.sbatch(theirs.name, environ={"PATH": f"{SCRIPTS}:{jobs.environ()['PATH']}"}).wait()
+    assert ended.code == 0, ended.err
+    assert sorted(jobs.farms.progress()) == offsets
+    assert {line.split()[1] for line in ended.out.decode().splitlines() if line[0].isdigit()} == {"4"}
+    assert {line["Host"] for line in jobs.farms.joblog()} == {"n1"}
+
+
+def test_runcommands_works_outside_of_slurm(jobs: Jobs) -> None:
+    offsets = jobs.farms.tasks("echo 1", "echo 2")
+    ended = jobs.start("sh", script("runcommands.sh"), "tasks.txt").wait()
+    assert ended.code == 0, ended.err
+    assert sorted(jobs.farms.progress()) == offsets
+
+
+# resubmit
+
+
+def run_until_done(jobs: Jobs, count: int, seconds: str, *options: str) -> int:
+    """Submit resubmit.sbatch with *count* tasks; return how often it was requeued until all was done."""
+    offsets = jobs.farms.tasks(*(f"sleep {seconds}; echo {number}" for number in range(count)))
+    slots = ("-N", "2", "-c", "2", "-t", "1")
+    job = jobs.sbatch(*slots, script("resubmit.sbatch"), "tasks.txt", "--retries", "0", *options)
+
+    def done(goal: int) -> bool:
+        job.hurry()
+        return jobs.farms.progressed(goal)
+
+    for goal in range(1, count + 1):
+        wait_until(partial(done, goal), f"{goal} tasks are done")
+    ended = job.wait()
+    assert ended.code == 0, ended.err
+    assert sorted(jobs.farms.progress()) == offsets
+    assert numbers(ended.out) == list(range(count))  # the output of all starts, each task's once
+    assert jobs.farms.file("done").read_text() == "done"
+    assert {line["Signal"] for line in jobs.farms.joblog() if line["Exitval"] != "0"} <= {"15"}
+    return int(job.record()["Restarts"])
+
+
+def test_resubmit_requeues_itself_until_all_is_done(jobs: Jobs) -> None:
+    assert run_until_done(jobs, 16, "1", "--walltime", "6s", "--margin", "2s") >= 1
+
+
+def test_resubmit_gets_through_more_work_than_the_limit_of_a_job_allows(jobs: Jobs) -> None:
+    if jobs.cluster.mpi != "pmi2":
+        pytest.skip("takes three minutes and is the same with every MPI: runs with pmi2")
+    assert run_until_done(jobs, 30, "10") >= 2
+
+
+def test_resubmit_ends_with_1_when_a_task_has_failed_for_good(jobs: Jobs) -> None:
+    jobs.farms.tasks("echo 1", "exit 7")
+    job = jobs.sbatch(*SMALL, script("resubmit.sbatch"), "tasks.txt", "--retries", "0")
+    ended = job.wait()
+    assert ended.code == 1, ended.err
+    assert job.record()["Restarts"] == "0"
+
+
+def test_resubmit_goes_on_in_the_same_job_when_the_step_has_died(jobs: Jobs) -> None:
+    offsets = jobs.farms.tasks("echo 0", held(1), "echo 2")
+    job = jobs.sbatch(*SMALL, script("resubmit.sbatch"), "tasks.txt")
+    wait_until((jobs.directory / "held.1").exists, "the tasks run")
+    wait_until(lambda: jobs.farms.progressed(2), "the others are done")
+    jobs.cluster.ask("scancel", "--signal=KILL", f"{job.id}.0")
+    (jobs.directory / "go").touch()
+    ended = job.wait()
+    assert ended.code == 0, ended.err
+    assert job.record()["Restarts"] == "0"
+    assert sorted(jobs.farms.progress()) == offsets
+
+
+def test_resubmit_goes_on_in_the_same_job_with_the_nodes_that_are_left(jobs: Jobs) -> None:
+    offsets = jobs.farms.tasks(*(held(number) for number in range(4)))
+    job = jobs.sbatch("-N", "3", "-c", "2", "-t", "5", script("resubmit.sbatch"), "tasks.txt")
+    wait_until((jobs.directory / "held.3").exists, "the tasks run")
+    jobs.cluster.ask("scontrol", "update", "NodeName=n2", "State=down", "Reason=lost")
+    try:
+        wait_until(lambda: job.record()["NumNodes"] == "2", "the job has two nodes")
+        jobs.cluster.ask("scancel", "--signal=KILL", f"{job.id}.0")
+        (jobs.directory / "go").touch()
+        ended = job.wait()
+    finally:
+        wait_until(lambda: jobs.cluster.ask("sinfo", "-h", "-n", "n2", "-o", "%t").strip() == "idle", "n2 is back")
+    assert ended.code == 0, ended.err
+    assert job.record()["Restarts"] == "0"
+    assert sorted(jobs.farms.progress()) == offsets
+
+
+# what tasks start
+
+
+def own_mpiexec(jobs: Jobs) -> str:
+    """Return how a task starts ranks of its own on its node."""
+    mpiexec = shutil.which("mpiexec", path=jobs.environ()["PATH"])
+    assert mpiexec, "no mpiexec: apt-get install openmpi-bin, or pip install .[mpich]"
+    if jobs.cluster.mpi == "pmi2":
+        return f"{shlex.quote(mpiexec)} -launcher fork -n 2"
+    return f"SLURM_OVERLAP=1 {shlex.quote(mpiexec)} --oversubscribe --bind-to none -n 2"
+
+
+@pytest.mark.parametrize("nodes", ["1", "2"])
+def test_tasks_start_steps_and_mpi_programs(jobs: Jobs, nodes: str) -> None:
+    program = f"{PYTHON} -c {shlex.quote(HELLO)}"
+    overlap = f"srun --overlap --mpi={jobs.cluster.mpi} -N 1 -n 2 {program}"
+    jobs.farms.tasks("srun --overlap -n 1 echo step", program, f"{own_mpiexec(jobs)} {program}", overlap)
+    arguments = ("--threads", "1", "--retries", "0", "--timeout", "15s", "tasks.txt")
+    ended = jobs.farm("-N", nodes, "-c", "4", arguments=arguments).wait()
+    assert ended.code == 0, jobs.farms.file("log").read_text() + ended.err
+    assert sorted(ended.out.splitlines()) == [b"size 1", b"size 2", b"size 2", b"step"]
