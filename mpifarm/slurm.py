@@ -26,7 +26,7 @@ class Job:
     id: str
     restart: int  # how often it was requeued
     nodes: int
-    cpus: int  # of a node, the largest number if they differ; 0 if nobody says
+    cpus: int  # of a node, the largest number if they differ; 0 if this step has them all, or nobody says
     end: float | None  # Unix time of its limit, if the environment tells
 
 
@@ -39,8 +39,11 @@ def job(environ: Mapping[str, str]) -> Job | None:
         _number(environ.get(name, "")) for name in ("SLURM_RESTART_COUNT", "SLURM_JOB_NUM_NODES", "SLURM_JOB_END_TIME")
     )
     # 128(x2),64: two nodes with 128 CPUs and one with 64
-    cpus = re.findall(r"(\d{1,6})(?:\(x\d+\))?", environ.get("SLURM_JOB_CPUS_PER_NODE", ""))
-    return Job(job_id, restart or 0, nodes or 1, max(map(int, cpus), default=0), float(end) if end else None)
+    listed = re.findall(r"(\d{1,6})(?:\(x\d+\))?", environ.get("SLURM_JOB_CPUS_PER_NODE", ""))
+    cpus = max(map(int, listed), default=0)
+    if cpus <= (_number(environ.get("SLURM_CPUS_ON_NODE", "")) or 0):
+        cpus = 0
+    return Job(job_id, restart or 0, nodes or 1, cpus, float(end) if end else None)
 
 
 def node(environ: Mapping[str, str]) -> str | None:

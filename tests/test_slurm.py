@@ -44,6 +44,12 @@ def test_the_cpus_of_a_node_are_read_as_slurm_writes_them(cpus: str, largest: in
     assert slurm.job({"SLURM_JOB_ID": "1", "SLURM_JOB_CPUS_PER_NODE": cpus}) == Job("1", 0, 1, largest, None)
 
 
+@pytest.mark.parametrize(("step", "cpus"), [("1", 128), ("127", 128), ("128", 0)])
+def test_the_cpus_of_a_node_matter_if_the_step_has_fewer(step: str, cpus: int) -> None:
+    environ = {"SLURM_JOB_ID": "1", "SLURM_JOB_CPUS_PER_NODE": "128(x2)", "SLURM_CPUS_ON_NODE": step}
+    assert slurm.job(environ) == Job("1", 0, 1, cpus, None)
+
+
 def squeue(directory: Path, script: str) -> dict[str, str]:
     """Return an environment whose squeue is this shell script."""
     (directory / "squeue").write_text(f"#!/bin/sh\n{script}\n")

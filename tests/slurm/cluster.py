@@ -58,7 +58,7 @@ class Cluster:
     def __init__(self) -> None:
         """Start it; skip the test where that cannot be, and fail where that must be."""
         if os.geteuid() != 0:
-            _missing("it is to be started by root: sudo")
+            _missing("only root can start it: sudo python -m pytest tests/slurm")
         path = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
         absent = [name for name in _NEEDED if shutil.which(name, path=path) is None]
         if absent:
