@@ -230,9 +230,11 @@ def connect(launched_ranks: int, advice: Callable[[str, str], str | None], fallb
         if launched_ranks > 1:
             raise FarmError(f"cannot load MPI: {error}; {fallback}") from None
         return Loopback()
-    advised = advice(mpi.get_vendor()[0], mpi.Get_library_version()) if launched_ranks > 1 else None
-    if advised:
+    advised = advice(mpi.get_vendor()[0], mpi.Get_library_version())
+    if advised and launched_ranks > 1:
         raise FarmError(advised)
+    if advised:  # one rank needs no MPI, and Open MPI's MPI_Init aborts in a step that has no PMIx
+        return Loopback()
     mpi.Init_thread(mpi.THREAD_SINGLE)
     comm = MpiComm(mpi)
     if comm.size > 1:
