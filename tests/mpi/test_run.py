@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+
 import pytest
 
 from .farms import Farms, meeting
@@ -119,3 +122,13 @@ def test_what_a_finished_task_left_in_the_background_ends_with_the_farm(farms: F
     farm = farms.start(2, "--threads", "1", "tasks.txt")
     assert farm.wait().code == 0
     assert not farm.processes()
+
+
+@pytest.mark.skipif((os.cpu_count() or 1) < 2 or not shutil.which("taskset"), reason="needs two CPUs, and taskset")
+@pytest.mark.parametrize(("options", "cpus"), [((), 1), (("--threads", "2"), os.cpu_count())])
+def test_tasks_get_back_the_cpus_that_a_launcher_bound_away(farms: Farms, options: tuple[str, ...], cpus: int) -> None:
+    """Open MPI's mpiexec binds two ranks to a core each."""
+    farms.tasks("nproc")
+    ended = farms.run(2, *options, "tasks.txt", before="taskset --pid --cpu-list 0 $$ > /dev/null")
+    assert ended.out == f"{cpus}\n".encode()
+    assert any("bound to 1 of" in line for line in ended.said)
