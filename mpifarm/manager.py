@@ -21,6 +21,7 @@ from mpifarm.ended import Ended
 from mpifarm.journal import Attempt, Journal, Spool
 from mpifarm.lock import Lock
 from mpifarm.opening import Run
+from mpifarm.quarantine import Judged
 from mpifarm.schedule import Action, Finish, Grant, How, Lost, Outcome, Schedule, Verdict
 from mpifarm.tasklist import Walk, checksum, command_of
 from mpifarm.wire import Hello, Note, Report, Tag
@@ -213,6 +214,8 @@ class Manager:
                 self._comm.send(action.rank, Tag.STOP, wire.pack_stop(wire.Stop(action.how)))
             elif isinstance(action, Lost):
                 self._lose(action)
+            elif isinstance(action, Judged):
+                self._tell(status.judgement(action))
             elif isinstance(action, Finish):
                 self.outcome = action.outcome
 

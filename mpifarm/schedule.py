@@ -10,10 +10,13 @@ A task is waiting, leased (to a rank, as attempt k), done, or failed. Its laws:
 3. Leases never exceed credit: a rank is granted no more than it said it can take.
 4. First attempts go in the order of the list. What a lost worker had, and what was interrupted, goes in front of them,
    uncharged; what failed goes behind all of them, to another node where there is one.
-5. After 1 + retries failures a task has failed for good. A task that was on LOST_LIMIT lost workers in turn has, too.
+5. After 1 + retries failures a task has failed for good. So has one that was running on LOST_LIMIT lost workers in turn;
+   what may have killed a worker is not queued behind other tasks any more, so that it is known what was running.
 6. No slot stays idle while a task waits that it may run; beyond its slots no rank gets more than its share of what is
    left, so the last tasks spread over all of them.
 7. After a stop nothing is granted. When nothing is leased, and nothing waits or nothing may be granted: finish, once.
+8. A node on which everything fails while others do well gets nothing more, and what failed there in a row is dealt again
+   in front. Each task is let off such a failure once, so a list in which everything fails ends. See `quarantine`.
 
 Only what is out of order is held: leases, what comes back, retries, failures. The rest of the list is one number, the
 dealing offset, behind `fresh`. So memory grows with what is in flight, not with the list.
@@ -25,11 +28,13 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
-from itertools import repeat
-from typing import Any
+from itertools import chain, repeat
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from mpifarm.quarantine import Fitness, Judged, Quarantine, slots_by_node
 
 Records = NDArray[np.void]  # with the fields offset, length and seq
 Task = tuple[int, int, int]  # the same as one tuple
@@ -101,7 +106,7 @@ class Finish:
     outcome: Outcome
 
 
-Action = Grant | Stop | Lost | Finish
+Action = Grant | Stop | Lost | Judged | Finish
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,13 +129,25 @@ class _Worker:
     leaving: bool = False
 
 
+class _Lease(NamedTuple):
+    """An attempt that runs, or waits for a slot on its node."""
+
+    rank: int
+    attempt: int
+    length: int
+    seq: int
+    at_once: bool  # there was a slot for it: it runs
+
+
 @dataclass(slots=True)
 class _History:
     """Of a task that did not succeed at once."""
 
     attempts: int = 0
     failures: int = 0
-    lost_in_turn: int = 0
+    let_off: bool = False  # one of its failures was its node's
+    suspect: bool = False  # its last worker was lost, perhaps because of it
+    lost_in_turn: int = 0  # workers on which it was running when they were lost
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +165,9 @@ class Counts:
     leased: int = 0
     waiting: int = 0
     stale: int = 0
+
+
+_NO_LEASE = _Lease(0, 0, 0, 0, False)
 
 
 class Schedule:
@@ -172,12 +192,13 @@ class Schedule:
         self._fresh_left = fresh_left
         self._front: deque[Task] = deque(again[["offset", "length", "seq"]].tolist())
         self._retries: dict[str, deque[_Retry]] = {}  # by the node where they failed
-        self._leases: dict[int, tuple[int, int, int, int]] = {}  # offset -> rank, attempt, length, seq
+        self._leases: dict[int, _Lease] = {}
         self._failed: dict[int, tuple[int, int]] = {}  # offset -> length, seq
         self._history: dict[int, _History] = {}
         self._expected = set(ranks)  # they have not joined yet
         self._workers: dict[int, _Worker] = {}
         self._ready: set[int] = set()  # ranks that can take more
+        self._quarantine = Quarantine()
         self._max_attempts = retries + 1
         self._max_fails = max_fails
         self._lost_after_s = lost_after_s
@@ -198,6 +219,7 @@ class Schedule:
         actions = self.worker_lost(rank) if rank in self._workers else []
         self._expected.discard(rank)
         self._workers[rank] = _Worker(node, slots, heard=now)
+        self._quarantine.nodes_changed()
         if self._stopping:
             actions.append(Stop(rank, self._stopping))
         return actions
@@ -225,18 +247,19 @@ class Schedule:
             lease = self._leases.get(offset)
             if lease is None or lease[:2] != (rank, attempt):
                 self._stale += 1
-                verdict, length, seq = Verdict.STALE, 0, 0
+                verdict, lease = Verdict.STALE, _NO_LEASE
             else:
-                verdict, (_, _, length, seq) = self._judge(offset, lease, bad, stopped, now), lease
+                verdict = self._judge(offset, lease, bad, stopped, now)
             ends.verdicts.append(verdict)
-            ends.lengths.append(length)
-            ends.seqs.append(seq)
+            ends.lengths.append(lease.length)
+            ends.seqs.append(lease.seq)
         return ends
 
     def worker_left(self, rank: int) -> None:
         """*rank* has been told by somebody else to stop: it takes nothing more, and will report what it had."""
         self._workers[rank].leaving = True
         self._ready.discard(rank)
+        self._quarantine.nodes_changed()
 
     def worker_lost(self, rank: int) -> list[Action]:
         """*rank* is gone. What it had is dealt again, in front and uncharged."""
@@ -245,17 +268,19 @@ class Schedule:
             return []
         self._expected.discard(rank)
         self._ready.discard(rank)
-        mine = sorted(offset for offset, lease in self._leases.items() if lease[0] == rank)
+        self._quarantine.nodes_changed()
+        mine = sorted(offset for offset, lease in self._leases.items() if lease.rank == rank)
         poisoned: list[int] = []
         for offset in reversed(mine):
-            _, attempt, length, seq = self._leases.pop(offset)
-            history = self._history.setdefault(offset, _History(attempt))
-            history.lost_in_turn += 1
+            lease = self._leases.pop(offset)
+            history = self._history.setdefault(offset, _History(lease.attempt))
+            history.suspect = True
+            history.lost_in_turn += lease.at_once
             if history.lost_in_turn >= LOST_LIMIT:
-                self._failed[offset] = (length, seq)
+                self._failed[offset] = (lease.length, lease.seq)
                 poisoned.append(offset)
             else:
-                self._front.appendleft((offset, length, seq))
+                self._front.appendleft((offset, lease.length, lease.seq))
         return [Lost(rank, worker.node if worker else "", len(mine), poisoned[::-1])]
 
     def stop_asked(self, how: How, now: float) -> list[Action]:
@@ -276,6 +301,7 @@ class Schedule:
         self._away_s += max(0.0, now - self._ticked - LOOK_S)
         self._ticked = now
         actions = self._look_for_lost(now) if now >= self._look_at else []
+        actions += self._judge_nodes()
         if self._failed_too_often():
             actions += self.stop_asked(How.DRAIN, now)
         if self._stopping is None:
@@ -306,9 +332,9 @@ class Schedule:
         places = self.unfinished()
         assert len(places) == len(set(places)), "a task is in two states"
         leased = dict.fromkeys(self._workers, 0)
-        for rank, attempt, _, _ in self._leases.values():
-            assert attempt >= 1
-            leased[rank] += 1  # KeyError: leased to nobody
+        for lease in self._leases.values():
+            assert lease.attempt >= 1
+            leased[lease.rank] += 1  # KeyError: leased to nobody
         for rank, worker in self._workers.items():
             assert worker.leased == leased[rank], f"rank {rank} has {leased[rank]} leases and counts {worker.leased}"
             assert worker.leased <= worker.granted, f"rank {rank} has more than it was granted"
@@ -320,26 +346,55 @@ class Schedule:
 
     # how
 
-    def _judge(self, offset: int, lease: tuple[int, int, int, int], bad: bool, stopped: bool, now: float) -> Verdict:
-        rank, attempt, length, seq = lease
+    def _judge(self, offset: int, lease: _Lease, bad: bool, stopped: bool, now: float) -> Verdict:
         del self._leases[offset]
-        worker = self._workers[rank]
+        worker = self._workers[lease.rank]
         worker.leased -= 1
         if not bad and not stopped:
             self._history.pop(offset, None)
+            self._quarantine.succeeded(worker.node, offset)
             self._done += 1
             return Verdict.SUCCEEDED
-        history = self._history.setdefault(offset, _History(attempt))
-        history.lost_in_turn = 0
+        task = (offset, lease.length, lease.seq)
+        history = self._history.setdefault(offset, _History(lease.attempt))
+        history.lost_in_turn, history.suspect = 0, False
         if stopped:
-            self._front.append((offset, length, seq))
+            self._front.append(task)
             return Verdict.INTERRUPTED
+        self._quarantine.failed(worker.node, offset, worker.slots)
+        if self._quarantine.fitness(worker.node) is not Fitness.FIT and not history.let_off:
+            history.let_off = True
+            self._front.append(task)
+            return Verdict.FAILED
         history.failures += 1
         if history.failures >= self._max_attempts:
-            self._failed[offset] = (length, seq)
+            self._failed[offset] = (lease.length, lease.seq)
             return Verdict.FAILED_FOR_GOOD
-        self._retries.setdefault(worker.node, deque()).append(_Retry((offset, length, seq), now))
+        self._retries.setdefault(worker.node, deque()).append(_Retry(task, now))
         return Verdict.FAILED
+
+    def _judge_nodes(self) -> list[Action]:
+        """Find the nodes on which everything fails; what failed there in a row is to be tried elsewhere."""
+        judged = self._quarantine.judge(slots_by_node((w.node, w.slots) for w in self._workers.values() if not w.leaving))
+        for change in judged:
+            if change.fitness is Fitness.SUSPECTED:
+                accused = self._quarantine.accused(change.node)
+                self._quarantine.put_on_trial(change.node, self._try_again(accused))
+        return [*judged]
+
+    def _try_again(self, accused: list[int]) -> list[int]:
+        """Put those of *accused* that wait or have failed in front, let off one failure; return them."""
+        to_try = {offset for offset in accused if offset in self._history and not self._history[offset].let_off}
+        found: list[Task] = [(offset, *self._failed.pop(offset)) for offset in to_try & self._failed.keys()]
+        for node, queue in self._retries.items():
+            found += [retry.task for retry in queue if retry.task[0] in to_try]
+            self._retries[node] = deque(retry for retry in queue if retry.task[0] not in to_try)
+        for offset, *_ in found:
+            history = self._history[offset]
+            history.failures -= 1
+            history.let_off = True
+        self._front.extend(sorted(found))
+        return [offset for offset, *_ in found]
 
     def _look_for_lost(self, now: float) -> list[Action]:
         """Find the silent ones. What the manager was away itself is added to their time."""
@@ -359,12 +414,12 @@ class Schedule:
 
     def _deal(self, now: float) -> list[Action]:
         """Fill free slots; if more waits than that, let each rank hold half its share of the rest, as far as it asks."""
-        ready = [(rank, self._workers[rank]) for rank in self._ready]
+        ready = [(rank, self._workers[rank]) for rank in self._ready if self._takes(self._workers[rank])]
         waiting = self._waiting()
         if not ready or not waiting:
             return []
         free = sum(max(0, worker.slots - worker.leased) for _, worker in ready)
-        slots = sum(worker.slots for worker in self._workers.values() if not worker.leaving)
+        slots = sum(worker.slots for worker in self._workers.values() if self._takes(worker))
         rest = max(0, waiting - free)
         actions: list[Action] = []
         for rank, worker in ready:
@@ -378,13 +433,19 @@ class Schedule:
                 actions += self._grant(rank, worker, count, now)
         return actions
 
+    def _takes(self, worker: _Worker) -> bool:
+        return not worker.leaving and self._quarantine.fitness(worker.node) is Fitness.FIT
+
     def _grant(self, rank: int, worker: _Worker, count: int, now: float) -> Iterator[Action]:
-        tasks = self._next(worker.node, count, now)
+        room = max(0, worker.slots - worker.leased)
+        tasks = self._next(worker.node, count, room, now)
         if not tasks:
             return
         offsets, lengths, seqs = (list(column) for column in zip(*tasks, strict=True))
         attempts = [self._attempt(offset) for offset in offsets] if self._history else [1] * len(tasks)
-        self._leases.update(zip(offsets, zip(repeat(rank), attempts, lengths, seqs), strict=False))
+        at_once = chain(repeat(True, room), repeat(False))
+        leases = map(_Lease, repeat(rank), attempts, lengths, seqs, at_once)
+        self._leases.update(zip(offsets, leases, strict=True))
         worker.granted += len(tasks)
         worker.leased += len(tasks)
         if worker.granted >= worker.limit:
@@ -398,9 +459,12 @@ class Schedule:
         history.attempts += 1
         return history.attempts
 
-    def _next(self, node: str, count: int, now: float) -> list[Task]:
+    def _next(self, node: str, count: int, room: int, now: float) -> list[Task]:
+        """Return at most *count* tasks for a worker that has *room* slots free."""
         tasks: list[Task] = []
         while self._front and len(tasks) < count:
+            if len(tasks) >= room and self._suspect(self._front[0][0]):
+                return tasks
             tasks.append(self._front.popleft())
         if self._fresh_left and len(tasks) < count:
             fresh: list[Any] = self._fresh(count - len(tasks)).tolist()
@@ -413,20 +477,24 @@ class Schedule:
                 tasks.append(retry.task)
         return tasks
 
+    def _suspect(self, offset: int) -> bool:
+        history = self._history.get(offset)
+        return history is not None and history.suspect
+
     def _next_retry(self, node: str, now: float) -> _Retry | None:
         """Return a task that failed on another node; one of this node only if there is no other, or after a while."""
         for other, queue in self._retries.items():
             if other != node and queue:
                 return queue.popleft()
         queue = self._retries.get(node, deque())
-        alone = all(worker.node == node or worker.leaving for worker in self._workers.values())
+        alone = all(worker.node == node or not self._takes(worker) for worker in self._workers.values())
         return queue.popleft() if queue and (alone or now >= queue[0].since + PATIENCE_S) else None
 
     def _finish(self) -> Finish | None:
         if self._finished or self._leases:
             return None
         waiting = self._waiting()
-        nobody = not self._expected and all(worker.leaving for worker in self._workers.values())
+        nobody = not self._expected and not any(self._takes(worker) for worker in self._workers.values())
         if waiting and self._stopping is None and not nobody:
             return None
         self._finished = True

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mpifarm.config import Config
+from mpifarm.quarantine import Fitness, Judged
 from mpifarm.schedule import Counts, Outcome
 from mpifarm.wire import Hello
 
@@ -50,6 +51,18 @@ def placement(hellos: Mapping[int, Hello], config: Config) -> list[str]:
         if shared:
             notices.append(f"{nodes[shared]} workers share node {shared}: one is enough, srun --ntasks-per-node=1")
     return notices + sorted({notice for hello in hellos.values() if (notice := _binding(hello, config))})
+
+
+def judgement(judged: Judged) -> str:
+    """Return what is to be said when it changes what is thought of a node."""
+    if judged.fitness is Fitness.FIT:
+        return f"node {judged.node} gets tasks again: what failed there fails elsewhere, too, or nobody else is left"
+    if judged.fitness is Fitness.SUSPECTED:
+        return (
+            f"node {judged.node}: the last {judged.failures} attempts there have all failed:"
+            " it gets nothing until some of those tasks have been tried elsewhere, uncharged"
+        )
+    return f"node {judged.node} is in quarantine: what failed there succeeds elsewhere; it gets nothing more in this run"
 
 
 def _binding(hello: Hello, config: Config) -> str | None:

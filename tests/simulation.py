@@ -1,9 +1,9 @@
 """A farm in one process, on a clock of its own, driven by a seed: real manager, schedule, journal and workers.
 
 What is modelled: the network (delays, other orders between ranks, duplicates), the tasks (short, long, failing, killing
-their worker), the launcher, workers that die or hang, stops, the end of the job, and a disk on which any single operation
-may be the manager's last: before it, after it, or in the middle of it. If the node dies with the manager, what was not
-synced may be gone or be zeros, and a file that was renamed unsynced may be anything.
+their worker), the launcher, workers that die or hang, nodes on which everything fails, stops, the end of the job, and a
+disk on which any single operation may be the manager's last: before it, after it, or in the middle of it. If the node
+dies with the manager, what was not synced may be gone or be zeros, and a file that was renamed unsynced may be anything.
 
 After every run the files are held against what really happened; in the end, against what was asked for.
 To replay a seed: python tests/simulation.py SEED
@@ -124,8 +124,9 @@ class Task:
 class ModelLauncher:
     """Slots in which modelled tasks run."""
 
-    def __init__(self, farm: Simulation, rank: int) -> None:
+    def __init__(self, farm: Simulation, rank: int, sick: bool) -> None:
         self._farm = farm
+        self._sick = sick
         self._rank = rank
         self._slots = 0
         self._queue: deque[tuple[int, int]] = deque()
@@ -153,14 +154,14 @@ class ModelLauncher:
             self._farm.starts.append(offset)
             if task.poison:
                 self._farm.dying.add(self._rank)
-            self._running.append((now + task.seconds, offset, attempt))
+            self._running.append((now + (0.001 if self._sick else task.seconds), offset, attempt))
 
     def next_end(self) -> float:
         return min((end for end, _, _ in self._running), default=float("inf"))
 
     def _end(self, offset: int, attempt: int) -> None:
         task = self._farm.tasks[offset]
-        if self._farm.random.random() < task.fails:
+        if self._sick or self._farm.random.random() < task.fails:
             self._report(offset, attempt, status=self._farm.random.choice((1, -11, 255)))
             return
         self._farm.executions += 1
@@ -270,6 +271,7 @@ class Simulation:
         self.now = 0.0
         self.starts: list[int] = []
         self.dying: set[int] = set()
+        self.sick = ""  # the node on which everything fails
         self.executions = 0
         self.outputs: dict[int, set[bytes]] = {}  # of attempts that succeeded, by task
         self.retries = self.random.randrange(3)
@@ -329,6 +331,7 @@ class Simulation:
         end = self.now + self.random.uniform(5.0, 100.0) if not calm and self.random.random() < 0.2 else None
         manager = Manager(config, network, opened, opened.journal, range(1, size), self.now, end)
         self.dying = set()
+        self.sick = self.random.choice(("n0", "n1", "n2")) if self.random.random() < 0.1 else ""
         ranks = {rank: self._join(network, rank) for rank in range(1, size)}
         began, stop_at = (
             self.now,
@@ -344,8 +347,9 @@ class Simulation:
         return manager.close(self.now)
 
     def _join(self, network: Network, rank: int) -> Rank:
-        settings = Settings(f"n{rank % 3}", 4, 4, self.slots, 1, 0.0, 10.0, Path("tasks.txt.tfin"), False)
-        launcher = ModelLauncher(self, rank)
+        node = f"n{rank % 3}"
+        settings = Settings(node, 4, 4, self.slots, 1, 0.0, 10.0, Path("tasks.txt.tfin"), False)
+        launcher = ModelLauncher(self, rank, sick=node == self.sick)
         worker = Worker(settings, cast(Launcher, launcher), lambda *sent: network.put(rank, 0, *sent), self.now)
         return Rank(worker, launcher)
 
@@ -356,6 +360,7 @@ class Simulation:
         for received in network.deliver(0):
             manager.on_message(received, self.now)
         manager.turn(self.now)
+        self._check_answers(manager)
         for number, rank in list(ranks.items()):
             if rank.hangs_until > self.now:
                 continue
@@ -393,6 +398,15 @@ class Simulation:
         for rank, worker in manager._schedule._workers.items():
             assert worker.granted <= worker.limit or rank not in ranks or worker.leaving, "leases exceed credit"
 
+    def _check_answers(self, manager: Manager) -> None:
+        """No event is left unanswered: who asked has work, or there is none that it may have."""
+        schedule = manager._schedule
+        if schedule._stopping or manager.outcome is not None or not (schedule._front or schedule._fresh_left):
+            return
+        for worker in schedule._workers.values():
+            idle = worker.leased < worker.slots and worker.granted < worker.limit
+            assert not (idle and schedule._takes(worker)), "a slot is idle while a task waits"
+
     def check(self) -> None:
         """Between two runs: no task is recorded twice, nothing is recorded that has not happened, every block is whole."""
         lines = self._progress()
@@ -413,7 +427,8 @@ class Simulation:
             assert checkpoint is not None
             left = set(checkpoint.left.tolist())
             assert left == self.tasks.keys() - done, "lost"
-            assert all(self.tasks[offset].fails or self._blamed(offset) for offset in left), "failed without a reason"
+            blamed = self.sick or all(self.tasks[offset].fails or self._blamed(offset) for offset in left)
+            assert blamed, "failed without a reason"
         if self.output:
             content = Path("out").read_bytes()
             assert len(content) == sum(added for _, added in lines), "--output and progress disagree"

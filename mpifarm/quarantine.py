@@ -1,0 +1,142 @@
+"""Which nodes are fit to run tasks. Pure, as the schedule is that asks it.
+
+A node without its file system, its licence server or its GPU driver fails a task a millisecond, and would eat the list
+while the others work. So:
+
+1. Suspicion. When the last ROUNDS x slots attempts of a node have all failed, and another node is fit, it gets nothing for
+   now. What failed there is dealt again in front, uncharged: that is the trial.
+2. Verdict. If most of the first TRIALS of them succeed elsewhere, the node is sick: it gets nothing more in this run. If
+   they fail there, too, it is the tasks, and the node is released. A success of its own releases it at once.
+3. If no other node is fit any more, nothing can be compared: who is suspected is released.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+ROUNDS = 3
+TRIALS = 3
+
+
+class Fitness(IntEnum):
+    """What is thought of a node."""
+
+    FIT = 0
+    SUSPECTED = 1
+    SICK = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What is thought of *node* has changed; its last *failures* attempts have failed."""
+
+    node: str
+    fitness: Fitness
+    failures: int
+
+
+@dataclass(slots=True)
+class _Node:
+    fitness: Fitness = Fitness.FIT
+    row: deque[int] = field(default_factory=deque)  # offsets of its last attempts, all of them failures
+    awaited: int = 0  # trials that have not ended
+    cleared: int = 0  # tasks that failed here, and succeeded elsewhere
+    confirmed: int = 0  # tasks that failed here, and elsewhere, too
+
+
+class Quarantine:
+    """The nodes of a run."""
+
+    def __init__(self) -> None:
+        self._nodes: dict[str, _Node] = {}
+        self._trials: dict[int, str] = {}  # offset -> the node that is judged by it
+        self._look = False  # whether something has happened that may lead to a verdict
+
+    def fitness(self, node: str) -> Fitness:
+        """Return what is thought of *node*."""
+        known = self._nodes.get(node)
+        return known.fitness if known else Fitness.FIT
+
+    def succeeded(self, node: str, offset: int) -> None:
+        """An attempt on *node* has succeeded."""
+        known = self._nodes.get(node)
+        if known and known.row and known.fitness is not Fitness.SICK:
+            known.row.clear()
+            self._look = True
+        self._testify(node, offset, succeeded=True)
+
+    def failed(self, node: str, offset: int, slots: int) -> None:
+        """An attempt on *node*, which has *slots* slots, has failed."""
+        if self._testify(node, offset, succeeded=False):
+            return  # the task has failed on another node, too: that says nothing about this one
+        row = self._nodes.setdefault(node, _Node()).row
+        row.append(offset)
+        while len(row) > ROUNDS * slots:
+            row.popleft()
+        self._look = self._look or len(row) == ROUNDS * slots
+
+    def nodes_changed(self) -> None:
+        """A node has come, or takes no tasks any more."""
+        self._look = True
+
+    def judge(self, slots: dict[str, int]) -> list[Judged]:
+        """Return what has changed; *slots* are those of every node that takes tasks."""
+        if not self._look:
+            return []
+        self._look = False
+        return [changed for node in self._nodes if (changed := self._judge(node, slots))]
+
+    def accused(self, node: str) -> list[int]:
+        """Return the tasks that have failed on *node* in a row."""
+        return list(dict.fromkeys(self._nodes[node].row))
+
+    def put_on_trial(self, node: str, offsets: Collection[int]) -> None:
+        """These tasks of *node* are dealt again."""
+        self._trials.update(dict.fromkeys(offsets, node))
+        known = self._nodes[node]
+        known.awaited, known.cleared, known.confirmed = len(offsets), 0, 0
+        self._look = True
+
+    def _judge(self, node: str, slots: dict[str, int]) -> Judged | None:
+        known = self._nodes[node]
+        compared = any(other != node and self.fitness(other) is Fitness.FIT for other in slots)
+        failures = len(known.row)
+        if known.fitness is Fitness.FIT:
+            if not compared or node not in slots or failures < ROUNDS * slots[node]:
+                return None
+            known.fitness = Fitness.SUSPECTED
+        elif known.fitness is Fitness.SUSPECTED:
+            tried = known.cleared + known.confirmed
+            if compared and known.row and known.awaited and tried < TRIALS:
+                return None
+            sick = compared and known.row and known.cleared > known.confirmed
+            known.fitness = Fitness.SICK if sick else Fitness.FIT
+            known.row.clear()
+            self._trials = {offset: accuser for offset, accuser in self._trials.items() if accuser != node}
+        else:
+            return None
+        return Judged(node, known.fitness, failures)
+
+    def _testify(self, node: str, offset: int, succeeded: bool) -> bool:
+        """Take note of a trial that has ended; return whether it was one."""
+        accuser = self._trials.get(offset, node)
+        if accuser == node:
+            return False
+        del self._trials[offset]
+        known = self._nodes[accuser]
+        known.awaited -= 1
+        known.cleared += succeeded
+        known.confirmed += not succeeded
+        self._look = True
+        return True
+
+
+def slots_by_node(workers: Iterable[tuple[str, int]]) -> dict[str, int]:
+    """Return the slots of every node: *workers* are pairs of node and slots."""
+    slots: dict[str, int] = {}
+    for node, count in workers:
+        slots[node] = slots.get(node, 0) + count
+    return slots
