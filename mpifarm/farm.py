@@ -213,9 +213,10 @@ def _loop(comm: Comm, manager: Manager | None, worker: Worker | None, signals: S
 def _hear(comm: Comm, manager: Manager | None, worker: Worker | None, signals: Signals, now: float) -> None:
     """Hand on what did not come as a message: ranks that MPI has found dead, and signals."""
     for rank in comm.take_lost():
-        if manager is None:
-            raise ManagerLost("rank 0 cannot be reached")
-        manager.lose(rank)
+        if manager:
+            manager.lose(rank)
+        elif rank == 0:
+            raise ManagerLost("rank 0 is gone")
     for how, name in signals.take():
         if manager:
             manager.stop(how, now, f"{name}: stopping" if how is not How.DRAIN else f"{name}: draining")

@@ -6,12 +6,17 @@
    new one, also after a crash (PostgreSQL's durable_rename). The name is fixed, so a kill leaves at most one such file
    and the next start takes it away; whoever writes it holds the lock.
 3. A write can succeed in part (disk full). What is half there is cut off again, so that the file ends with a whole line.
+4. In a directory that others can write to, /tmp say, a name may be a trap: somebody else's symbolic link is not followed,
+   and somebody else's file is not written to. (Linux can do the same, fs.protected_symlinks and fs.protected_regular of
+   proc(5), where the administrator wants it.) --output may still be a link of the user's own.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import select
+import stat
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +25,8 @@ from typing import BinaryIO
 _WRITE_BYTES = 1024 * 1024  # small parts are joined up to this much; one write() for each would cost more
 
 _LOOK_BYTES = 64 * 1024
+
+_MOST_LINKS = 40  # as path_resolution(7)
 
 _fdatasync = getattr(os, "fdatasync", os.fsync)  # macOS has none
 
@@ -69,12 +76,36 @@ def write_all(descriptor: int, content: bytes | memoryview) -> None:
             select.select((), (descriptor,), ())
 
 
+def own(path: Path) -> Path:
+    """Return what *path* leads to by links of the user's own. Raises PermissionError if it is a trap, and OSError."""
+    for _ in range(_MOST_LINKS):
+        try:
+            status = path.lstat()
+        except FileNotFoundError:
+            return path
+        if not stat.S_ISLNK(status.st_mode):
+            _refuse_foreign(status, path)
+            return path
+        if status.st_uid != os.geteuid():
+            raise PermissionError(errno.EPERM, "a symbolic link of somebody else's is not followed", str(path))
+        path = path.parent / path.readlink()
+    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
+
+
+def _refuse_foreign(status: os.stat_result, path: Path) -> None:
+    directory = path.parent.stat().st_mode
+    if status.st_uid != os.geteuid() and directory & stat.S_ISVTX and directory & (stat.S_IWGRP | stat.S_IWOTH):
+        raise PermissionError(errno.EPERM, "it belongs to somebody else, where everybody can write", str(path))
+
+
 class Appender:
     """A file that only grows, and always by something whole."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+        self.path = own(path)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        self._descriptor = os.open(self.path, flags, 0o666)
+        _refuse_foreign(os.fstat(self._descriptor), self.path)
         self.size = os.fstat(self._descriptor).st_size
         self._dirty = True  # whoever wrote to it before us may have been killed before a sync
 

@@ -302,6 +302,7 @@ def _open_output(path: Path | None, size: int) -> Appender | None:
 def check_output(path: Path, tasklist: Path, names: Names) -> Extent:
     """Return what there is of the file given as --output. Raises FarmError if it cannot be one."""
     try:
+        files.own(path)
         if any(_same(path, other) for other in (tasklist, *names.all())):
             raise FarmError(f"--output {path} is the task list or one of the farm's own files: give another name")
         if path.exists() and not path.is_file():
@@ -314,8 +315,12 @@ def check_output(path: Path, tasklist: Path, names: Names) -> Extent:
 
 
 def check_files(names: Names) -> None:
-    """Raise FarmError if one of the files that are there cannot be written to."""
+    """Raise FarmError if one of the files that are there cannot be written to, or should not be."""
     for path in names.all():
+        try:
+            files.own(path)
+        except OSError as error:
+            raise FarmError(f"{path}: {error.strerror}: remove it, or start in a directory of your own") from None
         if path.exists() and not (path.is_file() and os.access(path, os.W_OK)):
             raise FarmError(f"{path} is not a file that can be written: remove it")
 

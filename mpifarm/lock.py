@@ -16,6 +16,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import stat
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,8 @@ from typing import BinaryIO
 from mpifarm import FarmError, files
 
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)
+
+_LONGEST = 4096  # bytes of a lock that are read
 
 STALE_S = 30.0
 TOUCH_S = 5.0
@@ -130,8 +133,8 @@ class Lock:
     def _clear(self, now: float) -> None:
         """Remove the lock that is there, if its holder is dead. Raises FarmError."""
         try:
-            text = self._path.read_text(errors="replace")
-            status = os.stat(self._path)
+            text = _read(self._path)
+            status = os.stat(self._path, follow_symlinks=False)
         except FileNotFoundError:
             return
         holder = _parse(text)
@@ -159,7 +162,7 @@ class Lock:
         for path in self._path.parent.iterdir():
             if path.name.startswith(f"{self._path.name}."):
                 with suppress(OSError):
-                    holder = _parse(path.read_text(errors="replace"))
+                    holder = _parse(_read(path))
                     if (holder and self._dead(holder)) or now - path.stat().st_mtime >= STALE_S:
                         path.unlink()
 
@@ -182,6 +185,17 @@ def _directory() -> str:
         return os.getcwd()
     except FileNotFoundError:
         return "(which was deleted)"
+
+
+def _read(path: Path) -> str:
+    """Return what stands in a lock, nothing of what is no file: a pipe that somebody has put there would never end."""
+    try:
+        with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:  # noqa: PTH123
+            return file.read(_LONGEST).decode(errors="replace") if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else ""
+    except OSError as error:
+        if error.errno not in (errno.ELOOP, errno.ENXIO):
+            raise
+        return ""
 
 
 def _parse(text: str) -> Holder | None:

@@ -9,6 +9,8 @@ The thinking:
    gets new capture files, so that nobody writes into another task's output.
 3. Deadlines are in a heap, with the serial number of the attempt that they are for; those of attempts that have ended
    are passed over.
+4. Trouble with the place for output is trouble of the attempts that need it, not of the farm: one that wrote where no
+   space is left has failed, whatever its exit code says, and one for whose output there is no file is not started.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ import os
 import signal
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mpifarm import capture, ended, process
 from mpifarm.ended import Ended
@@ -28,8 +30,10 @@ from mpifarm.outbox import Outbox, Stream
 
 GRACE_S = 5.0  # between TERM and KILL
 LINGER_S = 0.05  # how often to look whether all of a terminated task is gone
+TIMED_OUT_STATUS = 124  # as timeout(1) says it
 LAST_ROUNDS, LAST_ROUND_S = 100, 0.01
 
+_NO_PLACE = "no place for what tasks print (set TMPDIR, or raise ulimit -n)"
 _RSS_UNITS_PER_KIB = 1024 if sys.platform == "darwin" else 1  # getrusage(2)
 
 
@@ -60,8 +64,8 @@ class Slot:
 
     index: int
     number: int
-    out: int
-    err: int
+    out: int = -1  # opened when it is needed
+    err: int = -1
     task: Queued | None = None
     pid: int = 0  # of the leader, and so the number of the group; 0: nothing runs here
     serial: int = 0  # tells this attempt's deadlines from an earlier one's
@@ -105,12 +109,13 @@ class Slots:
         """Make *count* slots, numbered from *first*."""
         self._environ["MPIFARM_NODE"] = node
         self._environ["MPIFARM_THREADS"] = str(threads)
-        try:
-            for index in range(count):
-                self._slots.append(Slot(index, first + index, capture.open_unnamed(), capture.open_unnamed()))
-        except OSError as error:
-            self._no_capture(error)
+        self._slots = [Slot(index, first + index) for index in range(count)]
         self._free = self._slots[::-1]
+        try:
+            for slot in self._slots:
+                _open_capture(slot)
+        except OSError as error:  # now, and not task by task, since it is the same for all of them
+            self._outbox.add_trouble(f"{node}: {_NO_PLACE}: {error}")
 
     def give_back(self, task: Queued, now: float) -> None:
         """Report a task that was never started because the farm stops."""
@@ -124,11 +129,14 @@ class Slots:
         self._environ["MPIFARM_ATTEMPT"] = str(task.attempt)
         self._environ["MPIFARM_SLOT"] = str(slot.number)
         started, started_unix = time.monotonic(), time.time()
+        trouble = _NO_PLACE
         try:
+            _open_capture(slot)
+            trouble = "cannot start /bin/sh"  # no such file, no processes or memory left, an environment too large
             pid = process.spawn(task.command, self._environ, self._null, slot.out, slot.err)
-        except OSError as error:  # no /bin/sh, no processes or memory left, an environment too large
+        except OSError as error:
             self._free.append(slot)
-            reason = f"mpifarm: cannot start /bin/sh: {error}\n".encode()
+            reason = f"mpifarm: {self._environ['MPIFARM_NODE']}: {trouble}: {error}\n".encode()
             record = _record(task, slot.number, Result(126), started_unix, Ended.NOT_STARTED, err=len(reason))
             self._outbox.add(record, reason, now)
             return
@@ -206,6 +214,9 @@ class Slots:
         assert slot.result is not None
         SESSION.pack_into(self._sessions, slot.index * SESSION.size, 0)
         slot.pid = 0
+        if slot.result.status == 0 and slot.flags:  # it took TERM in good part; in the joblog 0 stands for success alone
+            status = -signal.SIGTERM if slot.flags & Ended.INTERRUPTED else TIMED_OUT_STATUS
+            slot.result = replace(slot.result, status=status)
         if slot.flags & Ended.INTERRUPTED:  # it will run again: what it wrote so far is nobody's result
             self._outbox.add(_record(slot.task, slot.number, slot.result, slot.started_unix, slot.flags), b"", now)
             self._release(slot)
@@ -213,8 +224,10 @@ class Slots:
         size = capture.size(slot.out)
         err, clipped = capture.clipped(slot.err, capture.size(slot.err))
         slot.flags |= Ended.CLIPPED if clipped else 0
-        succeeded = slot.result.status == 0 and not slot.flags & Ended.TIMED_OUT
-        if succeeded and size > capture.INLINE_BYTES:
+        if slot.result.status == 0 and size and capture.full(slot.out):
+            slot.result = replace(slot.result, status=os.EX_IOERR)
+            err += f"mpifarm: {self._environ['MPIFARM_NODE']}: no space left for what it printed (set TMPDIR)\n".encode()
+        if slot.result.status == 0 and size > capture.INLINE_BYTES:
             record = _record(slot.task, slot.number, slot.result, slot.started_unix, slot.flags, size, 0, len(err))
             self._outbox.add_stream(Stream(slot.index, slot.out, size, record, err))
             return
@@ -225,19 +238,15 @@ class Slots:
         self._release(slot)
 
     def _release(self, slot: Slot) -> None:
-        try:
-            if slot.shared:
-                os.close(slot.out)
-                os.close(slot.err)
-                slot.out, slot.err = capture.open_unnamed(), capture.open_unnamed()
-                slot.shared = False
-            else:
-                capture.empty(slot.out)
-                capture.empty(slot.err)
-        except OSError as error:
-            self._no_capture(error)
+        if slot.shared:
+            os.close(slot.out)
+            os.close(slot.err)
+            slot.out = slot.err = -1
+            slot.shared = False
         else:
-            self._free.append(slot)
+            capture.empty(slot.out)
+            capture.empty(slot.err)
+        self._free.append(slot)
 
     def terminate_all(self, now: float, at_once: bool) -> None:
         """End everything because the farm stops: TERM, and KILL after 5 s or *at_once*."""
@@ -276,12 +285,16 @@ class Slots:
         for stream in streams:
             self._release(self._slots[stream.slot])
 
-    def _no_capture(self, error: OSError) -> None:
-        node = self._environ["MPIFARM_NODE"]
-        self._outbox.add_trouble(f"{node}: no place for the tasks' output: {error} (set TMPDIR, or raise ulimit -n)")
-
     def _wake_at(self, when: float, slot: Slot) -> None:
         heapq.heappush(self._deadlines, (when, slot.serial, slot.index))
+
+
+def _open_capture(slot: Slot) -> None:
+    """Open what is missing of the capture files. Raises OSError."""
+    if slot.out < 0:
+        slot.out = capture.open_unnamed()
+    if slot.err < 0:
+        slot.err = capture.open_unnamed()
 
 
 def _record(
