@@ -6,8 +6,7 @@ The rule: at any moment the farm may be killed, and what the files then say is t
    next start, a progress line without its block would be a result that nobody has;
 2. write() at once, since a killed manager loses nothing that was written; fdatasync once a second at most, since a node
    that dies loses a second;
-3. fastrecovery is replaced as a whole, after a sync: it never stands for a line that could still be lost. Its format is
-   described in `resume`, which reads it.
+3. fastrecovery is replaced as a whole, after a sync: it never stands for a line that could still be lost. See there.
 
 progress: one line for each task that succeeded, TaskFarmer's: offset, node-slot, seconds, bytes in --output, Unix time
 of its end, bytes of its record.
@@ -33,12 +32,13 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
-from mpifarm import FarmError, files, resume
+from mpifarm import FarmError, fastrecovery, files, resume
 from mpifarm.ended import Ended
+from mpifarm.fastrecovery import Covered
 from mpifarm.files import Appender, Extent
 
 SYNC_S = 1.0
@@ -156,7 +156,7 @@ class Journal:
         for directory in {appender.path.parent for appender in self._appenders()}:
             files.sync_directory(directory)
         self._output_bytes = start.output_bytes
-        self._stood_for = start.stood_for
+        self._covered = start.covered
         self._synced = float("-inf")
 
     # in memory, until `flush`
@@ -227,11 +227,16 @@ class Journal:
             self._synced = now
 
     def checkpoint(self, index: int, offset: int, list_crc: int, left: Iterable[int], passed: bool = True) -> None:
-        """Replace fastrecovery: of the *index* records before *offset*, all are done but those at *left*."""
+        """Replace fastrecovery: of the *index* records before *offset*, all are done but those at *left*.
+
+        *passed*: there is no line of progress about a task behind them. If there is, the lines have to be read again from
+        where the checkpoint before has begun; the joblog, which may have lost others in a crash, is no witness then.
+        """
         self._sync()
-        stands_for = (self._progress.size, self._output_bytes) if passed else self._stood_for
-        first = resume.header(index, offset, list_crc, *stands_for)
-        files.replace(self._names.fastrecovery, first + b"".join(b"%d\n" % task for task in left))
+        covered = replace(self._covered, joblog=None)
+        if passed:
+            covered = Covered(self._progress.size, self._output_bytes, self._joblog.size)
+        files.replace(self._names.fastrecovery, fastrecovery.content(index, offset, list_crc, covered, left))
 
     def finish(self) -> None:
         """Say that all is done."""

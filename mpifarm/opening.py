@@ -14,6 +14,7 @@ from mpifarm.config import Config
 from mpifarm.files import Extent
 from mpifarm.journal import Journal, Names
 from mpifarm.lock import Lock, this_process
+from mpifarm.resume import Sources
 from mpifarm.tasklist import Scan, Tasklist
 
 
@@ -62,7 +63,7 @@ def _open(config: Config, tasklist: Tasklist, names: Names, lock: Lock, output: 
         return Run([notice], tasklist, names, scan, resume.Resume(), lock)
     start = resume.Resume()
     if not config.rerun:
-        start = resume.load(tasklist, scan, names.fastrecovery, names.progress, output)
+        start = resume.load(tasklist, scan, Sources(names.fastrecovery, names.progress, names.joblog, output))
     if config.rerun or not (names.progress.exists() or start.offset):
         journal.forget(names)
     names.done.unlink(missing_ok=True)
@@ -70,16 +71,15 @@ def _open(config: Config, tasklist: Tasklist, names: Names, lock: Lock, output: 
     if not scan.tasks:
         files.replace(names.done, b"done")
         return Run([f"{tasklist.path} has no tasks: nothing to do"], tasklist, names, scan, start, lock)
-    notices = _notices(tasklist, names, scan, start)
-    return Run(
-        notices, tasklist, names, scan, start, lock, Journal(names, Path(config.output) if config.output else None, start)
-    )
+    opened = Journal(names, Path(config.output) if config.output else None, start)
+    opened.checkpoint(start.seq - 1, start.offset, start.list_crc, start.again["offset"], passed=not start.done.size)
+    return Run(_notices(tasklist, names, scan, start), tasklist, names, scan, start, lock, opened)
 
 
 def _notices(tasklist: Tasklist, names: Names, scan: Scan, start: resume.Resume) -> list[str]:
     notices = [f"{tasklist.path}: {scan.tasks} tasks" + (f", {start.done_count} done" if start.done_count else "")]
     if scan.carriage_returns:
         notices.append(f"{tasklist.path} has lines that end in a carriage return: it is left out of the commands")
-    if start.skipped:
-        notices.append(f"{names.progress}: {start.skipped} bad lines were skipped, their tasks run again")
+    if start.bad:
+        notices.append(f"{names.progress} is damaged: {start.bad} lines do not count, their tasks run again")
     return notices

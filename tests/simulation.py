@@ -27,7 +27,7 @@ from typing import Any, NoReturn, cast
 
 from fakes import ended_record
 
-from mpifarm import files, resume
+from mpifarm import fastrecovery, files
 from mpifarm.comm import Received
 from mpifarm.config import Config
 from mpifarm.ended import Ended
@@ -423,7 +423,7 @@ class Simulation:
             assert NAMES.done.read_bytes() == b"done"
             assert not NAMES.fastrecovery.exists()
         else:
-            checkpoint = resume.read_checkpoint(NAMES.fastrecovery)
+            checkpoint = fastrecovery.read(NAMES.fastrecovery)
             assert checkpoint is not None
             left = set(checkpoint.left.tolist())
             assert left == self.tasks.keys() - done, "lost"

@@ -34,10 +34,12 @@ LAYERS = {
     "wire": "ended",
     "comm": "wire",
     "status": "config quarantine schedule wire",
-    "resume": "files tasklist",
+    "fastrecovery": "",
+    "progress": "fastrecovery files tasklist",
+    "resume": "fastrecovery files progress tasklist",
     "slots": "capture ended frames outbox process",
     "helper": "frames outbox process slots",
-    "journal": "ended files resume",
+    "journal": "ended fastrecovery files resume",
     "launcher": "frames helper process",
     "opening": "config files journal lock resume tasklist",
     "manager": "capture comm config ended journal lock opening quarantine schedule status tasklist wire",
@@ -45,7 +47,7 @@ LAYERS = {
     "farm": "comm config launcher manager opening schedule slurm wire worker",
     "cli": "config farm frames launcher",
 }
-NUMPY = {"comm", "manager", "resume", "schedule", "tasklist", "wire", "worker"}
+NUMPY = {"comm", "fastrecovery", "manager", "progress", "resume", "schedule", "tasklist", "wire", "worker"}
 BEFORE_THE_FORK = {"__main__", "cli", "config", "environ", "launcher"}  # and what these import at module level
 
 

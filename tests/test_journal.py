@@ -14,8 +14,9 @@ from tempfile import TemporaryFile
 import pytest
 from test_files import full_at
 
-from mpifarm import FarmError, journal, resume
+from mpifarm import FarmError, fastrecovery, journal, resume
 from mpifarm.ended import Ended
+from mpifarm.fastrecovery import Covered
 from mpifarm.files import Extent
 from mpifarm.journal import Attempt, Journal, Names, Spool
 
@@ -144,10 +145,10 @@ def test_fastrecovery_is_read_alike_by_taskfarmer_and_by_us() -> None:
     farm.flush()
     farm.checkpoint(41, 1035, 0x0D3F0A77, [432, 983])
     assert perl_reads(NAMES.fastrecovery) == (41, 1035, [432, 983])
-    read = resume.read_checkpoint(NAMES.fastrecovery)
+    read = fastrecovery.read(NAMES.fastrecovery)
     assert read is not None
     assert (read.offset, read.left.tolist(), read.list_crc) == (1035, [432, 983], 0x0D3F0A77)
-    assert (read.progress_bytes, read.output_bytes) == (NAMES.progress.stat().st_size, 3)
+    assert read.covered == Covered(NAMES.progress.stat().st_size, 3, NAMES.joblog.stat().st_size)
     farm.checkpoint(42, 1061, 1, [])
     assert perl_reads(NAMES.fastrecovery) == (42, 1061, [])
 

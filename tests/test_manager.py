@@ -19,6 +19,7 @@ from mpifarm.wire import Hello, Message, Note, Stop, Tag
 
 LIST = "echo 1\necho 2\necho 3\n"
 LENGTH = 9
+FASTRECOVERY = Path("fastrecovery.tasks.txt.tfin")
 MakeFarm = Callable[..., "Farm"]
 
 
@@ -172,6 +173,7 @@ def test_whoever_has_taken_over_the_list_is_not_written_into(make_farm: MakeFarm
     farm = make_farm()
     farm.say(1, Tag.REPORT, report(0, 1))
     farm.grants()
+    before = FASTRECOVERY.read_bytes()
     Path("lock.tasks.txt.tfin").unlink()
     Path("lock.tasks.txt.tfin").write_text("somebody else")
     farm.say(1, Tag.REPORT, report(1, 1, ended_record(0)))
@@ -181,7 +183,7 @@ def test_whoever_has_taken_over_the_list_is_not_written_into(make_farm: MakeFarm
     farm.say(1, Tag.BEAT, wire.pack_beat(), 60.0)
     farm.manager.turn(60.0)
     assert farm.manager.close(60.0) is Outcome.WORK_LEFT
-    assert not Path("fastrecovery.tasks.txt.tfin").exists()
+    assert FASTRECOVERY.read_bytes() == before
     assert Path("lock.tasks.txt.tfin").read_text() == "somebody else"
 
 
@@ -190,10 +192,11 @@ def test_a_checkpoint_is_written_every_20_seconds(make_farm: MakeFarm) -> None:
     farm.say(1, Tag.REPORT, report(0, 2))
     farm.grants()
     farm.say(1, Tag.REPORT, report(2, 0, ended_record(0)))
+    before = FASTRECOVERY.read_bytes()
     farm.manager.turn(19.0)
-    assert not Path("fastrecovery.tasks.txt.tfin").exists()
+    assert FASTRECOVERY.read_bytes() == before
     farm.manager.turn(20.0)
-    lines = Path("fastrecovery.tasks.txt.tfin").read_text().splitlines()
+    lines = FASTRECOVERY.read_text().splitlines()
     assert lines[0].startswith("# max: 2 18 ")
     assert lines[1:] == ["9"]
 

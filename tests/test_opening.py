@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mpifarm import FarmError
+from mpifarm import FarmError, fastrecovery
 from mpifarm.config import Config
 from mpifarm.journal import Names
 from mpifarm.lock import Holder
@@ -161,7 +161,7 @@ def test_rerun_forgets_everything(done: bool) -> None:
     assert run.journal is not None
     assert (run.start.done_count, run.start.offset, run.start.again.size) == (0, 0, 0)
     assert (NAMES.progress.read_bytes(), OUTPUT.read_bytes()) == (b"", b"")
-    assert not NAMES.fastrecovery.exists()
+    assert NAMES.fastrecovery.read_bytes().startswith(b"# max: 0 0 ")
     assert not NAMES.done.exists()
     assert NAMES.tfin.read_bytes() == b"> echo new\n"
 
@@ -171,7 +171,17 @@ def test_deleting_progress_and_done_starts_over() -> None:
     NAMES.fastrecovery.write_bytes(b"# max: 3 27 list=0 progress=40 output=4\n")
     run = opened()
     assert run.journal is not None
-    assert (run.start.done_count, NAMES.fastrecovery.exists(), OUTPUT.read_bytes()) == (0, False, b"")
+    assert (run.start.done_count, OUTPUT.read_bytes()) == (0, b"")
+    assert NAMES.fastrecovery.read_bytes().startswith(b"# max: 0 0 ")
+
+
+def test_the_first_checkpoint_is_written_before_the_first_task_is_dealt() -> None:
+    NAMES.fastrecovery.unlink(missing_ok=True)
+    run = opened()
+    checkpoint = fastrecovery.read(NAMES.fastrecovery)
+    assert checkpoint is not None
+    assert checkpoint.offset == run.start.offset
+    assert checkpoint.left.tolist() == run.start.again["offset"].tolist()
 
 
 @pytest.mark.parametrize("content", [b"", b"# nothing\n", b"\n  # c\n"])

@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 from fakes import FakeComm
 
-from mpifarm import FarmError, resume
+from mpifarm import FarmError, fastrecovery, progress, resume
 from mpifarm.config import Config
+from mpifarm.fastrecovery import Covered
 from mpifarm.files import Extent
 from mpifarm.journal import Journal, Names
 from mpifarm.manager import Manager
 from mpifarm.opening import open_run
-from mpifarm.resume import Resume
+from mpifarm.resume import Resume, Sources
 from mpifarm.schedule import How
 from mpifarm.tasklist import Tasklist, Walk
 
@@ -45,13 +46,22 @@ def write_progress(*offsets: int, tail: bytes = b"") -> None:
     NAMES.progress.write_bytes(b"".join(map(line, offsets)) + tail)
 
 
-def write_fastrecovery(offset: int, *left: int, words: str = "") -> None:
-    NAMES.fastrecovery.write_text(f"# max: 0 {offset}{words}\n" + "".join(f"{task}\n" for task in left))
+def write_fastrecovery(offset: int, *left: int) -> None:
+    """Write TaskFarmer's."""
+    NAMES.fastrecovery.write_text(f"# max: 0 {offset}\n" + "".join(f"{task}\n" for task in left))
 
 
-def ours(offset: int, progress_bytes: int, output_bytes: int = 0) -> str:
+def write_ours(offset: int, *left: int, covered: int, output: int = 0, joblog: int | None = None) -> None:
+    """Write ours, which stands for *covered* bytes of progress."""
     crc = zlib.crc32(NAMES.tfin.read_bytes()[:offset])
-    return f" list={crc:08x} progress={progress_bytes} output={output_bytes}"
+    NAMES.fastrecovery.write_bytes(fastrecovery.content(0, offset, crc, Covered(covered, output, joblog), left))
+
+
+def write_joblog(*attempts: tuple[int, int], printed: int = 0) -> None:
+    """Write a joblog of *attempts*: offset and exit code."""
+    row = "%d\tnid\t1795344287.0\t0.004\t0\t%d\t%d\t0\t1\t2\t1824\t0.001\t0.002\t%d\techo\n"
+    lines = (row % (offset // LENGTH + 1, printed, code, offset) for offset, code in attempts)
+    NAMES.joblog.write_text("Seq\tHost\n" + "".join(lines))
 
 
 def load(output_size: int | None = None, exists: bool = True) -> tuple[Resume, list[int]]:
@@ -59,13 +69,8 @@ def load(output_size: int | None = None, exists: bool = True) -> tuple[Resume, l
     tasklist = Tasklist(LIST)
     scan = tasklist.scan()
     try:
-        start = resume.load(
-            tasklist,
-            scan,
-            NAMES.fastrecovery,
-            NAMES.progress,
-            None if output_size is None else Extent(output_size, output_size, exists),
-        )
+        output = None if output_size is None else Extent(output_size, output_size, exists)
+        start = resume.load(tasklist, scan, Sources(NAMES.fastrecovery, NAMES.progress, NAMES.joblog, output))
     finally:
         tasklist.discard()
     walk = Walk(scan.descriptor, scan.size, start.offset, start.seq, start.done)
@@ -86,11 +91,11 @@ def test_what_taskfarmer_left_half_done_is_14_tasks() -> None:
     shutil.copytree(FIXTURE, ".", dirs_exist_ok=True)
     tfin = NAMES.tfin.read_bytes().splitlines(keepends=True)
     starts = [sum(map(len, tfin[:number])) for number in range(len(tfin))]
-    done = {int(progress.split()[0]) for progress in NAMES.progress.open()}
+    done = {int(text.split()[0]) for text in NAMES.progress.open()}
     start, tasks = load()
     assert sorted(tasks) == [at for at in starts if at not in done]
     assert sorted(tasks) == [432, 957, 983, 1009, 1035, 1061, 1087, 1113, 1139, 1165, 1191, 1217, 1243, 1269]
-    assert (start.offset, start.seq, start.done_count, start.skipped) == (1035, starts.index(1035) + 1, 34, 0)
+    assert (start.offset, start.seq, start.done_count, start.bad) == (1035, starts.index(1035) + 1, 34, 0)
     assert start.progress_bytes == NAMES.progress.stat().st_size
 
 
@@ -131,12 +136,12 @@ def test_progress_alone_counts() -> None:
 def test_only_the_progress_beyond_fastrecovery_is_read() -> None:
     write_progress(0, 18, 9, 45)
     size = len(line(0) + line(18))
-    write_fastrecovery(36, 9, 27, words=ours(36, size))
+    write_ours(36, 9, 27, covered=size)
     assert left() == [27, *[at for at in ALL[4:] if at != 45]]
 
 
 def test_progress_that_was_deleted_is_a_wish_to_start_over() -> None:
-    write_fastrecovery(36, 9, words=ours(36, 100))
+    write_ours(36, 9, covered=100)
     assert left() == ALL
 
 
@@ -159,7 +164,7 @@ def test_what_was_done_beyond_the_dealing_offset_outlives_a_run_that_stops_at_on
 
 def test_what_is_done_after_progress_was_shortened_is_not_run_again() -> None:
     write_progress(0)  # of four lines
-    write_fastrecovery(36, words=ours(36, 4 * len(line(0))))
+    write_ours(36, covered=4 * len(line(0)))
     try:
         start, _ = load()
     except FarmError:
@@ -180,14 +185,14 @@ def test_progress_cut_at_any_byte_counts_its_whole_lines(zeros: int, covered: in
     whole = b"".join(map(line, offsets))
     begin = len(b"".join(map(line, offsets[:covered])))
     if covered:
-        write_fastrecovery(27, 9, words=ours(27, begin))
+        write_ours(27, 9, covered=begin)
     for length in range(begin, len(whole) + 1):
         NAMES.progress.write_bytes(whole[:length] + bytes(zeros))
         start, tasks = load()
         done = offsets[: whole[:length].count(b"\n")]
         assert tasks == [at for at in ALL if at not in done], length
         assert start.progress_bytes == whole.rfind(b"\n", 0, length) + 1
-        assert start.skipped == 0
+        assert start.bad == 0
 
 
 def test_a_bad_line_in_the_middle_is_skipped_and_counted() -> None:
@@ -205,12 +210,12 @@ def test_a_bad_line_in_the_middle_is_skipped_and_counted() -> None:
     NAMES.progress.write_bytes(line(0) + b"".join(text + b"\n" for text in bad) + line(27) + line(36))
     start, tasks = load()
     assert tasks == [at for at in ALL if at not in (0, 27, 36)]
-    assert start.skipped == len(bad)
+    assert start.bad == len(bad)
     assert start.progress_bytes == NAMES.progress.stat().st_size
 
 
 def test_a_long_progress_file_is_read_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(resume, "_CHUNK_BYTES", 50)
+    monkeypatch.setattr(progress, "_CHUNK_BYTES", 50)
     write_progress(0, 9, 27, 45, tail=b"81 nid-1-2 0.0")
     start, tasks = load()
     assert tasks == [18, 36, *ALL[6:]]
@@ -223,10 +228,71 @@ def test_blank_records_are_no_tasks_whoever_says_so() -> None:
     write_fastrecovery(12, 9)  # TaskFarmer runs them
     write_progress(0, 12)
     start, tasks = load()
-    assert (tasks, start.done_count, start.skipped) == ([20], 1, 0)
+    assert (tasks, start.done_count, start.bad) == ([20], 1, 0)
+
+
+# damage that leaves a line readable
+
+
+@pytest.mark.parametrize("changed", [9, 81])
+def test_a_task_whose_offset_has_changed_to_another_ones_runs_again_and_the_other_one_too(changed: int) -> None:
+    write_ours(0, covered=0, joblog=0)
+    write_joblog((0, 0), (45, 0), (27, 1), (27, 0))
+    write_progress(0, changed, 27)
+    assert left() == [at for at in ALL if at not in (0, 27)]
+
+
+def test_a_line_that_the_joblog_does_not_know_yet_counts() -> None:
+    write_ours(0, covered=0, joblog=0)
+    write_joblog((0, 0))
+    write_progress(0, 9, 18)
+    assert left() == ALL[3:]
+
+
+@pytest.mark.parametrize("damaged", [b"0", b"x", b"7\t8"])
+def test_a_joblog_that_is_damaged_itself_contradicts_nobody(damaged: bytes) -> None:
+    write_ours(0, covered=0, joblog=0)
+    write_joblog((0, 0), (9, 0), (18, 0))
+    NAMES.joblog.write_bytes(NAMES.joblog.read_bytes().replace(b"\t9\techo", b"\t%s\techo" % damaged))
+    write_progress(0, 9, 18)
+    assert left() == ALL[3:]
+
+
+def test_a_line_for_a_record_of_another_length_is_bad() -> None:
+    write_ours(0, covered=0)
+    NAMES.progress.write_bytes(line(0) + line(9).replace(b" 9\n", b" 8\n") + line(18))
+    assert left() == [9, *ALL[3:]]
+
+
+@pytest.mark.parametrize("words", [("36", "27"), ("\n9\n", "\n0\n"), ("progress=5", "progress=4"), ("crc=", "crc=1")])
+def test_a_fastrecovery_that_has_changed_counts_for_nothing(words: tuple[str, str]) -> None:
+    write_progress(0, 18, 45)
+    write_ours(36, 9, covered=5, joblog=4711)
+    text = NAMES.fastrecovery.read_text()
+    assert words[0] in text
+    NAMES.fastrecovery.write_text(text.replace(*words))
+    with pytest.raises(FarmError, match="fastrecovery"):
+        load()
 
 
 # --output
+
+
+def test_what_follows_a_bad_line_is_cut_since_nobody_knows_how_long_its_block_is() -> None:
+    NAMES.progress.write_bytes(line(0, 10) + b"x\n" + line(18, 5))
+    start, tasks = load(35)
+    assert tasks == ALL[1:]
+    assert (start.progress_bytes, start.output_bytes, start.bad) == (len(line(0, 10)), 10, 2)
+
+
+@pytest.mark.parametrize("lines", [[(0, 7), (9, 0), (18, 7)], [(0, 7), (81, 7), (18, 7)], [(0, 7), (18, 7), (18, 7)]])
+def test_so_is_what_follows_a_line_that_the_joblog_contradicts(lines: list[tuple[int, int]]) -> None:
+    write_ours(0, covered=0, joblog=0)
+    write_joblog((0, 0), (9, 0), (18, 0), printed=7)
+    NAMES.progress.write_bytes(b"".join(line(*said) for said in lines))
+    start, tasks = load(21)
+    assert tasks == ALL[1:]
+    assert start.output_bytes == 7
 
 
 def test_lines_whose_block_is_lost_run_again() -> None:
@@ -242,7 +308,7 @@ def test_another_output_file_is_refused_and_not_a_reason_to_run_all_again() -> N
     with pytest.raises(FarmError, match="--output"):
         load(0, exists=False)
     assert load(0)[1] == ALL, "a file that is there and empty has lost its blocks in a crash"
-    write_fastrecovery(18, words=ours(18, NAMES.progress.stat().st_size, 30))
+    write_ours(18, covered=NAMES.progress.stat().st_size, output=30)
     with pytest.raises(FarmError, match="--output has 29 bytes"):
         load(29)
 
@@ -258,12 +324,12 @@ def test_a_list_may_grow_at_its_end() -> None:
 
 def test_what_was_not_dealt_may_change() -> None:
     write_progress(0, 9)
-    write_fastrecovery(18, words=ours(18, len(line(0) + line(9))))
+    write_ours(18, covered=len(line(0) + line(9)))
     LIST.write_bytes(b"echo 0\necho 1\n# new\necho two\n")
     assert left() == [18]
 
 
-@pytest.mark.parametrize("fastrecovery", [False, True])
+@pytest.mark.parametrize("checkpoint", [False, True])
 @pytest.mark.parametrize(
     ("content", "changed"),
     [
@@ -275,10 +341,10 @@ def test_what_was_not_dealt_may_change() -> None:
         (b"", 1),
     ],
 )
-def test_a_task_that_was_dealt_may_not(content: bytes, changed: int, fastrecovery: bool) -> None:
+def test_a_task_that_was_dealt_may_not(content: bytes, changed: int, checkpoint: bool) -> None:
     write_progress(0, 27)
-    if fastrecovery:
-        write_fastrecovery(36, 9, 18, words=ours(36, 10))
+    if checkpoint:
+        write_ours(36, 9, 18, covered=10)
     LIST.write_bytes(content)
     with pytest.raises(FarmError, match=rf"tasks\.txt:{changed}: this line has changed"):
         load()
@@ -287,7 +353,7 @@ def test_a_task_that_was_dealt_may_not(content: bytes, changed: int, fastrecover
 @pytest.mark.parametrize("content", [CONTENT.replace(b"2", b"x"), CONTENT[:14], b""])
 def test_a_change_is_found_without_the_tfin_file(content: bytes) -> None:
     write_progress(0, 27)
-    write_fastrecovery(36, 9, 18, words=ours(36, 10))
+    write_ours(36, 9, 18, covered=10)
     NAMES.tfin.unlink()
     LIST.write_bytes(content)
     with pytest.raises(FarmError, match=r"changed|shorter|does not fit the task list"):

@@ -1,0 +1,82 @@
+"""The fastrecovery file: how far a list was dealt, and which tasks before that are not done.
+
+    # max: 41 1035 list=8d3f0a77 progress=1083 output=0 joblog=4711 crc=0badc0de
+    432
+    983
+
+says: of the records before byte 1035 (41 of them) all are done but those at 432 and 983. The words behind are ours, and
+TaskFarmer ignores them: the CRC-32 of the .tfin file up to the offset; the bytes of progress and joblog that this file
+stands for, and the sum of the progress lines' fourth fields; last, the CRC-32 of this file without that word. A digit that
+has changed here would be a task that is never run, so a file that does not fit its CRC-32 counts for nothing.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mpifarm import FarmError
+
+_HEADER = re.compile(rb"# max: (\d{1,18}) (\d{1,18})((?: (?:list|crc)=[0-9a-f]{1,8}| \w+=\d{1,18})*)")
+_OFFSET = re.compile(rb"\d{1,18}")
+
+
+_ADVICE = "restore it, or remove the file, and progress alone will count"
+
+
+@dataclass(frozen=True, slots=True)
+class Covered:
+    """Bytes of the other files that a checkpoint stands for. Joblog None: it is not known."""
+
+    progress: int = 0
+    output: int = 0
+    joblog: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What a fastrecovery file says. The last two are None in TaskFarmer's."""
+
+    offset: int
+    left: NDArray[np.int64]  # sorted, unique
+    list_crc: int | None = None
+    covered: Covered | None = None
+
+
+def content(index: int, offset: int, list_crc: int, covered: Covered, left: Iterable[int]) -> bytes:
+    """Return the file that says: of the *index* records before *offset* all are done but those at *left*."""
+    first = b"# max: %d %d list=%08x progress=%d output=%d" % (index, offset, list_crc, covered.progress, covered.output)
+    if covered.joblog is not None:
+        first += b" joblog=%d" % covered.joblog
+    rest = b"\n" + b"".join(b"%d\n" % task for task in left)
+    return first + b" crc=%08x" % zlib.crc32(first + rest) + rest
+
+
+def read(path: Path) -> Checkpoint | None:
+    """Read a fastrecovery file, ours or TaskFarmer's; None if there is none. Raises FarmError if it is neither."""
+    try:
+        whole = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    first, *rest = whole.removesuffix(b"\n").split(b"\n")
+    match = _HEADER.fullmatch(first)
+    bad = [number for number, line in enumerate(rest, start=2) if not _OFFSET.fullmatch(line)]
+    if not match or bad:
+        raise FarmError(f"{path}:{bad[0] if match else 1}: not a line of a fastrecovery file: {_ADVICE}")
+    words = dict(word.split("=", 1) for word in match[3].decode().split())
+    if "crc" in words and int(words["crc"], 16) != zlib.crc32(whole.replace(b" crc=" + words["crc"].encode(), b"", 1)):
+        raise FarmError(f"{path} is damaged: {_ADVICE}")
+    offset = int(match[2])
+    left = np.unique(np.array([int(line) for line in rest], dtype=np.int64))
+    left = left[left != offset]  # TaskFarmer may list the task that it would read next
+    list_crc = int(words["list"], 16) if "list" in words else None
+    if "progress" not in words:
+        return Checkpoint(offset, left, list_crc)
+    joblog = int(words["joblog"]) if "joblog" in words else None
+    return Checkpoint(offset, left, list_crc, Covered(int(words["progress"]), int(words.get("output", 0)), joblog))

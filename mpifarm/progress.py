@@ -1,0 +1,175 @@
+"""The lines of a progress file, and which of them can be believed.
+
+What a line says is held against what else is known. It is bad if it cannot be read, if no record of that length begins
+there, or if the joblog contradicts it: both files have the same successes, so one that only progress knows beside one that
+only the joblog knows is a digit that has changed. (The joblog alone may lack the last ones, since it is written behind;
+after the crash of a node, either. Its own lines are held against the list, by Seq and Offset.) Only what the last
+checkpoint does not cover is looked at.
+
+A bad line is skipped, and its task runs again. With --output its block is there all the same, and nobody knows how long it
+is; so what follows a bad line is cut, and runs again.
+"""
+
+from __future__ import annotations
+
+import re
+from array import array
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mpifarm import FarmError, files
+from mpifarm.fastrecovery import Covered
+from mpifarm.files import Extent
+from mpifarm.tasklist import Records, Scan, records_at
+
+_CHUNK_BYTES = 8 * 1024 * 1024
+_LINE = re.compile(rb"(\d{1,18}(?:,\d{1,18})*) \S+ \d+(?:\.\d+)? (\d{1,18}) \d+ (\d{1,18}|[\d,]+)\n")
+_SEQ, _RECEIVE, _EXITVAL, _SIGNAL, _OFFSET, _COLUMNS = 0, 5, 6, 7, 13, 15  # of the joblog
+_UNREADABLE = -1
+
+Numbers = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What counts of a progress file beyond a checkpoint."""
+
+    done: Records  # sorted by offset
+    end: int  # position behind the last line that counts
+    output_bytes: int  # of --output up to there
+    dealt_to: int = 0  # position in the list behind the last task that has a line
+    bad: int = 0  # lines that do not count because of damage
+    fits: bool = True  # most lines are about records of the list
+
+
+@dataclass(frozen=True, slots=True)
+class _Lines:
+    """What the lines say: int64, shape (tasks,). A batch of TaskFarmer has a row for each task."""
+
+    offsets: Numbers  # or _UNREADABLE
+    lengths: Numbers  # of the records, as the line says
+    outputs: Numbers  # bytes in --output
+    ends: Numbers  # position behind the line
+
+
+def read(path: Path, joblog: Path, covered: Covered | None, scan: Scan, output: Extent | None) -> Progress:
+    """Read *path* beyond what a checkpoint has *covered*; None if there is none of ours.
+
+    *output* is what there is of the file given as --output, or None without one. Raises FarmError if it is not theirs.
+    """
+    start = covered or Covered()
+    if output and output.size < start.output:
+        raise _other_output(output.size, start.output)
+    lines = _lines(path, start.progress)
+    readable = lines.offsets != _UNREADABLE
+    found, is_task = records_at(scan, np.unique(lines.offsets[readable]))
+    known = found["length"] > 0
+    good = np.isin(lines.offsets, found["offset"][known])
+    if covered:
+        good[good] = lines.lengths[good] == found["length"][np.searchsorted(found["offset"], lines.offsets[good])]
+        if covered.joblog is not None:
+            good &= ~_contradicted(lines, good, _successes(joblog, covered.joblog, scan), output, start.output)
+    damaged = ~good
+    stop = _stop(lines, good, start.output, output)
+    bad = int(np.count_nonzero(damaged[:stop])) + (good.size - stop if damaged[stop : stop + 1].any() else 0)
+    good[stop:] = False
+    last = stop if covered is None else int(np.flatnonzero(good).max(initial=-1)) + 1  # what is bad at the end is cut, too
+    done = np.isin(found["offset"], lines.offsets[good])
+    behind = found["offset"] + np.maximum(found["length"], 1)
+    return Progress(
+        done=found[is_task & done],
+        end=int(lines.ends[last - 1]) if last else start.progress,
+        output_bytes=start.output + int(lines.outputs[good].sum()),
+        dealt_to=int(behind.max(initial=0)),
+        bad=bad,
+        fits=2 * int(np.count_nonzero(known)) >= known.size,
+    )
+
+
+def _lines(path: Path, begin: int) -> _Lines:
+    """Read the whole lines from position *begin* on."""
+    end = files.whole_lines(path)
+    if begin > end:
+        raise FarmError(f"{path} is shorter than fastrecovery says: restore it, or delete it to start over")
+    columns = [array("q") for _ in range(4)]
+    with path.open("rb") as file:
+        file.seek(begin)
+        at = begin
+        while at < end:
+            chunk = file.read(min(_CHUNK_BYTES, end - at))
+            if at + len(chunk) < end:
+                chunk += file.readline()
+            for line in chunk.splitlines(keepends=True):
+                at += len(line)
+                _take_line(columns, line, at)
+    return _Lines(*(np.array(column, dtype=np.int64) for column in columns))
+
+
+def _take_line(columns: list[array[int]], line: bytes, end: int) -> None:
+    offsets, lengths, outputs, ends = columns
+    match = _LINE.fullmatch(line)
+    tasks = match[1].split(b",") if match else [b"%d" % _UNREADABLE]
+    offsets.extend(map(int, tasks))
+    lengths.extend([int(match[3]) if match and match[3].isdigit() else 0] * len(tasks))
+    outputs.extend([int(match[2]) if match else 0, *[0] * (len(tasks) - 1)])
+    ends.extend([end] * len(tasks))
+
+
+def _successes(path: Path, begin: int, scan: Scan) -> tuple[Numbers, Numbers]:
+    """Return the tasks that have succeeded, as the joblog tells from position *begin* on, and the bytes they printed."""
+    rows: list[tuple[int, int, int]] = []
+    if path.is_file() and path.stat().st_size >= begin:
+        with path.open("rb") as file:
+            file.seek(begin)
+            for line in file:
+                words = line.split(b"\t", _COLUMNS - 1)
+                if len(words) == _COLUMNS and words[_EXITVAL] == words[_SIGNAL] == b"0":
+                    numbers = [words[column] for column in (_OFFSET, _SEQ, _RECEIVE)]
+                    if all(word.isdigit() and len(word) < 19 for word in numbers):
+                        rows.append((int(numbers[0]), int(numbers[1]), int(numbers[2])))
+    table = np.array(rows, dtype=np.int64).reshape(-1, 3)
+    _, first = np.unique(table[:, 0], return_index=True)
+    offsets, seqs, printed = table[first].T
+    found, _ = records_at(scan, offsets)
+    true = (found["length"] > 0) & (found["seq"] == seqs)
+    return offsets[true], printed[true]
+
+
+def _contradicted(
+    lines: _Lines, good: Mask, successes: tuple[Numbers, Numbers], output: Extent | None, output_start: int
+) -> Mask:
+    """Return which lines the joblog contradicts."""
+    offsets, printed = successes
+    in_joblog = np.isin(lines.offsets, offsets)
+    only_in_joblog = np.setdiff1d(offsets, lines.offsets[good])
+    contradicted: Mask = good & ~in_joblog if only_in_joblog.size else np.zeros(good.size, dtype=np.bool_)
+    if output and (lines.outputs.any() or output.sound > output_start):  # the run that wrote these lines had --output
+        said = np.zeros_like(lines.outputs)
+        said[in_joblog] = printed[np.searchsorted(offsets, lines.offsets[in_joblog])]
+        contradicted |= in_joblog & (lines.outputs != said)
+        _, inverse, counts = np.unique(lines.offsets, return_inverse=True, return_counts=True)
+        contradicted |= (counts > 1)[inverse]
+    return contradicted
+
+
+def _stop(lines: _Lines, good: Mask, output_start: int, output: Extent | None) -> int:
+    """Return how many lines count at most: those whose blocks --output holds, up to the first that is bad."""
+    if not output:
+        return good.size
+    reached = output_start + np.cumsum(lines.outputs * good)
+    missing = good & (lines.outputs > 0) & (reached > output.sound)
+    if not output.exists and missing.any():
+        raise _other_output(0, int(reached[missing][0]))
+    stops = np.flatnonzero(missing | (~good if output.size else np.zeros_like(good)))
+    return int(stops[0]) if stops.size else good.size
+
+
+def _other_output(size: int, wanted: int) -> FarmError:
+    return FarmError(
+        f"--output has {size} bytes, but the tasks that are done wrote {wanted} or more:"
+        " give the file of the earlier runs, or --rerun"
+    )
