@@ -2,8 +2,9 @@
 
 What is modelled: the network (delays, other orders between ranks, duplicates), the tasks (short, long, failing, killing
 their worker), the launcher, workers that die or hang, nodes on which everything fails, stops, the end of the job, and a
-disk on which any single operation may be the manager's last: before it, after it, or in the middle of it. If the node
-dies with the manager, what was not synced may be gone or be zeros, and a file that was renamed unsynced may be anything.
+disk that may be full, and on which any single operation may be the manager's last: before it, after it, or in the middle
+of it. If the node dies with the manager, what was not synced may be gone or be zeros, and a file that was renamed unsynced
+may be anything.
 
 After every run the files are held against what really happened; in the end, against what was asked for.
 To replay a seed: python tests/simulation.py SEED
@@ -17,97 +18,35 @@ import random
 import shutil
 import sys
 import tempfile
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
-from dataclasses import dataclass, field
+from collections import Counter, deque
+from collections.abc import Iterable
+from contextlib import redirect_stderr, redirect_stdout, suppress
+from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
-from typing import Any, NoReturn, cast
+from typing import cast
+from unittest.mock import patch
 
 from fakes import ended_record
+from simdisk import Disk, Killed
+from simnet import Network
 
-from mpifarm import fastrecovery, files
-from mpifarm.comm import Received
+from mpifarm import FarmError, fastrecovery, files, opening
 from mpifarm.config import Config
 from mpifarm.ended import Ended
 from mpifarm.frames import Reply
 from mpifarm.journal import Names
 from mpifarm.launcher import Frame, Launcher
+from mpifarm.lock import Holder
 from mpifarm.manager import Manager
 from mpifarm.opening import open_run
 from mpifarm.schedule import LOST_LIMIT, How, Outcome
-from mpifarm.wire import Message, Stop, Tag
+from mpifarm.wire import Stop
 from mpifarm.worker import ManagerLost, Settings, State, Worker
 
 RUNS = 40  # that a seed may take; the later ones are left in peace
 RUN_S = 3000.0  # that a run may take on its own clock
 NAMES = Names(Path("tasks.txt.tfin"))
-
-
-class Killed(BaseException):
-    """The manager's process is gone."""
-
-
-@dataclass
-class Disk:
-    """The operations on files that rank 0 does, each of which may be its last."""
-
-    random: random.Random
-    left: int | None = None  # operations until the kill
-    synced: dict[int, int] = field(default_factory=dict)  # by inode: bytes that survive a crash
-
-    def step(self, do: Callable[[], Any], torn: Callable[[], object] | None = None) -> Any:
-        if self.left is not None:
-            self.left -= 1
-            if self.left < 0:
-                when = self.random.choice(("before", "after", "torn"))
-                if when == "after":
-                    do()
-                elif when == "torn" and torn:
-                    torn()
-                raise Killed
-        return do()
-
-    def sync(self, descriptor: int) -> None:
-        status = os.fstat(descriptor)
-        self.step(lambda: self.synced.__setitem__(status.st_ino, status.st_size))
-
-    def crash(self) -> None:
-        """The node dies: of each file, what was not synced may be gone, or be zeros."""
-        for path in Path().iterdir():
-            status = path.stat()
-            safe = min(self.synced.get(status.st_ino, 0), status.st_size)
-            if path.name == "tasks.txt" or safe == status.st_size:
-                continue
-            os.truncate(path, self.random.randint(safe, status.st_size))
-            if self.random.random() < 0.3:
-                os.truncate(path, status.st_size)
-
-    @contextmanager
-    def installed(self) -> Iterator[None]:
-        """Let everything that mpifarm does to files go through here."""
-        real = {name: getattr(os, name) for name in ("write", "ftruncate", "unlink", "replace", "rename", "link")}
-
-        def write(descriptor: int, content: memoryview) -> int:
-            half = memoryview(content)[: self.random.randint(0, len(content))]
-            return int(self.step(lambda: real["write"](descriptor, content), lambda: real["write"](descriptor, half)))
-
-        def wrapped(name: str) -> Callable[..., Any]:
-            return lambda *args, **options: self.step(lambda: real[name](*args, **options))
-
-        replaced = {name: wrapped(name) for name in real if name != "write"} | {"write": write, "fsync": self.sync}
-        saved = {name: getattr(os, name) for name in replaced}
-        fdatasync = files._fdatasync
-        try:
-            for name, function in replaced.items():
-                setattr(os, name, function)
-            files._fdatasync = self.sync
-            yield
-        finally:
-            for name, function in saved.items():
-                setattr(os, name, function)
-            files._fdatasync = fdatasync
 
 
 @dataclass(frozen=True)
@@ -156,6 +95,10 @@ class ModelLauncher:
                 self._farm.dying.add(self._rank)
             self._running.append((now + (0.001 if self._sick else task.seconds), offset, attempt))
 
+    @property
+    def running(self) -> list[int]:
+        return [offset for _, offset, _ in self._running]
+
     def next_end(self) -> float:
         return min((end for end, _, _ in self._running), default=float("inf"))
 
@@ -196,62 +139,16 @@ class ModelLauncher:
     def read(self) -> list[Frame]:
         self.advance()
         taken, self._frames = self._frames, []
+        if len(taken) > 1 and self._farm.random.random() < 0.1:  # the rest is read later, perhaps after a long silence
+            count = self._farm.random.randrange(len(taken))
+            taken, self._frames = taken[:count], taken[count:]
+            if self._farm.random.random() < 0.2:
+                self._farm.hanging.add(self._rank)
         return taken
 
     def close(self) -> None:
         self._running.clear()
         self._queue.clear()
-
-
-class Network:
-    """Messages on their way: those of one rank to another keep their order, and no others do."""
-
-    rank = 0
-    backlog = 0
-    remote = True
-
-    def __init__(self, farm: Simulation, size: int) -> None:
-        self._farm = farm
-        self.size = size
-        self._ways: dict[tuple[int, int], deque[tuple[float, Tag, Message]]] = {}
-
-    def put(self, source: int, target: int, tag: Tag, message: Message) -> None:
-        way = self._ways.setdefault((source, target), deque())
-        delay_s = self._farm.random.choice((0.0, 0.001, 0.01, 0.1, 1.0))
-        at = max(self._farm.now + delay_s, way[-1][0] if way else 0.0)
-        way.append((at, tag, message))
-        if tag is Tag.REPORT and message[12:16].any() and self._farm.random.random() < 0.02:
-            way.append((at, tag, message))  # MPI has no duplicates; the records must bear them all the same
-
-    def send(self, rank: int, tag: Tag, message: Message) -> None:
-        self.put(0, rank, tag, message)
-
-    def deliver(self, target: int) -> list[Received]:
-        """Take what has arrived at a rank."""
-        arrived = []
-        for (source, to), way in self._ways.items():
-            while to == target and way and way[0][0] <= self._farm.now:
-                _, tag, message = way.popleft()
-                arrived.append(Received(source, tag, message))
-        self._farm.random.shuffle(sources := sorted({message.source for message in arrived}))
-        return [message for source in sources for message in arrived if message.source == source]
-
-    def next_arrival(self, targets: set[int]) -> float:
-        return min((way[0][0] for (_, to), way in self._ways.items() if way and to in targets), default=float("inf"))
-
-    def node_mates(self, node: str, works: bool) -> tuple[int, int]:
-        return 0, 1
-
-    def poll(self) -> Iterator[Received]:
-        return iter(())
-
-    def take_lost(self) -> set[int]:
-        return set()
-
-    def leave(self, code: int, complete: bool) -> NoReturn:
-        raise AssertionError
-
-    abort = cast(Any, leave)
 
 
 @dataclass
@@ -263,6 +160,11 @@ class Rank:
     hangs_until: float = 0.0
 
 
+def _holder(*_: object) -> Holder:
+    """Return who holds the lock: always the same, since a seed must do the same wherever it runs."""
+    return Holder("simulated", 1, "1")
+
+
 class Simulation:
     """One seed."""
 
@@ -271,8 +173,11 @@ class Simulation:
         self.now = 0.0
         self.starts: list[int] = []
         self.dying: set[int] = set()
+        self.hanging: set[int] = set()
+        self.poisoned: Counter[int] = Counter()  # by task: workers that died of it in this run
         self.sick = ""  # the node on which everything fails
         self.executions = 0
+        self.joblog_before = 0
         self.outputs: dict[int, set[bytes]] = {}  # of attempts that succeeded, by task
         self.retries = self.random.randrange(3)
         self.slots = self.random.randint(1, 3)
@@ -305,32 +210,40 @@ class Simulation:
 
     def _run(self, calm: bool) -> Outcome | None:
         """One start of the farm; None: the manager was killed."""
+        self.joblog_before = files.whole_lines(NAMES.joblog) if NAMES.joblog.exists() else 0
         kills = not calm and self.random.random() < 0.6
         self.disk.left = self.random.choice((5, 20, 60, 200)) if kills else None
         if kills:
             self.disk.left = self.random.randrange(cast(int, self.disk.left))
+        self.disk.healthy = None if calm or self.random.random() < 0.8 else self.random.randrange(100)
         try:
-            with self.disk.installed():
+            with self.disk.installed(), patch.object(opening, "this_process", _holder):
                 return self._farm(calm)
         except Killed:
             self.disk.left = None
             if self.random.random() < 0.5:
                 self.disk.crash()
             return None
+        except FarmError:
+            if self.disk.healthy is None or self.disk.healthy >= 0:
+                raise
+            return None  # it could not even start
         finally:
             self.now += 100.0  # a lock is stale by then; its holder is this very process
 
     def _farm(self, calm: bool) -> Outcome:
-        self._steal_lock()
+        self._age_lock()
         config = Config("tasks.txt", retries=self.retries, lost_after_s=10.0, output="out" if self.output else None)
         opened = open_run(config, self.now)
         if opened.journal is None:
             return Outcome.ALL_SUCCEEDED
-        size = self.random.randint(2, 5)
-        network = Network(self, size)
+        size = self.random.choice((2, 3, 4, 5, 9))
+        network = Network(self.random, lambda: self.now, size)
         end = self.now + self.random.uniform(5.0, 100.0) if not calm and self.random.random() < 0.2 else None
         manager = Manager(config, network, opened, opened.journal, range(1, size), self.now, end)
-        self.dying = set()
+        network.stopping = lambda: manager._schedule._stopping is not None
+        self.dying, self.hanging = set(), set()
+        self.poisoned.clear()
         self.sick = self.random.choice(("n0", "n1", "n2")) if self.random.random() < 0.1 else ""
         ranks = {rank: self._join(network, rank) for rank in range(1, size)}
         began, stop_at = (
@@ -343,7 +256,7 @@ class Simulation:
                 stop_at = None
                 manager.stop(self.random.choice(list(How)), self.now, "asked")
             assert self.now < began + RUN_S, "it does not end"
-            self._check_leases(manager, ranks)
+            manager._schedule.check()
         return manager.close(self.now)
 
     def _join(self, network: Network, rank: int) -> Rank:
@@ -369,8 +282,10 @@ class Simulation:
             if dies or rank.worker.state is State.GONE:
                 self.dying.discard(number)
                 if len(ranks) > 1 or rank.worker.state is State.GONE:
+                    self.poisoned.update(offset for offset in rank.launcher.running if self.tasks[offset].poison)
                     del ranks[number]
-            elif not calm and self.random.random() < 0.001:
+            elif not calm and (number in self.hanging or self.random.random() < 0.001):
+                self.hanging.discard(number)
                 rank.hangs_until = self.now + self.random.choice((1.0, 5.0, 30.0))
 
     def _turn(self, network: Network, number: int, rank: Rank) -> None:
@@ -385,18 +300,12 @@ class Simulation:
         if self.random.random() < 0.0003:
             rank.worker.on_signal(self.random.choice((Stop.DRAIN, Stop.KILL)), self.now)
 
-    def _steal_lock(self) -> None:
-        """The killed manager was this very process: let the lock look as if it had been another one."""
+    def _age_lock(self) -> None:
+        """Let the lock of a killed manager look as old as it is on the clock of the simulation."""
         for path in Path().glob("lock.*"):
-            path.write_text(path.read_text().replace(f"pid={os.getpid()} ", "pid=999999999 "))
             os.utime(path, (1.7e9, 1.7e9))
 
     # what must hold
-
-    def _check_leases(self, manager: Manager, ranks: dict[int, Rank]) -> None:
-        manager._schedule.check()
-        for rank, worker in manager._schedule._workers.items():
-            assert worker.granted <= worker.limit or rank not in ranks or worker.leaving, "leases exceed credit"
 
     def _check_answers(self, manager: Manager) -> None:
         """No event is left unanswered: who asked has work, or there is none that it may have."""
@@ -413,6 +322,14 @@ class Simulation:
         offsets = [offset for offset, _ in lines]
         assert len(offsets) == len(set(offsets)), "recorded twice"
         assert set(offsets) <= self.outputs.keys(), "recorded and never succeeded"
+        # the first one may have been waiting when it was dealt, and does not count
+        assert all(times <= LOST_LIMIT + 1 for times in self.poisoned.values()), "poison is dealt again and again"
+        attempts = self._attempts()
+        assert len(attempts) == len(set(attempts)), "an attempt is recorded twice"
+        if not self.output:
+            shown = Path("stdout").read_bytes()
+            silent = [offset for offset in offsets if not any(out in shown for out in self.outputs[offset])]
+            assert not silent, "recorded, and what it printed was never shown"
 
     def check_end(self, outcome: Outcome) -> None:
         """In the end: each task is done once, or has failed; the output is that of the attempts that are recorded."""
@@ -436,12 +353,21 @@ class Simulation:
             for offset, added in lines:
                 assert content[at : at + added] in self.outputs[offset], "a block is not what its task wrote"
                 at += added
-        stray = {path.name for path in Path().iterdir()} - {"tasks.txt", "out", *(path.name for path in NAMES.all())}
+        expected = {"tasks.txt", "out", "stdout", *(path.name for path in NAMES.all())}
+        stray = {path.name for path in Path().iterdir()} - expected
         assert not stray, f"left behind: {stray}"
 
     def _blamed(self, offset: int) -> bool:
         """Whether a task may have been on several workers that were lost in turn."""
         return self.starts.count(offset) >= LOST_LIMIT or self.tasks[offset].poison
+
+    def _attempts(self) -> list[tuple[bytes, bytes]]:
+        """Return the task and the number of each attempt in the joblog, of the last run."""
+        if not NAMES.joblog.exists():
+            return []
+        lines = NAMES.joblog.read_bytes()[self.joblog_before : files.whole_lines(NAMES.joblog)].split(b"\n")
+        words = [line.split(b"\t") for line in lines if b"\0" not in line]
+        return [(word[13], word[8]) for word in words if len(word) == 15 and word[0] != b"Seq"]
 
     def _progress(self) -> list[tuple[int, int]]:
         if not NAMES.progress.exists():
@@ -455,10 +381,11 @@ def run(seed: int) -> None:
     """Run one seed in a directory of its own. Raises AssertionError, or whatever went wrong."""
     before = Path.cwd()
     opened = _open_descriptors()
+    tempfile.gettempdir()  # it tries out directories when it is first asked, and the disk would count that
     directory = tempfile.mkdtemp(dir="/dev/shm" if Path("/dev/shm").is_dir() else None)
     os.chdir(directory)
     try:
-        with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), redirect_stderr(StringIO()):  # noqa: PTH123
+        with Path("stdout").open("a") as shown, redirect_stdout(shown), redirect_stderr(StringIO()):
             Simulation(seed).run()
     finally:
         os.chdir(before)

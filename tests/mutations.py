@@ -1,0 +1,109 @@
+"""Deliberate bugs, put into a copy of mpifarm one at a time: the simulation has to find each of them.
+
+To see the table, with the seed that caught each: python tests/mutations.py
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).parent
+SEEDS = int(os.environ.get("MPIFARM_MUTATION_SEEDS", "1000"))  # that a bug may outlive at most
+
+_HUNT = """
+import sys, simulation
+for seed in range(int(sys.argv[1])):
+    try:
+        simulation.run(seed)
+    except Exception as error:
+        print(seed, type(error).__name__, str(error).split(chr(10))[0][:80])
+        break
+"""
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """A bug: in *module*, *right* becomes *wrong*."""
+
+    name: str
+    module: str
+    right: str
+    wrong: str
+
+
+MUTATIONS = [
+    Mutation("drop the attempt check", "schedule", "lease[:2] != (rank, attempt)", "False"),
+    Mutation("grant beyond the credit", "schedule", "worker.limit = seen + credit", "worker.limit += credit"),
+    Mutation("grant after a stop", "schedule", "        if self._stopping is None:\n", "        if True:\n"),
+    Mutation("leave a slot idle", "schedule", "            if count > 0:\n", "            if count > 1:\n"),
+    Mutation(
+        "forget what a lost worker had", "schedule", "self._front.appendleft((offset, lease.length, lease.seq))", "pass"
+    ),
+    Mutation("forget to retry", "schedule", ".append(_Retry(task, now))", ""),
+    Mutation("charge an interruption", "schedule", "        if stopped:\n", "        if False:\n"),
+    Mutation("deal poison for ever", "schedule", "if history.lost_in_turn >= LOST_LIMIT:", "if False:"),
+    Mutation("never look for silent workers", "schedule", "if too_long and rank:", "if False:"),
+    Mutation("take what runs for done", "schedule", "return sorted((*self._leases, ", "return sorted(("),
+    Mutation("skip the fdatasync", "files", "            _fdatasync(self._descriptor)\n", ""),
+    Mutation("rename without fsync", "files", "    os.fsync(descriptor)\n    new_name", "    new_name"),
+    Mutation(
+        "write a replacement in place",
+        "files",
+        "create(new_name(path)) as file:\n        file.write(content)\n        file.flush()\n"
+        "        put_in_place(file.fileno(), path)",
+        "path.open('wb', 0) as file:\n        os.write(file.fileno(), content)\n        os.fsync(file.fileno())",
+    ),
+    Mutation("do not cut the output", "journal", "    appender.cut(size)\n", ""),
+    Mutation("do not cut a torn line", "journal", "        self._progress.cut(start.progress_bytes)\n", ""),
+    Mutation(
+        "record before output",
+        "journal",
+        "        if self._output:\n            self._output.append",
+        "        self._progress.append(self._lines[self._progress])\n        self._lines[self._progress].clear()\n"
+        "        if self._output:\n            self._output.append",
+    ),
+    Mutation("checkpoint before the sync", "journal", "        self._sync()\n        covered", "        covered"),
+    Mutation("checkpoint for lines that must be read again", "journal", "        if passed:\n", "        if True:\n"),
+    Mutation(
+        "keep the output of a lost worker", "manager", "            self._spools.pop(key).close()\n", "            pass\n"
+    ),
+    Mutation("go on after a write that failed", "manager", "        self._stopped_writing = True\n", ""),
+    Mutation("believe zeros to be output", "progress", "reached > output.sound", "reached > output.size"),
+    Mutation("read the covered lines, too", "progress", "_lines(path, start.progress)", "_lines(path, 0)"),
+]
+
+
+def hunt(mutation: Mutation, seeds: int = SEEDS) -> str:
+    """Return the seed that caught *mutation*, and how; nothing if none of *seeds* seeds does."""
+    with tempfile.TemporaryDirectory() as scratch:
+        copy = Path(scratch) / "mpifarm"
+        shutil.copytree(HERE.parent / "mpifarm", copy, ignore=shutil.ignore_patterns("__pycache__"))
+        path = copy / f"{mutation.module}.py"
+        text = path.read_text()
+        assert text.count(mutation.right) == 1, f"{mutation.name}: {mutation.right!r} is not in {mutation.module} once"
+        path.write_text(text.replace(mutation.right, mutation.wrong))
+        environ = {**os.environ, "PYTHONPATH": f"{scratch}{os.pathsep}{HERE}", "PYTHONDONTWRITEBYTECODE": "1"}
+        command = [sys.executable, "-c", _HUNT, str(seeds)]
+        found = subprocess.run(command, cwd=scratch, env=environ, capture_output=True, text=True, check=False)
+    assert not found.returncode, found.stderr
+    return found.stdout.strip()
+
+
+def main() -> int:
+    """Print the table; fail if a bug was not caught."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        caught = list(pool.map(hunt, MUTATIONS))
+    for mutation, how in zip(MUTATIONS, caught, strict=True):
+        print(f"{mutation.name:<45} {mutation.module:<9} {how or f'NOT CAUGHT by {SEEDS} seeds'}")
+    return 0 if all(caught) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,102 @@
+"""The network of the simulation: messages take their time, those of different ranks in any order, and some come twice.
+
+It keeps its own account of what the workers have asked for, and holds the manager to it.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Any, NoReturn, cast
+
+from mpifarm import wire
+from mpifarm.comm import Received
+from mpifarm.wire import Message, Tag
+
+_CREDIT_BYTES = 12  # of the header of a REPORT: seen and credit
+_DELAYS_S = (0.0, 0.001, 0.01, 0.1, 1.0)
+_ECHO_S = 100.0  # how late a duplicate may come
+
+
+class Network:
+    """Messages on their way: those of one rank to another keep their order, and no others do."""
+
+    rank = 0
+    backlog = 0
+    remote = True
+
+    def __init__(self, random: random.Random, now: Callable[[], float], size: int) -> None:
+        self._random = random
+        self._now = now
+        self.size = size
+        self.stopping: Callable[[], bool] = lambda: False  # whether the manager has said that it deals no more
+        self._ways: dict[tuple[int, int], deque[tuple[float, Tag, Message]]] = {}
+        self._echoes: list[tuple[float, int, Message]] = []
+        self._asked: dict[int, int] = {}  # by rank: the most tasks since its HELLO that it could take, as it has said
+        self._credit: dict[int, Message] = {}  # by rank: what its last REPORT said about that
+        self._granted: dict[int, int] = {}
+
+    def put(self, source: int, target: int, tag: Tag, message: Message) -> None:
+        way = self._ways.setdefault((source, target), deque())
+        at = max(self._now() + self._random.choice(_DELAYS_S), way[-1][0] if way else 0.0)
+        way.append((at, tag, message))
+        if tag is Tag.REPORT and message[12:16].any() and self._random.random() < 0.03:
+            # MPI has no duplicates; the records must bear them all the same
+            self._echoes.append((at + self._random.uniform(0.0, _ECHO_S), source, message))
+
+    def send(self, rank: int, tag: Tag, message: Message) -> None:
+        """The manager sends something."""
+        if tag is Tag.GRANT:
+            self._granted[rank] += wire.unpack_grant(message).size
+            assert self._granted[rank] <= self._asked[rank], "leases exceed credit"
+            assert not self.stopping(), "granted after a stop"
+        self.put(0, rank, tag, message)
+
+    def deliver(self, target: int) -> list[Received]:
+        """Take what has arrived at a rank."""
+        arrived: list[Received] = []
+        for (source, to), way in self._ways.items():
+            while to == target and way and way[0][0] <= self._now():
+                _, tag, message = way.popleft()
+                arrived.append(Received(source, tag, message))
+        self._random.shuffle(sources := sorted({message.source for message in arrived}))
+        ordered = [message for source in sources for message in arrived if message.source == source]
+        return [*map(self._taken, ordered), *self._repeated()] if target == 0 else ordered  # an echo comes after its call
+
+    def _taken(self, received: Received) -> Received:
+        """Note what a worker has asked for, as the manager learns of it."""
+        rank = received.source
+        if received.tag is Tag.HELLO:
+            self._asked[rank] = self._granted[rank] = 0
+        elif received.tag is Tag.REPORT:
+            report = wire.unpack_report(received.message)
+            self._asked[rank] = max(self._asked.get(rank, 0), report.seen + report.credit)
+            self._credit[rank] = received.message[:_CREDIT_BYTES]
+        return received
+
+    def _repeated(self) -> Iterator[Received]:
+        """Yield the duplicates that are due: the same records once more, with credit as it is now."""
+        due = [echo for echo in self._echoes if echo[0] <= self._now() and echo[1] in self._credit]
+        self._echoes = [echo for echo in self._echoes if echo not in due] if due else self._echoes
+        for _, source, message in due:
+            echo = message.copy()
+            echo[:_CREDIT_BYTES] = self._credit[source]
+            yield Received(source, Tag.REPORT, echo)
+
+    def next_arrival(self, targets: set[int]) -> float:
+        return min((way[0][0] for (_, to), way in self._ways.items() if way and to in targets), default=float("inf"))
+
+    def node_mates(self, node: str, works: bool) -> tuple[int, int]:
+        return 0, 1
+
+    def poll(self) -> Iterator[Received]:
+        return iter(())
+
+    def take_lost(self) -> set[int]:
+        return set()
+
+    def leave(self, code: int, complete: bool) -> NoReturn:
+        raise AssertionError
+
+    abort = cast(Any, leave)
