@@ -15,6 +15,7 @@ from .disks import Disks, break_down, fill, make_read_only
 from .farms import Ended, Farm, Farms, held, wait_until
 
 KINDS = ("progress", "joblog", "log", "fastrecovery", "done")
+FILL = "until [ -s progress.tasks.txt.tfin ]; do sleep 0.05; done; head -c 8m /dev/zero > fill"
 OPTIONS = ("--threads", "2", "--retries", "0", "--output", "all.out", "tasks.txt")
 
 
@@ -62,13 +63,13 @@ def assert_completes(farms: Farms, ranks: int, offsets: list[int], printed: list
     assert_tidy(farms)
 
 
-def start_and_hold(farms: Farms, ranks: int) -> tuple[Farm, list[int], list[str]]:
+def start_and_hold(farms: Farms, ranks: int, *more: str) -> tuple[Farm, list[int], list[str]]:
     """Start a farm; return it when one task is done and two run, with the offsets and what the tasks print."""
-    offsets = farms.tasks("echo first", *(held(number) for number in range(4)))
+    offsets = farms.tasks("echo first", *(held(number) for number in range(4)), *more)
     farm = farms.start(ranks, "--threads", "1" if ranks > 2 else "2", *OPTIONS[2:])
     wait_until(partial(farms.progressed, 1), "the first task is done")
     wait_until(lambda: all((farms.directory / f"held.{number}").exists() for number in range(2)), "two tasks run")
-    return farm, offsets, ["first\n", *(f"{number}\n" for number in range(4))]
+    return farm, offsets, ["first\n", *(f"{number}\n" for number in range(4)), *[""] * len(more)]
 
 
 # no space
@@ -97,29 +98,30 @@ def test_a_disk_on_which_no_line_can_be_added_stops_the_farm(
         (elsewhere / other).touch()
         farms.file(other).symlink_to(elsewhere / other)
     fails = "[ ! -e fill ] || { seq 100 >&2; exit 1; }"
-    offsets = farms.tasks("head -c 4m /dev/zero > fill; true", *[fails if victim == "log" else "true # task"] * 200)
+    lines = ["echo 1", f"{FILL}; true", *[fails if victim == "log" else "true # task"] * 200]
+    offsets = farms.tasks(*lines)
     assert_stopped(farms.run(2, *OPTIONS), "No space left on device", f"{victim}.tasks")
     assert 0 < len(farms.progress()) < 200
+    assert_tidy(farms)
     for path in map(farms.file, ("progress", "joblog", "log")):
         assert path.read_bytes()[-1:] in (b"\n", b"")
-    assert_tidy(farms)
     (farms.directory / "fill").unlink()
-    farms.tasks("head -c 4m /dev/zero > fill; true", *[fails if victim == "log" else "true # task"] * 200)
-    assert_completes(farms, 2, offsets, [""] * 201)
+    assert_completes(farms, 2, offsets, ["1\n"] + [""] * 201)
 
 
-@pytest.mark.parametrize("last", ["true", "false"])
+@pytest.mark.parametrize(("first", "word"), [("true", "done"), ("[ -e go ]", "fastrecovery")])
 def test_a_disk_without_space_for_the_last_word_leaves_work_and_no_half_of_a_file(
-    disks: Disks, farms: Farms, last: str
+    disks: Disks, farms: Farms, first: str, word: str
 ) -> None:
     disks.tmpfs(farms.directory, 1024)
-    offsets = farms.tasks("echo 1", f"head -c 4m /dev/zero > fill; [ -e go ] || {last}")
-    assert_stopped(farms.run(2, *OPTIONS), "No space left on device", "done" if last == "true" else "fastrecovery")
+    wait = "" if first == "true" else "until [ -s log.tasks.txt.tfin ]; do sleep 0.05; done; "
+    offsets = farms.tasks(first, "echo 1", f"{wait}{FILL}; true")
+    assert_stopped(farms.run(2, *OPTIONS), "No space left on device", word)
     assert_tidy(farms)
     (farms.directory / "fill").unlink()
     (farms.directory / "go").touch()
     disks.resize(farms.directory, 8192)
-    assert_completes(farms, 2, offsets, ["1\n", ""])
+    assert_completes(farms, 2, offsets, ["", "1\n", ""])
 
 
 @pytest.mark.parametrize("earlier", [False, True], ids=["fresh", "resumed"])
@@ -178,7 +180,7 @@ def test_a_quota_that_is_used_up_stops_the_farm(disks: Disks, farms: Farms) -> N
     disks.quota(farms.directory, "1M")
     printed = [f"{number:09}\n" * 3000 for number in range(60)]
     offsets = farms.tasks(*(f"yes {number:09} | head -n 3000" for number in range(60)))
-    assert_stopped(farms.run(2, *OPTIONS), "Disk quota exceeded", "all.out")
+    assert_stopped(farms.run(2, *OPTIONS), "Disk quota exceeded")
     assert 10 < len(farms.progress()) < 60
     disks.quota(farms.directory, "none")
     assert_completes(farms, 2, offsets, printed)
@@ -213,7 +215,7 @@ def test_a_working_directory_that_is_removed_stops_the_farm(farms: Farms) -> Non
     farms.directory.mkdir()
     farm, _, _ = start_and_hold(farms, 3)
     shutil.rmtree(farms.directory)
-    assert_stopped(farm.wait(), "removed")
+    assert_stopped(farm.wait(), "stopping", "lock.tasks.txt.tfin")
 
 
 def test_a_working_directory_that_is_renamed_is_followed(farms: Farms) -> None:
@@ -238,9 +240,10 @@ def test_a_tfin_file_that_is_removed_is_not_needed_any_more(farms: Farms) -> Non
     assert len(farms.attempted()) == 5
 
 
-def test_a_tfin_file_that_is_cut_stops_the_farm_and_a_new_one_is_made(farms: Farms) -> None:
-    farm, offsets, printed = start_and_hold(farms, 3)
-    os.truncate(farms.directory / "tasks.txt.tfin", 2)
+@pytest.mark.parametrize(("size", "more"), [(2, 0), (6_000_000, 100)], ids=["at a running task", "far ahead"])
+def test_a_tfin_file_that_is_cut_stops_the_farm_and_a_new_one_is_made(farms: Farms, size: int, more: int) -> None:
+    farm, offsets, printed = start_and_hold(farms, 3, *["true # " + 100_000 * "x"] * more)
+    os.truncate(farms.directory / "tasks.txt.tfin", size)
     (farms.directory / "go").touch()
     assert_stopped(farm.wait(), "tasks.txt.tfin")
     assert_completes(farms, 3, offsets, printed)
@@ -268,7 +271,7 @@ def test_a_standard_output_that_takes_nothing_stops_the_farm(farms: Farms) -> No
 def test_a_full_stderr_does_not_hide_that_the_disk_is_full(disks: Disks, farms: Farms) -> None:
     """Slurm puts both into the working directory."""
     disks.tmpfs(farms.directory, 1024)
-    offsets = farms.tasks("echo 1", "head -c 4m /dev/zero > fill; true", *["seq 1000"] * 3)
+    offsets = farms.tasks("echo 1", f"{FILL}; true", *["seq 1000"] * 3)
     ended = farms.run(0, *OPTIONS, before="exec 2> /dev/full")
     assert ended.code == 3
     assert_tidy(farms)
@@ -287,7 +290,7 @@ def test_a_full_place_for_capture_fails_only_the_tasks_that_wrote_there(
     assert farms.run(2, "--threads", "1", *OPTIONS[2:], before=before).code == 1
     assert sorted(farms.progress()) == rest
     assert farms.left() == [deaf]
-    assert "No space left" in farms.file("log").read_text()
+    assert "no space left" in farms.file("log").read_text()
     disks.resize(place, 4096)
     printed = ["loud\n" * 80_000, "2\n", "", "4\n", ""]
     assert farms.run(2, *OPTIONS, before=before).code == 0
@@ -296,13 +299,20 @@ def test_a_full_place_for_capture_fails_only_the_tasks_that_wrote_there(
     assert [path.name for path in place.iterdir()] == ["x"]
 
 
+@pytest.mark.parametrize("kind", ["tmpfs", "ext4", "quota"])
 def test_what_a_task_could_not_print_is_not_taken_for_nothing_and_is_printed_by_a_retry(
-    disks: Disks, farms: Farms, tmp_path_factory: pytest.TempPathFactory
+    disks: Disks, farms: Farms, tmp_path_factory: pytest.TempPathFactory, kind: str
 ) -> None:
     place = tmp_path_factory.mktemp("place")
-    disks.tmpfs(place, 256)
+    if kind == "tmpfs":
+        disks.tmpfs(place, 256)
+    elif kind == "ext4":
+        disks.image(place, "mkfs.ext4", "-q", "-F")
+    else:
+        disks.image(place, "mkfs.btrfs", "-q", "-M", mib=128)
+        disks.quota(place, "1M")
     loud = "yes loud | head -n 2000; true"
-    offsets = farms.tasks(f"head -c 4m /dev/zero > {place}/fill; true", "true", loud, loud, f"rm {place}/fill")
+    offsets = farms.tasks(f"head -c 32m /dev/zero > {place}/fill; true", "true", loud, loud, f"rm {place}/fill")
     ended = farms.run(2, "--threads", "1", "--retries", "1", *OPTIONS[4:], before=f"export TMPDIR={place}")
     assert ended.code == 0, ended.err
     assert sorted(farms.progress()) == offsets
