@@ -8,6 +8,7 @@ import os
 import shutil
 import struct
 import subprocess
+from collections.abc import Container
 from pathlib import Path
 
 import pytest
@@ -69,7 +70,7 @@ class Disks:
         """Unmount the file system of an image, and mount what has reached its disk."""
         self._run("umount", str(directory))
         self._run("e2fsck", "-fy", self._devices[directory], wanted=(0, 1))
-        self._mount(directory, self._devices[directory], "-o", "loop")
+        self._run("mount", "-o", "loop", self._devices[directory], str(directory))
 
     def quota(self, directory: Path, limit: str) -> None:
         """Limit what may lie in a btrfs."""
@@ -82,17 +83,23 @@ class Disks:
             subprocess.run(["umount", "-l", directory], check=False)
 
     def _mount(self, directory: Path, device: str, *options: str) -> None:
+        failed = self._run("mount", *options, device, str(directory), wanted=range(256))
+        if failed.returncode:
+            _missing(failed.stderr)
         self._devices[directory] = device
-        self._run("mount", *options, device, str(directory))
 
-    def _run(self, *command: str, wanted: tuple[int, ...] = (0,)) -> None:
+    def _run(self, *command: str, wanted: Container[int] = (0,)) -> subprocess.CompletedProcess[str]:
         program = shutil.which(command[0], path=_SBIN)
         if program is None:
-            _missing(f"{command[0]} not found")
-            return
-        ended = subprocess.run([program, *command[1:]], capture_output=True, text=True, check=False)
-        if ended.returncode not in wanted:
-            _missing(f"{' '.join(command)}: {ended.stderr}")
+            _missing(f"{command[0]} not found: apt-get install e2fsprogs btrfs-progs")
+        ended = subprocess.run([program or "", *command[1:]], capture_output=True, text=True, check=False)
+        assert ended.returncode in wanted, f"{' '.join(command)}: {ended.stderr}"
+        return ended
+
+
+def sync(directory: Path) -> None:
+    """Let everything in the file system of *directory* reach its disk."""
+    subprocess.run(["sync", "-f", directory], check=True)
 
 
 def break_down(directory: Path) -> None:
