@@ -12,11 +12,10 @@ import os
 import re
 import socket
 import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from mpifarm import FarmError, slurm
+from mpifarm import FarmError, say, slurm
 from mpifarm.environ import scrub
 from mpifarm.frames import MAX_SLOTS
 from mpifarm.slurm import Interface
@@ -118,7 +117,7 @@ def refuse(error: FarmError) -> int:
     """
     if not is_first():
         return 0
-    print(f"mpifarm: {error}", file=sys.stderr, flush=True)
+    say(error)
     return 2
 
 

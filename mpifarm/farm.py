@@ -14,14 +14,14 @@ import os
 import select
 import signal
 import subprocess
-import sys
 import time
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
-from mpifarm import FarmError, config, slurm, wire
+from mpifarm import FarmError, config, say, slurm, wire
 from mpifarm.comm import Backoff, Comm, Loopback, connect
 from mpifarm.config import Config
 from mpifarm.launcher import Handle, Launcher
@@ -100,10 +100,11 @@ def run(settings: Config, helpers: Sequence[Handle], asked: subprocess.Popen[str
         _run_rank(settings, comm, launcher, signals, asked)
     except ManagerLost as lost:
         launcher.close()
-        _complain(f"{settings.node}: {lost}: its tasks are ended")
+        say(f"{settings.node}: {lost}: its tasks are ended")
         comm.leave(1, complete=False)
     except Exception:
-        traceback.print_exc()
+        with suppress(OSError):
+            traceback.print_exc()
         launcher.close()
         comm.abort()
 
@@ -161,11 +162,11 @@ def _open_manager(settings: Config, comm: Comm, launcher: Launcher, end: float |
     try:
         opened = open_run(settings, now)
     except FarmError as error:
-        _complain(error)
+        say(error)
         code = 2
     else:
         for notice in () if settings.quiet else opened.notices:
-            _complain(notice)
+            say(notice)
         if opened.journal:
             ranks = range(0 if settings.manager_works or comm.size == 1 else 1, comm.size)
             return Manager(settings, comm, opened, opened.journal, ranks, now, end)
@@ -280,7 +281,3 @@ def _dismiss(comm: Comm, gone: set[int]) -> bool:
             pass
         time.sleep(SENDING_WAIT_S)
     return complete
-
-
-def _complain(text: object) -> None:
-    print(f"mpifarm: {text}", file=sys.stderr, flush=True)

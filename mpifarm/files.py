@@ -18,6 +18,7 @@ import os
 import select
 import stat
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -51,10 +52,21 @@ def put_in_place(descriptor: int, path: Path) -> None:
 
 def replace(path: Path, content: bytes) -> None:
     """Make *content* the whole of *path*, or leave it as it is. Raises OSError."""
-    with create(new_name(path)) as file:
-        file.write(content)
-        file.flush()
-        put_in_place(file.fileno(), path)
+    new = new_name(path)
+    try:
+        with create(new) as file:
+            file.write(content)
+            file.flush()
+            put_in_place(file.fileno(), path)
+    except OSError as error:
+        with suppress(OSError):
+            new.unlink(missing_ok=True)
+        raise named(error, path) from None
+
+
+def named(error: OSError, path: Path | str) -> OSError:
+    """Return *error*, saying which file it is about."""
+    return OSError(error.errno, error.strerror, error.filename or str(path)) if error.errno else error
 
 
 def sync_directory(path: Path) -> None:
@@ -122,9 +134,10 @@ class Appender:
                     size += self._write(gathered, waiting)
                     waiting = 0
             size += self._write(gathered, waiting)
-        except OSError:
-            os.ftruncate(self._descriptor, self.size)
-            raise
+        except OSError as error:
+            with suppress(OSError):  # the next start cuts it
+                os.ftruncate(self._descriptor, self.size)
+            raise named(error, self.path) from None
         self.size = size
 
     def _write(self, gathered: list[bytes | memoryview], waiting: int) -> int:
@@ -144,7 +157,10 @@ class Appender:
     def sync(self) -> None:
         """Make what was appended survive a crash of the node."""
         if self._dirty:
-            _fdatasync(self._descriptor)
+            try:
+                _fdatasync(self._descriptor)
+            except OSError as error:
+                raise named(error, self.path) from None
             self._dirty = False
 
     def close(self) -> None:

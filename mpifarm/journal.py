@@ -120,7 +120,7 @@ class Spool:
 
     def append(self, part: memoryview) -> None:
         """Keep one more part. Raises OSError."""
-        self._file.write(part)
+        files.write_all(self._file.fileno(), part)  # a raw file's own write() may keep a part of it and say nothing
         self.size += len(part)
 
     def parts(self) -> Iterator[bytes]:
@@ -157,6 +157,7 @@ class Journal:
             files.sync_directory(directory)
         self._output_bytes = start.output_bytes
         self._covered = start.covered
+        self._synced_bytes = start.progress_bytes  # of progress, by this run's last sync
         self._synced = float("-inf")
 
     # in memory, until `flush`
@@ -204,8 +205,11 @@ class Journal:
         if self._output:
             self._output.append(self._parts())
         else:
-            for part in self._parts():
-                files.write_all(sys.stdout.fileno(), part)
+            try:
+                for part in self._parts():
+                    files.write_all(sys.stdout.fileno(), part)
+            except OSError as error:
+                raise files.named(error, "standard output") from None
         for appender, lines in self._lines.items():
             if lines:
                 appender.append(lines)
@@ -260,8 +264,15 @@ class Journal:
         return ([self._output] if self._output else []) + list(self._lines)
 
     def _sync(self) -> None:
-        for appender in self._appenders():
-            appender.sync()
+        try:
+            for appender in self._appenders():
+                appender.sync()
+        except OSError:
+            # What was written since the last sync may be lost by now, and the kernel says so only once: it runs again.
+            with suppress(OSError):
+                self._progress.cut(self._synced_bytes)
+            raise
+        self._synced_bytes = self._progress.size
 
     def _add_to_joblog(self, attempt: Attempt) -> None:
         line = _JOBLOG_LINE % (

@@ -8,13 +8,13 @@ out to be somebody else's, nothing more is dealt or written: what runs is ended,
 
 from __future__ import annotations
 
+import errno
 import os
-import sys
 from collections.abc import Sequence
 
 import numpy as np
 
-from mpifarm import capture, schedule, status, wire
+from mpifarm import capture, say, schedule, status, wire
 from mpifarm.comm import Comm, Received
 from mpifarm.config import Config
 from mpifarm.ended import Ended
@@ -23,7 +23,7 @@ from mpifarm.lock import Lock
 from mpifarm.opening import Run
 from mpifarm.quarantine import Judged
 from mpifarm.schedule import Action, Finish, Grant, How, Lost, Outcome, Schedule, Verdict
-from mpifarm.tasklist import Walk, checksum, command_of
+from mpifarm.tasklist import RECORD, Records, Walk, checksum, command_of
 from mpifarm.wire import Hello, Note, Report, Tag
 
 CHECKPOINT_S = 20.0
@@ -58,9 +58,11 @@ class Manager:
         self._crc, self._crc_offset = run.start.list_crc, run.start.offset
         left = run.scan.tasks - run.start.done_count - run.start.again.size
         self._schedule = Schedule(
-            self._walk.take, left, run.start.again, ranks,
+            self._take, left, run.start.again, ranks,
             retries=config.retries, max_fails=config.max_fails, lost_after_s=config.lost_after_s,
         )  # fmt: skip
+        self._now = now
+        self._unreadable = ""
         self._limits = _limits(config, end, now)
         self._spools: dict[tuple[int, int], Spool] = {}  # by rank and lane
         self._stopped_writing = False
@@ -101,6 +103,8 @@ class Manager:
             _, how, why = self._limits.pop(0)
             self.stop(how, now, why)
         self._do(self._schedule.clock_ticked(now))
+        if self._unreadable:
+            self._stop_writing(self._unreadable, now)
         self._write(now)
         if now >= self._beat_at:
             self._beat_at = now + self._beat_s
@@ -121,7 +125,7 @@ class Manager:
                     self._checkpoint()
                 self._journal.close()
             except OSError as error:
-                self._stop_writing(f"cannot write: {error}", now)
+                self._stop_writing(_cannot_write(error), now)
         self._lock.release()
         if self._stopped_writing:
             self.outcome = Outcome.WORK_LEFT
@@ -162,9 +166,10 @@ class Manager:
                 self._spools[key] = Spool(os.fdopen(capture.open_unnamed(), "w+b", buffering=0))
             self._spools[key].append(report.output)
         except OSError as error:
-            self._stop_writing(f"no place to keep the output of a task: {error} (set TMPDIR)", self._began)
+            self._stop_writing(f"no place to keep the output of a task: {error} (set TMPDIR)", self._now)
 
     def _on_ended(self, rank: int, report: Report, now: float) -> None:
+        self._now = now
         ended = report.ended
         flags = ended["flags"]
         interrupted = (flags & Ended.INTERRUPTED) != 0
@@ -187,13 +192,32 @@ class Manager:
 
     def _attempt(self, row: np.void, node: str, length: int, seq: int) -> Attempt:
         offset = int(row["offset"])
-        command = command_of(os.pread(self._scan.descriptor, length, offset))
+        command = self._command(offset, length)
         return Attempt(
             offset=offset, length=length, seq=seq, attempt=int(row["attempt"]), node=node, slot=int(row["slot"]),
             status=int(row["status"]), flags=int(row["flags"]), start=float(row["start"]),
             seconds=float(row["seconds"]), user_s=float(row["user_s"]), system_s=float(row["system_s"]),
             rss_kib=int(row["rss_kib"]), out_total=int(row["out_total"]), command=command,
         )  # fmt: skip
+
+    def _take(self, count: int) -> Records:
+        """Read on in the list; where it cannot be read the farm stops."""
+        try:
+            return self._walk.take(count)
+        except OSError as error:
+            self._unreadable = f"cannot read {self._run.names.tfin}: {error.strerror or error}"
+            return np.empty(0, dtype=RECORD)
+
+    def _command(self, offset: int, length: int) -> bytes:
+        tfin = self._run.names.tfin
+        try:
+            record = os.pread(self._scan.descriptor, length, offset)
+        except OSError as error:
+            self._stop_writing(f"cannot read {tfin}: {error.strerror}", self._now)
+            return b""
+        if len(record) < length:
+            self._stop_writing(f"{tfin} was cut", self._now)
+        return command_of(record)
 
     def _record(self, attempt: Attempt, verdict: Verdict, spool: Spool | None, out: memoryview, err: memoryview) -> None:
         if verdict is Verdict.SUCCEEDED:
@@ -235,9 +259,11 @@ class Manager:
             return
         try:
             if not self._lock.held(now):
-                self._stop_writing("another mpifarm has taken over this list", now)
+                lock = self._run.names.lock
+                gone = f"{lock} is gone, or the whole working directory"
+                self._stop_writing("another mpifarm has taken over this list" if lock.exists() else gone, now)
         except OSError as error:
-            self._stop_writing(f"cannot write: {error}", now)
+            self._stop_writing(_cannot_write(error), now)
 
     def _write(self, now: float) -> None:
         if self._stopped_writing:
@@ -249,10 +275,12 @@ class Manager:
                 self._checkpoint_at = now + CHECKPOINT_S
                 self._checkpoint()
         except OSError as error:
-            self._stop_writing(f"cannot write: {error}", now)
+            self._stop_writing(_cannot_write(error), now)
 
     def _checkpoint(self) -> None:
         offset = self._walk.offset
+        if os.fstat(self._scan.descriptor).st_size < offset:  # or its checksum would stand for less
+            raise OSError(errno.EIO, "it was cut", str(self._run.names.tfin))
         self._crc = checksum(self._scan.descriptor, self._crc_offset, offset, self._crc)
         self._crc_offset = offset
         done = self._start.done  # lines of progress beyond the dealing offset must be read again
@@ -260,8 +288,10 @@ class Manager:
         self._journal.checkpoint(self._walk.seq - 1, offset, self._crc, self._schedule.unfinished(), passed)
 
     def _stop_writing(self, why: str, now: float) -> None:
+        if self._stopped_writing:
+            return
         self._stopped_writing = True
-        print(f"mpifarm: {why}: stopping; what is not in the progress file will run again", file=sys.stderr, flush=True)
+        say(f"{why}: stopping; what is not in the progress file will run again")
         self._do(self._schedule.stop_asked(How.KILL, now))
 
     # people
@@ -276,7 +306,11 @@ class Manager:
 
     def _say(self, text: str) -> None:
         if not self._config.quiet:
-            print(f"mpifarm: {text}", file=sys.stderr, flush=True)
+            say(text)
+
+
+def _cannot_write(error: OSError) -> str:
+    return f"cannot write {error.filename or ''}: {error.strerror or error}"
 
 
 def _limits(config: Config, end: float | None, now: float) -> list[tuple[float, How, str]]:

@@ -99,7 +99,8 @@ def _refuse_changes(tasklist: Tasklist, scan: Scan, start: Checkpoint, behind_do
     path = tasklist.path
     dealt = max(start.offset, behind_done)
     advice = "it was dealt already: restore it, or give --rerun to run the whole list again"
-    if scan.had_tfin and scan.differs_at is not None and scan.differs_at < dealt:
+    # One that ends too early is as good as none: it agrees as far as it goes.
+    if scan.had_tfin and scan.differs_at is not None and scan.differs_at < min(dealt, scan.old_size):
         line = tasklist.line_at(scan.differs_at)
         raise FarmError(f"{path}:{line}: this line has changed since the last run; {advice}")
     if start.offset > scan.size:

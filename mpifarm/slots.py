@@ -224,7 +224,8 @@ class Slots:
         size = capture.size(slot.out)
         err, clipped = capture.clipped(slot.err, capture.size(slot.err))
         slot.flags |= Ended.CLIPPED if clipped else 0
-        if slot.result.status == 0 and size and capture.full(slot.out):
+        wrote = [file for file in (slot.out, slot.err) if capture.touched(file)]
+        if slot.result.status == 0 and any(map(capture.full, wrote)):
             slot.result = replace(slot.result, status=os.EX_IOERR)
             err += f"mpifarm: {self._environ['MPIFARM_NODE']}: no space left for what it printed (set TMPDIR)\n".encode()
         if slot.result.status == 0 and size > capture.INLINE_BYTES:
@@ -238,14 +239,17 @@ class Slots:
         self._release(slot)
 
     def _release(self, slot: Slot) -> None:
+        if not slot.shared:
+            try:
+                capture.empty(slot.out)
+                capture.empty(slot.err)
+            except OSError:  # btrfs cannot shorten a file where the quota is used up
+                slot.shared = True
         if slot.shared:
             os.close(slot.out)
             os.close(slot.err)
             slot.out = slot.err = -1
             slot.shared = False
-        else:
-            capture.empty(slot.out)
-            capture.empty(slot.err)
         self._free.append(slot)
 
     def terminate_all(self, now: float, at_once: bool) -> None:
@@ -292,9 +296,9 @@ class Slots:
 def _open_capture(slot: Slot) -> None:
     """Open what is missing of the capture files. Raises OSError."""
     if slot.out < 0:
-        slot.out = capture.open_unnamed()
+        slot.out = capture.open_capture()
     if slot.err < 0:
-        slot.err = capture.open_unnamed()
+        slot.err = capture.open_capture()
 
 
 def _record(

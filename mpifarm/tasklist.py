@@ -57,6 +57,7 @@ class Scan:
     carriage_returns: bool
     differs_at: int | None  # the first byte in which the .tfin file of an earlier run differs
     had_tfin: bool
+    old_size: int  # bytes of that one
     index: Index
 
 
@@ -123,7 +124,8 @@ class Tasklist:
         assert self._file is not None
         self._file.flush()
         index = Index(*np.array(places, dtype=np.int64).reshape(-1, 3).T)
-        return Scan(self._file.fileno(), size, tasks, carriage_returns, differs_at, old is not None, index)
+        old_size = os.fstat(old.fileno()).st_size if old else 0
+        return Scan(self._file.fileno(), size, tasks, carriage_returns, differs_at, old is not None, old_size, index)
 
     def commit(self) -> None:
         """Put the scanned .tfin file in its place, if it differs from what is there."""

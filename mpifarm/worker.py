@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mpifarm import wire
+from mpifarm import say, wire
 from mpifarm.comm import Received
 from mpifarm.ended import Ended
 from mpifarm.frames import Reply
@@ -146,7 +145,7 @@ class Worker:
 
     def _break(self, why: str, now: float) -> None:
         """Without its launcher this node can run nothing: what it had is dead, and rank 0 deals it again."""
-        print(f"mpifarm: {self._settings.node}: {why}", file=sys.stderr, flush=True)
+        say(f"{self._settings.node}: {why}")
         self._launcher.close()
         self._notes |= Note.BROKEN
         self.state = State.LEAVING
