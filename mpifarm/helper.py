@@ -85,7 +85,9 @@ class Helper:
             self._slots.reap(now)
             self._slots.expire(now)
             while self._queue and self._slots.free and not self._outbox.full:
-                self._slots.start(self._queue.popleft(), now)
+                task = self._queue.popleft()
+                if not self._slots.start(task, now):
+                    self._queue.appendleft(task)
             self._report(now)
         self._slots.kill_all()
 

@@ -10,7 +10,8 @@ The thinking:
 3. Deadlines are in a heap, with the serial number of the attempt that they are for; those of attempts that have ended
    are passed over.
 4. Trouble with the place for output is trouble of the attempts that need it, not of the farm: one that wrote where no
-   space is left has failed, whatever its exit code says, and one for whose output there is no file is not started.
+   space is left has failed, whatever its exit code says, and one for whose output there is no file is not started, if
+   no other slot can take it.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from mpifarm.frames import SESSION
 from mpifarm.outbox import Outbox, Stream
 
 GRACE_S = 5.0  # between TERM and KILL
+ASIDE_S = 5.0  # how long a slot without a file for output is left alone
 LINGER_S = 0.05  # how often to look whether all of a terminated task is gone
 TIMED_OUT_STATUS = 124  # as timeout(1) says it
 LAST_ROUNDS, LAST_ROUND_S = 100, 0.01
@@ -87,6 +89,8 @@ class Slots:
         self._environ = environ
         self._slots: list[Slot] = []
         self._free: list[Slot] = []
+        self._aside: list[Slot] = []  # without a file for output
+        self._aside_until = 0.0
         self._running: dict[int, Slot] = {}
         self._deadlines: list[tuple[float, int, int]] = []  # heap of (when, serial, slot index)
         self._serial = 0
@@ -103,7 +107,8 @@ class Slots:
     @property
     def due_at(self) -> float | None:
         """When `expire` has something to do (monotonic), or None."""
-        return self._deadlines[0][0] if self._deadlines else None
+        aside = [self._aside_until] if self._aside else []
+        return min([when for when, _, _ in self._deadlines[:1]] + aside, default=None)
 
     def set_up(self, node: str, threads: int, first: int, count: int) -> None:
         """Make *count* slots, numbered from *first*."""
@@ -122,8 +127,8 @@ class Slots:
         flags = Ended.INTERRUPTED | Ended.NOT_STARTED
         self._outbox.add(_record(task, 0, Result(0), time.time(), flags), b"", now)
 
-    def start(self, task: Queued, now: float) -> None:
-        """Start *task* in a free slot."""
+    def start(self, task: Queued, now: float) -> bool:
+        """Start *task* in a free slot, or report why that cannot be; return False if it should be tried in another one."""
         slot = self._free.pop()
         self._environ["MPIFARM_TASK"] = str(task.offset)
         self._environ["MPIFARM_ATTEMPT"] = str(task.attempt)
@@ -135,11 +140,15 @@ class Slots:
             trouble = "cannot start /bin/sh"  # no such file, no processes or memory left, an environment too large
             pid = process.spawn(task.command, self._environ, self._null, slot.out, slot.err)
         except OSError as error:
+            if trouble == _NO_PLACE and len(self._aside) + 1 < len(self._slots):
+                self._aside.append(slot)
+                self._aside_until = now + ASIDE_S
+                return False
             self._free.append(slot)
             reason = f"mpifarm: {self._environ['MPIFARM_NODE']}: {trouble}: {error}\n".encode()
             record = _record(task, slot.number, Result(126), started_unix, Ended.NOT_STARTED, err=len(reason))
             self._outbox.add(record, reason, now)
-            return
+            return True
         self._serial += 1
         slot.task, slot.pid, slot.serial, slot.flags = task, pid, self._serial, 0
         slot.kill_at = slot.result = None
@@ -148,6 +157,7 @@ class Slots:
         self._running[pid] = slot
         if task.timeout_s:
             self._wake_at(started + task.timeout_s, slot)
+        return True
 
     def reap(self, now: float) -> None:
         """Take note of what has ended."""
@@ -182,6 +192,9 @@ class Slots:
 
     def expire(self, now: float) -> None:
         """Terminate what has run out of time, and KILL what was terminated and is still there."""
+        if self._aside and now >= self._aside_until:
+            self._free += self._aside
+            self._aside.clear()
         while self._deadlines and self._deadlines[0][0] <= now:
             _, serial, index = heapq.heappop(self._deadlines)
             slot = self._slots[index]

@@ -204,6 +204,7 @@ class Worker:
             return
         if how is Stop.REJOIN:
             self._rejoining = True
+            self._held -= sum(frame.records for _, frame in self._doubted)
             self._doubted.clear()
         else:
             self.state = State.LEAVING

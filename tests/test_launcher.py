@@ -8,6 +8,7 @@ import select
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
@@ -455,3 +456,22 @@ def test_a_rank_whose_mpi_never_starts_is_killed_and_one_that_has_started_is_not
         ended = subprocess.run([sys.executable, "-c", script.format(ready=ready)], capture_output=True, check=False)
         assert ended.returncode == status
         assert (b"MPI does not start" in ended.stderr) == (status != 0)
+
+
+def test_a_slot_without_a_place_for_output_leaves_the_tasks_to_the_others(
+    launch: Launch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "place"
+    place.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(place))
+    farm = launch(slots=2)
+    farm.run(b"true", b"true")
+    place.rmdir()
+    farm.run(b"sleep 60 &")  # this slot needs a new file now
+    assert [end.status for end in farm.run(*[b"echo"] * 6)] == [0] * 6
+    farm.run(b"sleep 60 &")
+    (end,) = farm.run(b"echo")
+    assert (end.status, end.flags) == (126, Ended.NOT_STARTED), "no slot has a place"
+    assert b"set TMPDIR" in end.err
+    place.mkdir()
+    assert [end.status for end in farm.run(b"echo", b"echo")] == [0, 0]

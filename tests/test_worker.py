@@ -218,3 +218,13 @@ def test_tasks_may_use_what_the_launcher_took_from_the_rank(tmp_path: Path, cpus
     launcher = FakeLauncher()
     Worker(settings, cast(Launcher, launcher), lambda *_: None, 0.0)
     assert launcher.orders[0].endswith(", widened") is widened
+
+
+def test_an_end_that_was_doubted_does_not_keep_it_from_joining_anew(rank: Rank) -> None:
+    rank.grant((0, 9))
+    rank.launcher.end(0, status=-15)
+    rank.worker.turn(1.0, backlog=0)
+    rank.sent.clear()
+    rank.tell(Tag.STOP, wire.pack_stop(Stop.REJOIN))
+    rank.worker.turn(1.1, backlog=0)
+    assert [tag for tag, _ in rank.sent] == [Tag.HELLO, Tag.REPORT]
