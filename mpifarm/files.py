@@ -32,6 +32,14 @@ _MOST_LINKS = 40  # as path_resolution(7)
 _fdatasync = getattr(os, "fdatasync", os.fsync)  # macOS has none
 
 
+def working_directory() -> str:
+    """Return where we are, for a message."""
+    try:
+        return os.getcwd()
+    except OSError:
+        return "(a directory that is gone)"
+
+
 def new_name(path: Path) -> Path:
     """Return the name under which a replacement of *path* is written."""
     return path.with_name(path.name + ".new")

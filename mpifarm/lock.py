@@ -73,8 +73,9 @@ class Lock:
         except OSError as error:
             with suppress(OSError):
                 mine.unlink()
+            here = files.working_directory()
             raise FarmError(
-                f"cannot write in the working directory {_directory()}: {error.strerror}: start where the farm may write"
+                f"cannot write in the working directory {here}: {error.strerror}: start where the farm may write"
             ) from None
         try:
             while not self._link(mine):
@@ -178,13 +179,6 @@ class Lock:
         except PermissionError:
             return False
         return holder.born != _born(holder.pid)
-
-
-def _directory() -> str:
-    try:
-        return os.getcwd()
-    except FileNotFoundError:
-        return "(which was deleted)"
 
 
 def _read(path: Path) -> str:

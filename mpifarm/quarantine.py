@@ -12,7 +12,6 @@ while the others work. So:
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -41,7 +40,7 @@ class Judged:
 @dataclass(slots=True)
 class _Node:
     fitness: Fitness = Fitness.FIT
-    row: deque[int] = field(default_factory=deque)  # offsets of its last attempts, all of them failures
+    row: list[int] = field(default_factory=list)  # offsets of its last attempts, all of them failures
     awaited: int = 0  # trials that have not ended
     cleared: int = 0  # tasks that failed here, and succeeded elsewhere
     confirmed: int = 0  # tasks that failed here, and elsewhere, too
@@ -74,9 +73,7 @@ class Quarantine:
             return  # the task has failed on another node, too: that says nothing about this one
         row = self._nodes.setdefault(node, _Node()).row
         row.append(offset)
-        while len(row) > ROUNDS * slots:
-            row.popleft()
-        self._look = self._look or len(row) == ROUNDS * slots
+        self._look = self._look or len(row) >= ROUNDS * slots
 
     def nodes_changed(self) -> None:
         """A node has come, or takes no tasks any more."""

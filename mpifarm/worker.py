@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mpifarm import say, wire
+from mpifarm import files, say, wire
 from mpifarm.comm import Received
 from mpifarm.ended import Ended
 from mpifarm.frames import Reply
@@ -184,7 +184,8 @@ class Worker:
         return command_of(record) if whole else None
 
     def _refuse(self, offset: int, attempt: int, now: float) -> None:
-        why = f"mpifarm: {self._settings.node} does not see {self._settings.tfin.absolute()} as rank 0 does\n".encode()
+        place = f"{self._settings.tfin} in {files.working_directory()}"
+        why = f"mpifarm: {self._settings.node} does not see {place} as rank 0 does\n".encode()
         record = np.zeros(1, dtype=wire.ENDED)
         record["offset"], record["attempt"], record["status"] = offset, attempt, 126
         record["flags"], record["err_bytes"] = Ended.NOT_STARTED, len(why)

@@ -31,14 +31,14 @@ class Network:
         self._now = now
         self.size = size
         self.stopping: Callable[[], bool] = lambda: False  # whether the manager has said that it deals no more
-        self._ways: dict[tuple[int, int], deque[tuple[float, Tag, Message]]] = {}
+        self._ways: dict[int, dict[int, deque[tuple[float, Tag, Message]]]] = {}  # by target and source
         self._echoes: list[tuple[float, int, Message]] = []
         self._asked: dict[int, int] = {}  # by rank: the most tasks since its HELLO that it could take, as it has said
         self._credit: dict[int, Message] = {}  # by rank: what its last REPORT said about that
         self._granted: dict[int, int] = {}
 
     def put(self, source: int, target: int, tag: Tag, message: Message) -> None:
-        way = self._ways.setdefault((source, target), deque())
+        way = self._ways.setdefault(target, {}).setdefault(source, deque())
         at = max(self._now() + self._random.choice(_DELAYS_S), way[-1][0] if way else 0.0)
         way.append((at, tag, message))
         if tag is Tag.REPORT and message[12:16].any() and self._random.random() < 0.03:
@@ -55,13 +55,14 @@ class Network:
 
     def deliver(self, target: int) -> list[Received]:
         """Take what has arrived at a rank."""
-        arrived: list[Received] = []
-        for (source, to), way in self._ways.items():
-            while to == target and way and way[0][0] <= self._now():
+        now = self._now()
+        ways = [(source, way) for source, way in self._ways.get(target, {}).items() if way and way[0][0] <= now]
+        self._random.shuffle(ways)
+        ordered: list[Received] = []
+        for source, way in ways:
+            while way and way[0][0] <= now:
                 _, tag, message = way.popleft()
-                arrived.append(Received(source, tag, message))
-        self._random.shuffle(sources := sorted({message.source for message in arrived}))
-        ordered = [message for source in sources for message in arrived if message.source == source]
+                ordered.append(Received(source, tag, message))
         return [*map(self._taken, ordered), *self._repeated()] if target == 0 else ordered  # an echo comes after its call
 
     def _taken(self, received: Received) -> Received:
@@ -85,7 +86,8 @@ class Network:
             yield Received(source, Tag.REPORT, echo)
 
     def next_arrival(self, targets: set[int]) -> float:
-        return min((way[0][0] for (_, to), way in self._ways.items() if way and to in targets), default=float("inf"))
+        ways = (way for target in targets for way in self._ways.get(target, {}).values())
+        return min((way[0][0] for way in ways if way), default=float("inf"))
 
     def node_mates(self, node: str, works: bool) -> tuple[int, int]:
         return 0, 1

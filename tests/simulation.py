@@ -20,9 +20,8 @@ import sys
 import tempfile
 from collections import Counter, deque
 from collections.abc import Iterable
-from contextlib import redirect_stderr, redirect_stdout, suppress
+from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass
-from io import StringIO
 from pathlib import Path
 from typing import cast
 from unittest.mock import patch
@@ -31,7 +30,7 @@ from fakes import ended_record
 from simdisk import Disk, Killed
 from simnet import Network
 
-from mpifarm import FarmError, fastrecovery, files, opening
+from mpifarm import FarmError, fastrecovery, files
 from mpifarm.config import Config
 from mpifarm.ended import Ended
 from mpifarm.frames import Reply
@@ -217,7 +216,7 @@ class Simulation:
             self.disk.left = self.random.randrange(cast(int, self.disk.left))
         self.disk.healthy = None if calm or self.random.random() < 0.8 else self.random.randrange(100)
         try:
-            with self.disk.installed(), patch.object(opening, "this_process", _holder):
+            with self.disk.installed(), patch("mpifarm.opening.this_process", _holder), patch("mpifarm.manager.say"):
                 return self._farm(calm)
         except Killed:
             self.disk.left = None
@@ -233,7 +232,8 @@ class Simulation:
 
     def _farm(self, calm: bool) -> Outcome:
         self._age_lock()
-        config = Config("tasks.txt", retries=self.retries, lost_after_s=10.0, output="out" if self.output else None)
+        output = "out" if self.output else None
+        config = Config("tasks.txt", retries=self.retries, lost_after_s=10.0, output=output, quiet=True)
         opened = open_run(config, self.now)
         if opened.journal is None:
             return Outcome.ALL_SUCCEEDED
@@ -380,12 +380,13 @@ class Simulation:
 def run(seed: int) -> None:
     """Run one seed in a directory of its own. Raises AssertionError, or whatever went wrong."""
     before = Path.cwd()
+    gc.freeze()  # what is there by now needs no looking through after every seed
     opened = _open_descriptors()
     tempfile.gettempdir()  # it tries out directories when it is first asked, and the disk would count that
     directory = tempfile.mkdtemp(dir="/dev/shm" if Path("/dev/shm").is_dir() else None)
     os.chdir(directory)
     try:
-        with Path("stdout").open("a") as shown, redirect_stdout(shown), redirect_stderr(StringIO()):
+        with Path("stdout").open("a") as shown, redirect_stdout(shown):
             Simulation(seed).run()
     finally:
         os.chdir(before)

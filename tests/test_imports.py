@@ -43,7 +43,7 @@ LAYERS = {
     "launcher": "frames helper process",
     "opening": "config files journal lock resume tasklist",
     "manager": "capture comm config ended journal lock opening quarantine schedule status tasklist wire",
-    "worker": "comm ended frames launcher tasklist wire",
+    "worker": "comm ended files frames launcher tasklist wire",
     "farm": "comm config launcher manager opening schedule slurm wire worker",
     "cli": "config farm frames launcher",
 }
