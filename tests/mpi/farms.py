@@ -21,7 +21,7 @@ import pytest
 DEADLINE_S = 40.0
 MARK = "MPIFARM_TEST_MARK"  # in the environment of every process of a farm, its tasks included
 
-_RANK = ("PMI_RANK", "OMPI_COMM_WORLD_RANK")
+_RANK = ("PMI_RANK", "OMPI_COMM_WORLD_RANK", "SLURM_PROCID")
 _OUTER = ("THREADS", "SLURM_", "PMI", "OMPI_COMM_", "MPIFARM_")  # of a job that the tests themselves may run in
 _SHARED_MEMORY = {"OMPI_MCA_pml": "ob1", "OMPI_MCA_btl": "self,sm"}  # Open MPI then starts a second faster
 _NONE: Mapping[str, str] = {}
@@ -196,12 +196,21 @@ class Farms:
         return offsets[:-1]
 
     def start(
-        self, ranks: int, *arguments: str, environ: Mapping[str, str] = _NONE, cwd: Path | None = None, before: str = ""
+        self,
+        ranks: int,
+        *arguments: str,
+        environ: Mapping[str, str] = _NONE,
+        cwd: Path | None = None,
+        before: str = "",
+        launch: tuple[str, ...] = (),
     ) -> Farm:
-        """Start a farm of *ranks* ranks, 0: without mpiexec; every rank runs the shell command *before* first."""
+        """Start a farm of *ranks* ranks, 0: without mpiexec; every rank runs the shell command *before* first.
+
+        *launch* are further options of mpiexec.
+        """
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(_OUTER)}
         mine = {MARK: uuid.uuid4().hex, "TMPDIR": str(self._scratch), **_AS_ROOT, **_SHARED_MEMORY}
-        launcher = [*mpiexec(), "-n", str(ranks)] if ranks else []
+        launcher = [*mpiexec(), *launch, "-n", str(ranks)] if ranks else []
         shell = ["sh", "-c", f'{before}; exec "$0" "$@"'] if before else []
         command = [*launcher, *shell, sys.executable, "-m", "mpifarm", *arguments]
         capture = self._scratch / f"farm{len(self._started)}"
