@@ -27,11 +27,12 @@ SLACK_S = 5.0  # an end that was not recorded is no older than this when somethi
 OPTIONS = ("--retries", "20", "--output", "all.out")  # every kill of a shell is a failure
 
 _RUN = "KILLS_RUN"  # environment variable: number of the run, from 1
+_MPI_LEAVES = ("ompi.", "prterun", "openmpi-sessions", "pmix")  # Open MPI in TMPDIR, when it is killed itself
 _MOST_RUNS = 4 * KILLS
 _PAUSE_S = 2.5
 _KINDS = ("launcher", "manager", "worker", "helper", "shell", "child")
 _LEFT = ("all.out", "done.tasks.txt.tfin", "evidence", "go", "joblog.tasks.txt.tfin", "log.tasks.txt.tfin",
-         "progress.tasks.txt.tfin", "tasks.txt", "tasks.txt.tfin")  # fmt: skip
+         "progress.tasks.txt.tfin", "tasks.txt", "tasks.txt.tfin", "tmp")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +140,7 @@ class Trial:
         try:
             while not self._farms.file("done").exists():
                 assert len(self._progress_by_run) < _MOST_RUNS, self._kills
-                farm = self._launch.start({_RUN: str(self._number)})
+                farm = self._launch.start({_RUN: str(self._number), "TMPDIR": str(self._farms.directory / "tmp")})
                 self._harass(farm, kinds)
                 farm.wait()
                 self._note_what_is_recorded()
@@ -154,6 +155,7 @@ class Trial:
 
     def _write_list(self) -> None:
         (self._farms.directory / "evidence").mkdir()
+        (self._farms.directory / "tmp").mkdir()
         works = [_works(self._rng, name) for name in range(TASKS - 4)]
         # These keep the farm from its end until the last kill is over.
         works += [(f"until [ -e go ]; do sleep 0.1; done; echo {name}", f"{name}\n") for name in range(TASKS - 4, TASKS)]
@@ -241,6 +243,8 @@ class Trial:
         expected = "".join(self._blocks[offset] for offset in self._farms.progress())
         assert (self._farms.directory / "all.out").read_text() == expected, "--output is not one block for each task"
         assert sorted(path.name for path in self._farms.directory.iterdir()) == list(_LEFT)
+        temporary = [path.name for path in (self._farms.directory / "tmp").iterdir()]
+        assert all(name.startswith(_MPI_LEAVES) for name in temporary), temporary
         for run, offsets in enumerate(self._progress_by_run, start=1):
             for offset in offsets:
                 self._check_task(offset, run, tally)
