@@ -23,22 +23,14 @@ def tallies() -> defaultdict[tuple[str, ...], Tally]:
 
 
 @pytest.mark.parametrize("seed", seeds())
-@pytest.mark.parametrize(
-    ("options", "lost_after"),
-    [
-        pytest.param((), "60", id="plain"),
-        pytest.param(RECOVERY, "8", id="recovery"),
-        pytest.param(ULFM, "60", id="ulfm"),
-    ],
-)
+@pytest.mark.parametrize("options", [(), RECOVERY, ULFM], ids=["plain", "recovery", "ulfm"])
 def test_nothing_is_lost_and_nothing_recorded_twice(
-    farms: Farms, tallies: defaultdict[tuple[str, ...], Tally], options: tuple[str, ...], lost_after: str, seed: int
+    farms: Farms, tallies: defaultdict[tuple[str, ...], Tally], options: tuple[str, ...], seed: int
 ) -> None:
     if options and not is_open_mpi(mpiexec()[0]):
         pytest.skip("an option of Open MPI's mpiexec")
-    arguments = ("--threads", "2", "--lost-after", lost_after, *OPTIONS, "tasks.txt")
     launch = Launch(
-        lambda environ: farms.start(3, *arguments, environ=environ, launch=options),
+        lambda environ: farms.start(3, *OPTIONS, environ=environ, launch=options),
         outlives_worker=bool(options),
         outlives_manager=options == RECOVERY,
     )

@@ -124,3 +124,23 @@ def test_a_worker_that_was_stopped_for_too_long_comes_back_and_what_it_did_is_no
     check_that_all_is_recorded_once(farms, offsets)
     assert farms.attempted() == offsets
     assert {line["Slot"] for line in farms.joblog() if int(line["Offset"]) in offsets[2:]} == {"2"}
+
+
+@pytest.mark.parametrize(("ranks", "code"), [(0, 3), (3, 0)])
+def test_a_helper_that_is_killed_before_mpi_has_started_costs_its_worker_alone(farms: Farms, ranks: int, code: int) -> None:
+    offsets = farms.tasks(*(f"echo {number}" for number in range(8)))
+    options = ("--threads", "1", "--output", "all.out", "tasks.txt")
+    farm = farms.start(ranks, *options)
+    helpers: list[int] = []
+
+    def found() -> bool:
+        farming = {process.pid: process for process in farm.processes() if process.arguments[1:3] == ["-m", "mpifarm"]}
+        helpers.extend(pid for pid, process in farming.items() if process.parent in farming and process.rank in (None, 1))
+        return bool(helpers)
+
+    wait_until(found, "the worker has a helper")
+    os.kill(helpers[0], signal.SIGKILL)
+    assert farm.wait().code == code
+    if code:
+        assert farms.run(ranks, *options).code == 0
+    check_that_all_is_recorded_once(farms, offsets)

@@ -18,9 +18,8 @@ def tally() -> Tally:
 
 @pytest.mark.parametrize("seed", seeds())
 def test_nothing_is_lost_and_nothing_recorded_twice(jobs: Jobs, tally: Tally, seed: int) -> None:
-    arguments = ("--threads", "2", "--lost-after", "8", *OPTIONS, "tasks.txt")
     launch = Launch(
-        lambda environ: jobs.farm(*NODES, arguments=arguments, environ=environ), outlives_worker=True, outlives_manager=True
+        lambda environ: jobs.farm(*NODES, arguments=OPTIONS, environ=environ), outlives_worker=True, outlives_manager=True
     )
     tally.add(Trial(jobs.farms, launch, seed).run())
     print(f"seed {seed}, in all: {tally}")
