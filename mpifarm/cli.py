@@ -10,7 +10,7 @@ import argparse
 from collections.abc import Callable, Sequence
 from typing import NoReturn, TypeVar
 
-from mpifarm import FarmError, __version__, config, launcher
+from mpifarm import FarmError, __version__, config, launcher, process
 from mpifarm.frames import MAX_SLOTS
 
 _DESCRIPTION = """\
@@ -128,6 +128,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if settings.no_mpi and not config.is_first():
         return 0  # several were started, and one is wanted
     asked = config.ask_end(settings)
+    process.adopt_orphans()  # of a helper that is killed
     helpers = launcher.fork_helpers(settings.cpus, task_environ, config.START_LOST_AFTERS * settings.lost_after_s)
     try:
         from mpifarm import farm  # noqa: PLC0415  numpy and MPI may be imported only now, after the fork

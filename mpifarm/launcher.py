@@ -17,11 +17,13 @@ import os
 import signal
 import socket
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import NoReturn
 
 from mpifarm import helper
 from mpifarm.frames import ENTRY, MAX_SLOTS, REPLY, SESSION, Order, Reply, order
-from mpifarm.process import living_sessions, signal_session
+from mpifarm.process import children, kill_adopted, living_sessions, signal_session
 
 CPUS_PER_HELPER = 32  # one helper starts some 700 tasks a second; on two cores a second helper only takes turns with it
 MAX_HELPERS = 8
@@ -79,6 +81,7 @@ class Launcher:
 
     def __init__(self, helpers: Sequence[Handle]) -> None:
         self._helpers = list(helpers)
+        self._born: set[int] = set()  # children of this process: what comes later was a helper's
 
     def ready(self) -> None:
         """Tell the helpers that MPI has started."""
@@ -89,6 +92,7 @@ class Launcher:
 
         *widen*: let tasks use all the CPUs that the job allows, even if this process is bound to fewer.
         """
+        self._born = children() or set()
         for handle in self._helpers[slots:]:
             _close(handle)
         self._helpers = self._helpers[:slots]
@@ -126,10 +130,12 @@ class Launcher:
         return [handle.connection.fileno() for handle in self._helpers]
 
     def read(self) -> list[Frame]:
-        """Return what the helpers have said, without waiting. Raises HelperLost."""
+        """Return what the helpers have said, without waiting. Raises HelperLost, after the last words of all of them."""
         frames: list[Frame] = []
+        lost: Handle | None = None
         for lane, handle in enumerate(self._helpers):
-            self._receive(handle)
+            if not self._receive(handle):
+                lost = handle
             at = 0
             while len(handle.received) - at >= REPLY.size:
                 kind, records, length = REPLY.unpack_from(handle.received, at)
@@ -140,6 +146,8 @@ class Launcher:
                 handle.busy -= records
                 at = end
             del handle.received[:at]
+        if lost and not frames:
+            self._lose(lost)
         return frames
 
     def close(self) -> None:
@@ -156,28 +164,27 @@ class Launcher:
             self._send(handle, order(kind))
 
     def _send(self, handle: Handle, frame: bytes) -> None:
-        try:
+        with suppress(ConnectionError):  # `read` will find that it is gone, after what it has said before
             handle.connection.sendall(frame)  # cannot block for long: a helper always reads
-        except ConnectionError:
-            self._lost(handle)
 
-    def _receive(self, handle: Handle) -> None:
+    def _receive(self, handle: Handle) -> bool:
+        """Take what has come from a helper; return whether it is there."""
         try:
             received = handle.connection.recv(1 << 20, socket.MSG_DONTWAIT)
         except BlockingIOError:
-            return
+            return True
         except ConnectionError:
-            received = b""
-        if not received:
-            self._lost(handle)
+            return False
         handle.received += received
+        return bool(received)
 
-    def _lost(self, handle: Handle) -> None:
+    def _lose(self, handle: Handle) -> NoReturn:
         sessions = living_sessions()
         for index in range(handle.slots):
             (session,) = SESSION.unpack_from(handle.sessions, index * SESSION.size)
             signal_session(session, signal.SIGKILL, sessions)
         self.close()
+        kill_adopted(self._born)
         raise HelperLost(f"the launcher's helper, process {handle.pid}, is gone; its tasks were killed")
 
 

@@ -14,6 +14,7 @@ import ctypes
 import os
 import signal
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -26,6 +27,8 @@ _IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal
 _RESET = (*_IGNORED, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD)
 _SCRIPT_FD = 9
 _PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
+
+LAST_ROUNDS, LAST_ROUND_S = 100, 0.01  # in which all that is to be killed has to be gone
 
 Sessions = Mapping[int, set[int]]  # of all sessions with a living process: their process groups
 
@@ -101,6 +104,19 @@ def living_sessions() -> Sessions:
         if state not in (b"Z", b"X"):
             sessions.setdefault(int(session), set()).add(int(group))
     return sessions
+
+
+def kill_adopted(born: set[int]) -> None:
+    """Kill what a helper that is gone has left to this process: all its children but those that it has *born* itself."""
+    for _ in range(LAST_ROUNDS):
+        adopted = (children() or set()) - born
+        if not adopted:
+            return
+        sessions = living_sessions()
+        for pid in adopted:
+            signal_session(session_of(pid), signal.SIGKILL, sessions)
+            os.waitpid(pid, os.WNOHANG)
+        time.sleep(LAST_ROUND_S)
 
 
 def signal_session(session: int, number: int, sessions: Sessions) -> bool:

@@ -33,7 +33,6 @@ GRACE_S = 5.0  # between TERM and KILL
 ASIDE_S = 5.0  # how long a slot without a file for output is left alone
 LINGER_S = 0.05  # how often to look whether all of a terminated task is gone
 TIMED_OUT_STATUS = 124  # as timeout(1) says it
-LAST_ROUNDS, LAST_ROUND_S = 100, 0.01
 
 _NO_PLACE = "no place for what tasks print (set TMPDIR, or raise ulimit -n)"
 _RSS_UNITS_PER_KIB = 1024 if sys.platform == "darwin" else 1  # getrusage(2)
@@ -286,7 +285,7 @@ class Slots:
 
     def kill_all(self) -> None:
         """Kill what runs and what was left behind, and what that leaves behind, until nobody is left."""
-        for _ in range(LAST_ROUNDS):
+        for _ in range(process.LAST_ROUNDS):
             living = process.living_sessions()
             strays = (process.children() or set()) - self._running.keys()
             alive = [process.signal_session(slot.pid, signal.SIGKILL, living) for slot in self._slots]
@@ -295,7 +294,7 @@ class Slots:
             self.reap(time.monotonic())
             if not any(alive) and not strays:
                 return
-            time.sleep(LAST_ROUND_S)
+            time.sleep(process.LAST_ROUND_S)
 
     def streamed(self, streams: list[Stream]) -> None:
         """The output of these has been sent: their slots are free."""

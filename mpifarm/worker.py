@@ -163,12 +163,9 @@ class Worker:
                 unreadable.append((offset, attempt))
             else:
                 tasks.append((offset, attempt, self._settings.timeout_s, command))
-        try:
-            self._launcher.start(tasks)
-            if self.state is State.LEAVING:
-                self._launcher.recall()
-        except HelperLost as lost:
-            self._break(str(lost), now)
+        self._launcher.start(tasks)
+        if self.state is State.LEAVING:
+            self._launcher.recall()
         for offset, attempt in unreadable:
             self._refuse(offset, attempt, now)
 
@@ -210,10 +207,7 @@ class Worker:
         else:
             self.state = State.LEAVING
         orders = {Stop.DRAIN: self._launcher.recall, Stop.KILL: self._launcher.terminate}
-        try:
-            orders.get(how, self._launcher.kill)()
-        except HelperLost as lost:
-            self._break(str(lost), now)
+        orders.get(how, self._launcher.kill)()
 
     def _consider(self, frame: Frame, now: float) -> None:
         """Pass a frame on, or wait a moment: Slurm may signal tasks and rank together, and the tasks' end comes first."""

@@ -64,11 +64,9 @@ class FakeLauncher:
         self.orders.append(f"set up {slots} slots from {first_slot} on {node}" + ", widened" * widen)
 
     def start(self, tasks: Iterable[tuple[int, int, float, bytes]]) -> None:
-        self._live()
         self.started += tasks
 
     def recall(self) -> None:
-        self._live()
         self.orders.append("recall")
 
     def terminate(self) -> None:
@@ -81,7 +79,8 @@ class FakeLauncher:
         return []
 
     def read(self) -> list[Frame]:
-        self._live()
+        if self.broken:
+            raise HelperLost("a helper is gone")
         frames, self.frames = self.frames, []
         return frames
 
@@ -92,10 +91,6 @@ class FakeLauncher:
         """Let a task end."""
         record = ended_record(offset, attempt, status, out=out, seconds=seconds)
         self.frames.append(Frame(0, Reply.ENDED, 1, record + out))
-
-    def _live(self) -> None:
-        if self.broken:
-            raise HelperLost("a helper is gone")
 
 
 def ended_record(

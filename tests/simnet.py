@@ -6,7 +6,7 @@ It keeps its own account of what the workers have asked for, and holds the manag
 from __future__ import annotations
 
 import random
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn, cast
 
@@ -26,7 +26,8 @@ class Network:
     backlog = 0
     remote = True
 
-    def __init__(self, random: random.Random, now: Callable[[], float], size: int) -> None:
+    def __init__(self, random: random.Random, now: Callable[[], float], size: int, dealt: Counter[int]) -> None:
+        """*dealt* counts how often each task was dealt."""
         self._random = random
         self._now = now
         self.size = size
@@ -36,6 +37,7 @@ class Network:
         self._asked: dict[int, int] = {}  # by rank: the most tasks since its HELLO that it could take, as it has said
         self._credit: dict[int, Message] = {}  # by rank: what its last REPORT said about that
         self._granted: dict[int, int] = {}
+        self._dealt = dealt
 
     def put(self, source: int, target: int, tag: Tag, message: Message) -> None:
         way = self._ways.setdefault(target, {}).setdefault(source, deque())
@@ -48,7 +50,9 @@ class Network:
     def send(self, rank: int, tag: Tag, message: Message) -> None:
         """The manager sends something."""
         if tag is Tag.GRANT:
-            self._granted[rank] += wire.unpack_grant(message).size
+            granted = wire.unpack_grant(message)
+            self._granted[rank] += granted.size
+            self._dealt.update(granted["offset"].tolist())
             assert self._granted[rank] <= self._asked[rank], "leases exceed credit"
             assert not self.stopping(), "granted after a stop"
         self.put(0, rank, tag, message)

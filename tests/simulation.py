@@ -89,7 +89,6 @@ class ModelLauncher:
         while self._queue and len(self._running) < self._slots:
             offset, attempt = self._queue.popleft()
             task = self._farm.tasks[offset]
-            self._farm.starts.append(offset)
             if task.poison:
                 self._farm.dying.add(self._rank)
             self._running.append((now + (0.001 if self._sick else task.seconds), offset, attempt))
@@ -170,7 +169,7 @@ class Simulation:
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
         self.now = 0.0
-        self.starts: list[int] = []
+        self.dealt: Counter[int] = Counter()
         self.dying: set[int] = set()
         self.hanging: set[int] = set()
         self.poisoned: Counter[int] = Counter()  # by task: workers that died of it in this run
@@ -238,7 +237,7 @@ class Simulation:
         if opened.journal is None:
             return Outcome.ALL_SUCCEEDED
         size = self.random.choice((2, 3, 4, 5, 9))
-        network = Network(self.random, lambda: self.now, size)
+        network = Network(self.random, lambda: self.now, size, self.dealt)
         end = self.now + self.random.uniform(5.0, 100.0) if not calm and self.random.random() < 0.2 else None
         manager = Manager(config, network, opened, opened.journal, range(1, size), self.now, end)
         network.stopping = lambda: manager._schedule._stopping is not None
@@ -358,8 +357,8 @@ class Simulation:
         assert not stray, f"left behind: {stray}"
 
     def _blamed(self, offset: int) -> bool:
-        """Whether a task may have been on several workers that were lost in turn."""
-        return self.starts.count(offset) >= LOST_LIMIT or self.tasks[offset].poison
+        """Whether a task may have been dealt to several workers that were lost in turn."""
+        return self.dealt[offset] >= LOST_LIMIT or self.tasks[offset].poison
 
     def _attempts(self) -> list[tuple[bytes, bytes]]:
         """Return the task and the number of each attempt in the joblog, of the last run."""

@@ -45,7 +45,7 @@ LAYERS = {
     "manager": "capture comm config ended journal lock opening quarantine schedule status tasklist wire",
     "worker": "comm ended files frames launcher tasklist wire",
     "farm": "comm config launcher manager opening schedule slurm wire worker",
-    "cli": "config farm frames launcher",
+    "cli": "config farm frames launcher process",
 }
 NUMPY = {"comm", "fastrecovery", "manager", "progress", "resume", "schedule", "tasklist", "wire", "worker"}
 BEFORE_THE_FORK = {"__main__", "cli", "config", "environ", "launcher"}  # and what these import at module level
