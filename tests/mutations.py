@@ -51,14 +51,14 @@ MUTATIONS = [
     Mutation("deal poison for ever", "schedule", "if history.lost_in_turn >= LOST_LIMIT:", "if False:"),
     Mutation("never look for silent workers", "schedule", "if too_long and rank:", "if False:"),
     Mutation("take what runs for done", "schedule", "return sorted((*self._leases, ", "return sorted(("),
-    Mutation("skip the fdatasync", "files", "            _fdatasync(self._descriptor)\n", ""),
+    Mutation("skip the fdatasync", "files", "                _fdatasync(self._descriptor)\n", "                pass\n"),
     Mutation("rename without fsync", "files", "    os.fsync(descriptor)\n    new_name", "    new_name"),
     Mutation(
         "write a replacement in place",
         "files",
-        "create(new_name(path)) as file:\n        file.write(content)\n        file.flush()\n"
-        "        put_in_place(file.fileno(), path)",
-        "path.open('wb', 0) as file:\n        os.write(file.fileno(), content)\n        os.fsync(file.fileno())",
+        "create(new) as file:\n            file.write(content)\n            file.flush()\n"
+        "            put_in_place(file.fileno(), path)",
+        "path.open('wb', 0) as file:\n            os.write(file.fileno(), content)\n            os.fsync(file.fileno())",
     ),
     Mutation("do not cut the output", "journal", "    appender.cut(size)\n", ""),
     Mutation("do not cut a torn line", "journal", "        self._progress.cut(start.progress_bytes)\n", ""),
@@ -80,15 +80,19 @@ MUTATIONS = [
 ]
 
 
+def mutated(mutation: Mutation) -> str:
+    """Return the source of the module with the bug in it."""
+    text = (HERE.parent / "mpifarm" / f"{mutation.module}.py").read_text()
+    assert text.count(mutation.right) == 1, f"{mutation.name}: {mutation.right!r} is not in {mutation.module} once"
+    return text.replace(mutation.right, mutation.wrong)
+
+
 def hunt(mutation: Mutation, seeds: int = SEEDS) -> str:
     """Return the seed that caught *mutation*, and how; nothing if none of *seeds* seeds does."""
     with tempfile.TemporaryDirectory() as scratch:
         copy = Path(scratch) / "mpifarm"
         shutil.copytree(HERE.parent / "mpifarm", copy, ignore=shutil.ignore_patterns("__pycache__"))
-        path = copy / f"{mutation.module}.py"
-        text = path.read_text()
-        assert text.count(mutation.right) == 1, f"{mutation.name}: {mutation.right!r} is not in {mutation.module} once"
-        path.write_text(text.replace(mutation.right, mutation.wrong))
+        (copy / f"{mutation.module}.py").write_text(mutated(mutation))
         environ = {**os.environ, "PYTHONPATH": f"{scratch}{os.pathsep}{HERE}", "PYTHONDONTWRITEBYTECODE": "1"}
         command = [sys.executable, "-c", _HUNT, str(seeds)]
         found = subprocess.run(command, cwd=scratch, env=environ, capture_output=True, text=True, check=False)
