@@ -18,6 +18,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NoReturn, Protocol
 
@@ -73,7 +74,7 @@ class Comm(Protocol):
     def leave(self, code: int, complete: bool) -> NoReturn:
         """End the process; *complete*: every other rank does the same, none is lost."""
 
-    def abort(self) -> NoReturn:
+    def abort(self, code: int) -> NoReturn:
         """End all ranks, loudly."""
 
 
@@ -104,8 +105,8 @@ class Loopback:
     def leave(self, code: int, complete: bool) -> NoReturn:
         sys.exit(code)
 
-    def abort(self) -> NoReturn:
-        sys.exit(CRASHED)
+    def abort(self, code: int) -> NoReturn:
+        sys.exit(code)
 
 
 class MpiComm:
@@ -206,8 +207,9 @@ class MpiComm:
         return lost
 
     def leave(self, code: int, complete: bool) -> NoReturn:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        with suppress(OSError):
+            sys.stdout.flush()
+            sys.stderr.flush()
         if not complete:  # MPI_Finalize would wait for the lost rank: with srun and MPICH for ever
             os._exit(code)
         self._mpi.Finalize()
@@ -216,11 +218,12 @@ class MpiComm:
             time.sleep(_LAUNCHER_S)
         sys.exit(code)  # not os._exit: MPICH says goodbye to Hydra in an exit handler, and is taken for crashed without
 
-    def abort(self) -> NoReturn:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        self._world.Abort(CRASHED)
-        os._exit(CRASHED)
+    def abort(self, code: int) -> NoReturn:
+        with suppress(OSError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        self._world.Abort(code)
+        os._exit(code)
 
 
 class Backoff:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from mpifarm import FarmError, config, say, slurm, wire
-from mpifarm.comm import Backoff, Comm, Loopback, connect
+from mpifarm.comm import CRASHED, Backoff, Comm, Loopback, connect
 from mpifarm.config import Config
 from mpifarm.launcher import Handle, Launcher
 from mpifarm.manager import Manager
@@ -102,11 +102,17 @@ def run(settings: Config, helpers: Sequence[Handle], asked: subprocess.Popen[str
         launcher.close()
         say(f"{settings.node}: {lost}: its tasks are ended")
         comm.leave(1, complete=False)
+    except FarmError as error:  # found when the ranks have met: they run different versions
+        say(error)
+        launcher.close()
+        comm.abort(2)
     except Exception:
         with suppress(OSError):
             traceback.print_exc()
         launcher.close()
-        comm.abort()
+        if comm.rank:  # where the launcher lets the others live, this costs one node
+            comm.leave(CRASHED, complete=False)
+        comm.abort(CRASHED)
 
 
 def _connect(settings: Config) -> Comm:

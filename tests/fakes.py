@@ -41,7 +41,7 @@ class FakeComm:
     def leave(self, code: int, complete: bool) -> NoReturn:
         raise AssertionError("leave")
 
-    def abort(self) -> NoReturn:
+    def abort(self, code: int) -> NoReturn:
         raise AssertionError("abort")
 
     def take(self, tag: Tag) -> list[Received]:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
+
+import mpifarm
 
 from .farms import Ended, Farms, held, is_open_mpi, mpiexec, wait_until
 
@@ -103,3 +106,17 @@ def test_ranks_that_do_not_find_each_other_are_refused(farms: Farms) -> None:
     assert_refused(first, "3", "mpiexec")
     assert [(ended.code, ended.said) for ended in others] == [(0, []), (0, [])]
     assert farms.snapshot() == before
+
+
+def test_two_versions_of_mpifarm_do_not_run_a_list_together(farms: Farms, tmp_path_factory: pytest.TempPathFactory) -> None:
+    farms.tasks("echo never")
+    other = tmp_path_factory.mktemp("other") / "mpifarm"
+    shutil.copytree(Path(mpifarm.__file__).parent, other)
+    wire = other / "wire.py"
+    wire.write_text(wire.read_text().replace("PROTOCOL = 1\n", "PROTOCOL = 99\n"))
+    rank = "${PMI_RANK:-$OMPI_COMM_WORLD_RANK}"
+    ended = farms.run(2, "tasks.txt", before=f'if [ {rank} = 1 ]; then export PYTHONPATH="{other.parent}"; fi')
+    assert ended.code == 2
+    assert ended.out == b""
+    assert "protocol 99" in ended.said[-1]
+    assert "Traceback" not in ended.err
