@@ -1,0 +1,300 @@
+"""What hypothesis can think of: the journal under kills at any write, lists that grow and change, messages of garbage."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+import fuzz
+import numpy as np
+import pytest
+from fuzz import DEAD, JOBLOG, LIST, NAMES, OUTPUT, PROGRESS, laid, scratch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from simulation import Disk, Killed
+from test_tasklist import CHUNKS, LINES, lines_of, tasks_of, tfin_of
+
+from mpifarm import FarmError, tasklist, wire
+from mpifarm.config import Config
+from mpifarm.journal import Attempt, Journal, Spool
+from mpifarm.opening import Run, open_run
+from mpifarm.tasklist import Walk, checksum, position, records_at
+from mpifarm.wire import Hello, Message
+
+EXAMPLES = int(os.environ.get("MPIFARM_EXAMPLES", "40"))
+SETTINGS = settings(
+    max_examples=EXAMPLES,
+    stateful_step_count=25,
+    deadline=None,
+    derandomize="CI" in os.environ,
+    suppress_health_check=list(HealthCheck),
+)
+NOTHING = memoryview(b"")
+PLACES = st.integers(0, 99)  # of a task among those that could be meant
+CONFIGS = {output: Config("tasks.txt", output=str(OUTPUT) if output else None, quiet=True) for output in (False, True)}
+
+
+def walk_from(run: Run) -> Walk:
+    return Walk(run.scan.descriptor, run.scan.size, run.start.offset, run.start.seq, run.start.done)
+
+
+def checkpoint(run: Run, journal: Journal, walk: Walk, left: list[int]) -> None:
+    """Write fastrecovery as the manager does."""
+    passed = not run.start.done.size or bool(run.start.done[-1] < walk.offset)
+    crc = checksum(run.scan.descriptor, 0, walk.offset)
+    journal.checkpoint(walk.seq - 1, walk.offset, crc, left, passed)
+
+
+class JournalMachine(RuleBasedStateMachine):
+    """Successes are told in an order; what a kill leaves is a beginning of it, with a block for each in --output."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stack = ExitStack()
+        self.stack.enter_context(scratch())
+        self.disk = Disk(random.Random(0))
+        self.now = 0.0
+        self.over = False
+        self.told: list[tuple[int, bytes]] = []  # successes: offset and block
+        self.flushed = self.synced = 0  # how many of them survive a kill, and a crash of the node
+
+    @initialize(tasks=st.integers(1, 12), output=st.booleans())
+    def begin(self, tasks: int, output: bool) -> None:
+        LIST.write_bytes(b"".join(b"echo %d\n" % (number**3) for number in range(tasks)))
+        self.output = output
+        self.open()
+
+    def open(self) -> None:
+        with self.disk.installed():
+            self.run = open_run(CONFIGS[self.output], 0.0)
+        assert self.run.journal is not None
+        self.journal = self.run.journal
+        self.walk = walk_from(self.run)
+        self.dealt: list[tuple[int, int, int]] = self.run.start.again.tolist()  # and not done
+        self.failed: list[int] = []
+
+    def teardown(self) -> None:
+        if hasattr(self, "journal") and not self.over:
+            self.journal.close()
+        self.stack.close()
+
+    def attempt(self, place: int, status: int, out: int) -> Attempt:
+        """Return the end of one of the attempts that run."""
+        offset, length, seq = self.dealt.pop(place % len(self.dealt))
+        return Attempt(offset, length, seq, 1, "nid-1", 1, status, 0, 1.7e9, 0.1, 0.1, 0.1, 9, out, b"echo")
+
+    @rule(count=st.integers(1, 5))
+    def deal(self, count: int) -> None:
+        self.dealt += self.walk.take(count).tolist()
+
+    @precondition(lambda self: self.dealt)
+    @rule(place=PLACES, out=st.binary(max_size=9).map(lambda out: out.replace(b"\0", b"0")), spooled=st.booleans())
+    def succeed(self, place: int, out: bytes, spooled: bool) -> None:
+        attempt = self.attempt(place, 0, len(out))
+        spool = None
+        if spooled:
+            spool = Spool(Path("spool").open("w+b", buffering=0))  # noqa: SIM115  the journal closes it
+            os.unlink("spool")
+            spool.append(memoryview(out)[:3])
+        self.journal.succeeded(attempt, spool, memoryview(out)[3 if spooled else 0 :], NOTHING)
+        self.told.append((attempt.offset, out))
+
+    @precondition(lambda self: self.dealt)
+    @rule(place=PLACES, final=st.booleans(), text=st.binary(max_size=9))
+    def fail(self, place: int, final: bool, text: bytes) -> None:
+        attempt = self.attempt(place, 1, len(text))
+        self.journal.failed(attempt, memoryview(text), memoryview(text), final)
+        if final:
+            self.failed.append(attempt.offset)
+        else:
+            self.dealt.append((attempt.offset, attempt.length, attempt.seq))
+
+    @rule()
+    def flush(self) -> None:
+        with self.disk.installed():
+            self.journal.flush()
+        self.flushed = len(self.told)
+
+    @rule()
+    def sync(self) -> None:
+        self.now += 2.0
+        with self.disk.installed():
+            self.journal.sync(self.now)
+        self.synced = self.flushed
+
+    @rule()
+    def checkpoint(self) -> None:
+        self.flush()
+        with self.disk.installed():
+            checkpoint(self.run, self.journal, self.walk, [*self.failed, *(offset for offset, _, _ in self.dealt)])
+        self.synced = self.flushed
+
+    @rule(
+        doing=st.sampled_from(["flush", "sync", "checkpoint"]),
+        left=st.integers(0, 12),
+        crash=st.booleans(),
+        rng=st.randoms(use_true_random=False),
+    )
+    def kill(self, doing: str, left: int, crash: bool, rng: random.Random) -> None:
+        """The manager dies after *left* operations of what it is doing; so does its node, if *crash*."""
+        self.disk.random, self.disk.left = rng, left
+        with suppress(Killed):
+            getattr(self, doing)()
+        self.disk.left = None
+        self.journal.close()
+        if crash:
+            self.disk.crash()
+        NAMES.lock.write_text(DEAD)
+        self.open()
+        self.check_after(self.synced if crash else self.flushed)
+
+    def check_after(self, certain: int) -> None:
+        lines = [int(line.split()[0]) for line in Path(PROGRESS).read_bytes().splitlines()]
+        assert lines == [offset for offset, _ in self.told[: len(lines)]], "not what was told, or not in that order"
+        assert len(lines) >= certain, "lost"
+        assert {*fuzz.left(self.run), *lines} == {offset for offset, _, _ in tasks_of(LIST.read_bytes())}
+        assert not {*fuzz.left(self.run)} & {*lines}, "would run again"
+        self.told = self.told[: len(lines)]
+        self.flushed = self.synced = len(lines)  # opening has synced
+        if self.output:
+            assert OUTPUT.read_bytes() == b"".join(out for _, out in self.told)
+        assert {line.count(b"\t") for line in Path(JOBLOG).read_bytes().splitlines()} == {14}
+
+    @precondition(
+        lambda self: not self.over and not self.dealt and not self.failed and self.walk.offset == self.run.scan.size
+    )
+    @rule()
+    def finish(self) -> None:
+        self.flush()
+        self.journal.finish()
+        self.journal.close()
+        self.run.lock.release()
+        assert open_run(CONFIGS[self.output], 0.0).journal is None
+        NAMES.done.unlink()
+        self.open()
+        self.check_after(len(self.told))
+
+
+TestJournal = JournalMachine.TestCase
+TestJournal.settings = SETTINGS
+
+LINE = st.sampled_from(LINES) | st.binary(max_size=6).map(lambda line: line.replace(b"\0", b"0"))
+
+
+class ListMachine(RuleBasedStateMachine):
+    """A list is dealt, grows and changes between runs; the model reads it line by line."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stack = ExitStack()
+        self.stack.enter_context(scratch())
+        self.patch = self.stack.enter_context(pytest.MonkeyPatch.context())
+        self.dealt: list[tuple[int, int, int]] = []
+
+    @initialize(lines=st.lists(LINE, max_size=8))
+    def begin(self, lines: list[bytes]) -> None:
+        self.content = b"\n".join([*lines, b"echo first", b""])
+        LIST.write_bytes(self.content)
+        self.open()
+
+    def open(self) -> None:
+        self.run = open_run(CONFIGS[False], 0.0)
+        assert self.run.journal is not None
+        self.journal = self.run.journal
+        self.walk = walk_from(self.run)
+
+    def close(self) -> None:
+        checkpoint(self.run, self.journal, self.walk, [])
+        self.journal.close()
+        self.run.lock.release()
+
+    def teardown(self) -> None:
+        if hasattr(self, "journal"):
+            self.close()
+        self.stack.close()
+
+    @rule(count=st.integers(1, 5))
+    def deal(self, count: int) -> None:
+        self.dealt += self.walk.take(count).tolist()
+        assert self.dealt == tasks_of(self.content)[: len(self.dealt)]
+
+    @rule(chunk_bytes=CHUNKS, lines=st.lists(LINE, max_size=3), newline=st.booleans())
+    def grow(self, chunk_bytes: int, lines: list[bytes], newline: bool) -> None:
+        self.start_again(chunk_bytes, self.content + b"\n".join(lines) + b"\n" * newline)
+
+    @rule(chunk_bytes=CHUNKS, place=PLACES, lines=st.lists(LINE, max_size=2), dropped=st.integers(0, 2))
+    def edit(self, chunk_bytes: int, place: int, lines: list[bytes], dropped: int) -> None:
+        before = self.content.split(b"\n")
+        at = place % len(before)
+        self.start_again(chunk_bytes, b"\n".join([*before[:at], *lines, *before[at + dropped :]]))
+
+    def start_again(self, chunk_bytes: int, content: bytes) -> None:
+        """End the run, let the list be *content*, and start another run: of what was dealt no byte may differ."""
+        self.close()
+        self.patch.setattr(tasklist, "CHUNK_BYTES", chunk_bytes)
+        end = self.walk.offset
+        same = tfin_of(content)[:end] == tfin_of(self.content)[:end]
+        if same and tasks_of(content):
+            self.content = content
+        else:
+            LIST.write_bytes(content)
+            if not same:
+                before = laid()
+                with pytest.raises(FarmError, match=r"changed|shorter|fit"):
+                    open_run(CONFIGS[False], 0.0)
+                assert laid() == before
+        LIST.write_bytes(self.content)
+        self.open()
+
+    @invariant()
+    def every_offset_is_known(self) -> None:
+        if not hasattr(self, "run"):
+            return
+        scan, tfin, tasks = self.run.scan, tfin_of(self.content), tasks_of(self.content)
+        assert NAMES.tfin.read_bytes() == tfin
+        assert (scan.size, scan.tasks) == (len(tfin), len(tasks))
+        offsets = np.arange(-1, scan.size + 2)
+        found, is_task = records_at(scan, offsets)
+        assert [tuple(record) for record in found[is_task].tolist()] == tasks
+        records = len(lines_of(self.content))
+        assert position(scan, scan.size) == (records + 1, len(tasks))
+
+
+TestList = ListMachine.TestCase
+TestList.settings = SETTINGS
+
+
+GARBAGE = st.binary(max_size=300).map(lambda content: np.frombuffer(content, dtype=np.uint8))
+BYTE = st.tuples(st.integers(0, 10**6), st.integers(0, 255))
+
+
+@pytest.mark.parametrize("unpack", [wire.unpack_hello, wire.unpack_report, wire.unpack_grant, wire.unpack_stop])
+@given(message=GARBAGE)
+@SETTINGS
+def test_garbage_is_refused_or_read(unpack: Callable[[Message], object], message: Message) -> None:
+    with suppress(FarmError, ValueError):
+        unpack(message)
+
+
+@given(st.integers(-(2**31), 2**31 - 1), st.binary(max_size=400))
+@SETTINGS
+def test_a_report_that_is_read_is_read_as_a_whole(records: int, body: bytes) -> None:
+    message = wire.pack_report(0, 0, records=records, body=body)
+    with suppress(ValueError):
+        report = wire.unpack_report(message)
+        assert report.ended.size == records
+        assert report.ended.nbytes + len(report.output) == len(body)
+
+
+@given(BYTE, st.text(max_size=300))
+@SETTINGS
+def test_a_hello_with_any_byte_changed_is_refused_or_read(byte: tuple[int, int], node: str) -> None:
+    at, value = byte
+    message = wire.pack_hello(Hello(1, 2**31 - 1, 1, node)).copy()
+    message[at % message.size] = value
+    with suppress(FarmError):
+        assert len(wire.unpack_hello(message).node.encode(errors="replace")) <= 3 * 256
