@@ -171,7 +171,7 @@ def _go_on(output: bool) -> Sample:
     for number in (2, 4, 3):
         second.end(number)
     second.kill()
-    return _sample(output)
+    return sample_of(output)
 
 
 def finished(output: bool) -> Sample:
@@ -183,16 +183,16 @@ def finished(output: bool) -> Sample:
         play.end(number)
     play.manager.turn(0.0)
     play.manager.close(0.0)
-    return _sample(output)
+    return sample_of(output)
 
 
 def taskfarmers() -> Sample:
     """TaskFarmer was killed."""
     lay({path.name: path.read_bytes() for path in TASKFARMER.iterdir()})
-    return _sample(False)
+    return sample_of(False)
 
 
-def _sample(output: bool) -> Sample:
+def sample_of(output: bool) -> Sample:
     files = laid() | {LOCK: DEAD.encode()}
     order, at = [], 0
     for line in files[TFIN].splitlines(keepends=True):

@@ -12,6 +12,8 @@ import fuzz
 import pytest
 from fuzz import DONE, FASTRECOVERY, JOBLOG, LOCK, LOG, PROGRESS, TFIN
 
+from mpifarm.ended import Ended
+
 SEEDS = int(os.environ.get("MPIFARM_FUZZ", "3000"))
 PARTS = 4  # of the faults of a file, for as many processors
 FAULTS = {
@@ -22,6 +24,20 @@ FAULTS = {
     "TaskFarmer": (PROGRESS, FASTRECOVERY),
     "TaskFarmer, then ours": (FASTRECOVERY, JOBLOG),
 }
+
+
+def test_a_timeout_with_exit_code_0_is_no_success_that_progress_lacks() -> None:
+    with fuzz.scratch():
+        fuzz.lay({str(fuzz.LIST): fuzz.EQUAL})
+        play = fuzz.Play(output=False)
+        play.deal(2)
+        play.end(0, flags=Ended.TIMED_OUT)
+        play.end(1)
+        play.kill()
+        joblog = fuzz.NAMES.joblog.read_bytes().splitlines(keepends=True)
+        sample = fuzz.sample_of(output=False)
+        fuzz.lay(sample.files | {JOBLOG: b"".join(joblog[:-1])})  # the kill was between progress and joblog
+        assert fuzz.reopened(sample) == set(sample.done) == {10}
 
 
 @pytest.fixture(scope="module")

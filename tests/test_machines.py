@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import fuzz
 import numpy as np
@@ -20,6 +21,7 @@ from test_tasklist import CHUNKS, LINES, lines_of, tasks_of, tfin_of
 
 from mpifarm import FarmError, tasklist, wire
 from mpifarm.config import Config
+from mpifarm.ended import Ended
 from mpifarm.journal import Attempt, Journal, Spool
 from mpifarm.opening import Run, open_run
 from mpifarm.tasklist import Walk, checksum, position, records_at
@@ -35,6 +37,9 @@ SETTINGS = settings(
 )
 NOTHING = memoryview(b"")
 PLACES = st.integers(0, 99)  # of a task among those that could be meant
+TEXT = st.binary(max_size=9).map(lambda text: text.replace(b"\0", b"0"))  # zeros at the end are what a crash leaves
+HOW = st.sampled_from(["succeeded", "succeeded", "succeeded, spooled", "failed", "timed out", "failed for good"])
+ENDS = st.lists(st.tuples(PLACES, HOW, TEXT), max_size=4)
 CONFIGS = {output: Config("tasks.txt", output=str(OUTPUT) if output else None, quiet=True) for output in (False, True)}
 
 
@@ -49,6 +54,12 @@ def checkpoint(run: Run, journal: Journal, walk: Walk, left: list[int]) -> None:
     journal.checkpoint(walk.seq - 1, walk.offset, crc, left, passed)
 
 
+def spooled(text: bytes) -> Spool:
+    spool = Spool(TemporaryFile(buffering=0))  # noqa: SIM115  the journal closes it
+    spool.append(memoryview(text))
+    return spool
+
+
 class JournalMachine(RuleBasedStateMachine):
     """Successes are told in an order; what a kill leaves is a beginning of it, with a block for each in --output."""
 
@@ -58,7 +69,7 @@ class JournalMachine(RuleBasedStateMachine):
         self.stack.enter_context(scratch())
         self.disk = Disk(random.Random(0))
         self.now = 0.0
-        self.over = False
+        self.opened = False
         self.told: list[tuple[int, bytes]] = []  # successes: offset and block
         self.flushed = self.synced = 0  # how many of them survive a kill, and a crash of the node
 
@@ -72,46 +83,43 @@ class JournalMachine(RuleBasedStateMachine):
         with self.disk.installed():
             self.run = open_run(CONFIGS[self.output], 0.0)
         assert self.run.journal is not None
-        self.journal = self.run.journal
+        self.journal, self.opened = self.run.journal, True
         self.walk = walk_from(self.run)
         self.dealt: list[tuple[int, int, int]] = self.run.start.again.tolist()  # and not done
         self.failed: list[int] = []
 
     def teardown(self) -> None:
-        if hasattr(self, "journal") and not self.over:
-            self.journal.close()
+        self.close()
         self.stack.close()
 
-    def attempt(self, place: int, status: int, out: int) -> Attempt:
-        """Return the end of one of the attempts that run."""
-        offset, length, seq = self.dealt.pop(place % len(self.dealt))
-        return Attempt(offset, length, seq, 1, "nid-1", 1, status, 0, 1.7e9, 0.1, 0.1, 0.1, 9, out, b"echo")
+    def close(self) -> None:
+        """Let the kernel close the files."""
+        if self.opened:
+            self.opened = False
+            self.journal.close()
 
-    @rule(count=st.integers(1, 5))
-    def deal(self, count: int) -> None:
+    @rule(count=st.integers(0, 5), ends=ENDS)
+    def work(self, count: int, ends: list[tuple[int, str, bytes]]) -> None:
+        """Deal *count* tasks; let some end."""
         self.dealt += self.walk.take(count).tolist()
+        for place, end, text in ends:
+            if self.dealt:
+                self.end(self.dealt.pop(place % len(self.dealt)), end, text)
 
-    @precondition(lambda self: self.dealt)
-    @rule(place=PLACES, out=st.binary(max_size=9).map(lambda out: out.replace(b"\0", b"0")), spooled=st.booleans())
-    def succeed(self, place: int, out: bytes, spooled: bool) -> None:
-        attempt = self.attempt(place, 0, len(out))
-        spool = None
-        if spooled:
-            spool = Spool(Path("spool").open("w+b", buffering=0))  # noqa: SIM115  the journal closes it
-            os.unlink("spool")
-            spool.append(memoryview(out)[:3])
-        self.journal.succeeded(attempt, spool, memoryview(out)[3 if spooled else 0 :], NOTHING)
-        self.told.append((attempt.offset, out))
-
-    @precondition(lambda self: self.dealt)
-    @rule(place=PLACES, final=st.booleans(), text=st.binary(max_size=9))
-    def fail(self, place: int, final: bool, text: bytes) -> None:
-        attempt = self.attempt(place, 1, len(text))
-        self.journal.failed(attempt, memoryview(text), memoryview(text), final)
-        if final:
-            self.failed.append(attempt.offset)
+    def end(self, task: tuple[int, int, int], end: str, text: bytes) -> None:
+        offset, length, seq = task
+        status, flags = int("failed" in end), Ended.TIMED_OUT if end == "timed out" else 0
+        attempt = Attempt(offset, length, seq, 1, "nid-1", 1, status, flags, 1.7e9, 0.1, 0.1, 0.1, 9, len(text), b"echo")
+        if end.startswith("succeeded"):
+            spool = spooled(text[:3]) if "spooled" in end else None
+            self.journal.succeeded(attempt, spool, memoryview(text)[3 if spool else 0 :], NOTHING)
+            self.told.append((offset, text))
+            return
+        self.journal.failed(attempt, memoryview(text), memoryview(text), end == "failed for good")
+        if end == "failed for good":
+            self.failed.append(offset)
         else:
-            self.dealt.append((attempt.offset, attempt.length, attempt.seq))
+            self.dealt.append(task)
 
     @rule()
     def flush(self) -> None:
@@ -134,18 +142,20 @@ class JournalMachine(RuleBasedStateMachine):
         self.synced = self.flushed
 
     @rule(
+        ends=ENDS,
         doing=st.sampled_from(["flush", "sync", "checkpoint"]),
         left=st.integers(0, 12),
         crash=st.booleans(),
         rng=st.randoms(use_true_random=False),
     )
-    def kill(self, doing: str, left: int, crash: bool, rng: random.Random) -> None:
+    def kill(self, ends: list[tuple[int, str, bytes]], doing: str, left: int, crash: bool, rng: random.Random) -> None:
         """The manager dies after *left* operations of what it is doing; so does its node, if *crash*."""
+        self.work(1, ends)
         self.disk.random, self.disk.left = rng, left
         with suppress(Killed):
             getattr(self, doing)()
         self.disk.left = None
-        self.journal.close()
+        self.close()
         if crash:
             self.disk.crash()
         NAMES.lock.write_text(DEAD)
@@ -164,14 +174,12 @@ class JournalMachine(RuleBasedStateMachine):
             assert OUTPUT.read_bytes() == b"".join(out for _, out in self.told)
         assert {line.count(b"\t") for line in Path(JOBLOG).read_bytes().splitlines()} == {14}
 
-    @precondition(
-        lambda self: not self.over and not self.dealt and not self.failed and self.walk.offset == self.run.scan.size
-    )
+    @precondition(lambda self: not self.dealt and not self.failed and self.walk.offset == self.run.scan.size)
     @rule()
     def finish(self) -> None:
         self.flush()
         self.journal.finish()
-        self.journal.close()
+        self.close()
         self.run.lock.release()
         assert open_run(CONFIGS[self.output], 0.0).journal is None
         NAMES.done.unlink()
@@ -194,6 +202,7 @@ class ListMachine(RuleBasedStateMachine):
         self.stack.enter_context(scratch())
         self.patch = self.stack.enter_context(pytest.MonkeyPatch.context())
         self.dealt: list[tuple[int, int, int]] = []
+        self.opened = False
 
     @initialize(lines=st.lists(LINE, max_size=8))
     def begin(self, lines: list[bytes]) -> None:
@@ -204,16 +213,17 @@ class ListMachine(RuleBasedStateMachine):
     def open(self) -> None:
         self.run = open_run(CONFIGS[False], 0.0)
         assert self.run.journal is not None
-        self.journal = self.run.journal
+        self.journal, self.opened = self.run.journal, True
         self.walk = walk_from(self.run)
 
     def close(self) -> None:
+        self.opened = False
         checkpoint(self.run, self.journal, self.walk, [])
         self.journal.close()
         self.run.lock.release()
 
     def teardown(self) -> None:
-        if hasattr(self, "journal"):
+        if self.opened:
             self.close()
         self.stack.close()
 
