@@ -16,7 +16,7 @@ from fuzz import DEAD, JOBLOG, LIST, NAMES, OUTPUT, PROGRESS, laid, scratch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from simulation import Disk, Killed
+from simdisk import Disk, Killed
 from test_tasklist import CHUNKS, LINES, lines_of, tasks_of, tfin_of
 
 from mpifarm import FarmError, tasklist, wire
