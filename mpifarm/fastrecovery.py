@@ -23,7 +23,10 @@ from numpy.typing import NDArray
 
 from mpifarm import FarmError
 
-_HEADER = re.compile(rb"# max: (\d{1,18}) (\d{1,18})((?: (?:list|crc)=[0-9a-f]{1,8}| \w+=\d{1,18})*)")
+_HEADER = re.compile(
+    rb"# max: (\d{1,18}) (\d{1,18})"
+    rb"(?: list=([0-9a-f]{8}) progress=(\d{1,18}) output=(\d{1,18}) joblog=(\d{1,18})( crc=[0-9a-f]{8}))?"
+)
 _OFFSET = re.compile(rb"\d{1,18}")
 
 
@@ -32,11 +35,11 @@ _ADVICE = "restore it, or remove the file, and progress alone will count"
 
 @dataclass(frozen=True, slots=True)
 class Covered:
-    """Bytes of the other files that a checkpoint stands for. Joblog None: it is not known."""
+    """Bytes of the other files that a checkpoint stands for."""
 
     progress: int = 0
     output: int = 0
-    joblog: int | None = None
+    joblog: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +54,16 @@ class Checkpoint:
 
 def content(index: int, offset: int, list_crc: int, covered: Covered, left: Iterable[int]) -> bytes:
     """Return the file that says: of the *index* records before *offset* all are done but those at *left*."""
-    first = b"# max: %d %d list=%08x progress=%d output=%d" % (index, offset, list_crc, covered.progress, covered.output)
-    if covered.joblog is not None:
-        first += b" joblog=%d" % covered.joblog
+    first = b"# max: %d %d list=%08x progress=%d output=%d joblog=%d" % (
+        index,
+        offset,
+        list_crc,
+        covered.progress,
+        covered.output,
+        covered.joblog,
+    )
     rest = b"\n" + b"".join(b"%d\n" % task for task in left)
-    return first + b" crc=%08x" % zlib.crc32(first + rest) + rest
+    return first + _crc_word(first + rest) + rest
 
 
 def read(path: Path) -> Checkpoint | None:
@@ -69,14 +77,15 @@ def read(path: Path) -> Checkpoint | None:
     bad = [number for number, line in enumerate(rest, start=2) if not _OFFSET.fullmatch(line)]
     if not match or bad:
         raise FarmError(f"{path}:{bad[0] if match else 1}: not a line of a fastrecovery file: {_ADVICE}")
-    words = dict(word.split("=", 1) for word in match[3].decode().split())
-    if "crc" in words and int(words["crc"], 16) != zlib.crc32(whole.replace(b" crc=" + words["crc"].encode(), b"", 1)):
+    if not whole.endswith(b"\n") or (match[7] and match[7] != _crc_word(whole.replace(match[7], b"", 1))):
         raise FarmError(f"{path} is damaged: {_ADVICE}")
     offset = int(match[2])
     left = np.unique(np.array([int(line) for line in rest], dtype=np.int64))
     left = left[left != offset]  # TaskFarmer may list the task that it would read next
-    list_crc = int(words["list"], 16) if "list" in words else None
-    if "progress" not in words:
-        return Checkpoint(offset, left, list_crc)
-    joblog = int(words["joblog"]) if "joblog" in words else None
-    return Checkpoint(offset, left, list_crc, Covered(int(words["progress"]), int(words.get("output", 0)), joblog))
+    if not match[7]:
+        return Checkpoint(offset, left)
+    return Checkpoint(offset, left, int(match[3], 16), Covered(int(match[4]), int(match[5]), int(match[6])))
+
+
+def _crc_word(rest: bytes) -> bytes:
+    return b" crc=%08x" % zlib.crc32(rest)

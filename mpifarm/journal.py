@@ -32,7 +32,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -156,7 +156,6 @@ class Journal:
         for directory in {appender.path.parent for appender in self._appenders()}:
             files.sync_directory(directory)
         self._output_bytes = start.output_bytes
-        self._covered = start.covered
         self._synced_bytes = start.progress_bytes  # of progress, by this run's last sync
         self._synced = float("-inf")
 
@@ -230,16 +229,10 @@ class Journal:
             self._sync()
             self._synced = now
 
-    def checkpoint(self, index: int, offset: int, list_crc: int, left: Iterable[int], passed: bool = True) -> None:
-        """Replace fastrecovery: of the *index* records before *offset*, all are done but those at *left*.
-
-        *passed*: there is no line of progress about a task behind them. If there is, the lines have to be read again from
-        where the checkpoint before has begun; the joblog, which may have lost others in a crash, is no witness then.
-        """
+    def checkpoint(self, index: int, offset: int, list_crc: int, left: Iterable[int]) -> None:
+        """Replace fastrecovery: of the *index* records before *offset* all are done but those at *left*; no other one is."""
         self._sync()
-        covered = replace(self._covered, joblog=None)
-        if passed:
-            covered = Covered(self._progress.size, self._output_bytes, self._joblog.size)
+        covered = Covered(self._progress.size, self._output_bytes, self._joblog.size)
         files.replace(self._names.fastrecovery, fastrecovery.content(index, offset, list_crc, covered, left))
 
     def finish(self) -> None:
@@ -275,6 +268,8 @@ class Journal:
         self._synced_bytes = self._progress.size
 
     def _add_to_joblog(self, attempt: Attempt) -> None:
+        # A task that took TERM in good part says exit 0, but without a signal that stands for success here.
+        terminated = not attempt.status and attempt.flags & (Ended.TIMED_OUT | Ended.INTERRUPTED)
         line = _JOBLOG_LINE % (
             attempt.seq,
             attempt.node,
@@ -282,7 +277,7 @@ class Journal:
             attempt.seconds,
             attempt.out_total,
             max(attempt.status, 0),
-            max(-attempt.status, 0),
+            signal.SIGTERM if terminated else max(-attempt.status, 0),
             attempt.attempt,
             attempt.slot,
             attempt.rss_kib,

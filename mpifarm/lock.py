@@ -174,7 +174,7 @@ class Lock:
             return False
         try:
             os.kill(holder.pid, 0)
-        except ProcessLookupError:
+        except (ProcessLookupError, OverflowError):  # no process can have such a number
             return True
         except PermissionError:
             return False

@@ -54,7 +54,7 @@ class Manager:
         self._run, self._scan, self._start = run, run.scan, run.start
         self._lock: Lock = run.lock
         self._journal = journal
-        self._walk = Walk(run.scan.descriptor, run.scan.size, run.start.offset, run.start.seq, run.start.done)
+        self._walk = Walk(run.scan.descriptor, run.scan.size, run.start.offset, run.start.seq)
         self._crc, self._crc_offset = run.start.list_crc, run.start.offset
         left = run.scan.tasks - run.start.done_count - run.start.again.size
         self._schedule = Schedule(
@@ -283,9 +283,7 @@ class Manager:
             raise OSError(errno.EIO, "it was cut", str(self._run.names.tfin))
         self._crc = checksum(self._scan.descriptor, self._crc_offset, offset, self._crc)
         self._crc_offset = offset
-        done = self._start.done  # lines of progress beyond the dealing offset must be read again
-        passed = not done.size or bool(done[-1] < offset)
-        self._journal.checkpoint(self._walk.seq - 1, offset, self._crc, self._schedule.unfinished(), passed)
+        self._journal.checkpoint(self._walk.seq - 1, offset, self._crc, self._schedule.unfinished())
 
     def _stop_writing(self, why: str, now: float) -> None:
         if self._stopped_writing:

@@ -72,7 +72,7 @@ def _open(config: Config, tasklist: Tasklist, names: Names, lock: Lock, output: 
         files.replace(names.done, b"done")
         return Run([f"{tasklist.path} has no tasks: nothing to do"], tasklist, names, scan, start, lock)
     opened = Journal(names, Path(config.output) if config.output else None, start)
-    opened.checkpoint(start.seq - 1, start.offset, start.list_crc, start.again["offset"], passed=not start.done.size)
+    opened.checkpoint(start.seq - 1, start.offset, start.list_crc, start.again["offset"])
     return Run(_notices(tasklist, names, scan, start), tasklist, names, scan, start, lock, opened)
 
 

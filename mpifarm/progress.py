@@ -26,7 +26,7 @@ from mpifarm.files import Extent
 from mpifarm.tasklist import Records, Scan, records_at
 
 _CHUNK_BYTES = 8 * 1024 * 1024
-_LINE = re.compile(rb"(\d{1,18}(?:,\d{1,18})*) \S+ \d+(?:\.\d+)? (\d{1,18}) \d+ (\d{1,18}|[\d,]+)\n")
+_LINE = re.compile(rb"(\d{1,18}(?:,\d{1,18})*) \S+ \d+(?:\.\d+)? (\d{1,18}) \d+ (\d{1,18}(?:,\d{1,18})*)\n")
 _SEQ, _RECEIVE, _EXITVAL, _SIGNAL, _OFFSET, _COLUMNS = 0, 5, 6, 7, 13, 15  # of the joblog
 _UNREADABLE = -1
 
@@ -71,8 +71,7 @@ def read(path: Path, joblog: Path, covered: Covered | None, scan: Scan, output: 
     good = np.isin(lines.offsets, found["offset"][known])
     if covered:
         good[good] = lines.lengths[good] == found["length"][np.searchsorted(found["offset"], lines.offsets[good])]
-        if covered.joblog is not None:
-            good &= ~_contradicted(lines, good, _successes(joblog, covered.joblog, scan), output, start.output)
+        good &= ~_contradicted(lines, good, _successes(joblog, covered.joblog, scan), output, start.output)
     damaged = ~good
     stop = _stop(lines, good, start.output, output)
     bad = int(np.count_nonzero(damaged[:stop])) + (good.size - stop if damaged[stop : stop + 1].any() else 0)

@@ -21,13 +21,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mpifarm import FarmError, fastrecovery, progress
-from mpifarm.fastrecovery import Checkpoint, Covered
+from mpifarm.fastrecovery import Checkpoint
 from mpifarm.files import Extent
 from mpifarm.progress import Progress
-from mpifarm.tasklist import RECORD, Records, Scan, Tasklist, checksum, position, records_at
+from mpifarm.tasklist import RECORD, Records, Scan, Tasklist, Walk, checksum, position, records_at
 
 _NONE = np.empty(0, dtype=np.int64)
 _NO_RECORDS = np.empty(0, dtype=RECORD)
@@ -41,12 +40,10 @@ class Resume:
     seq: int = 1  # of the record there
     list_crc: int = 0  # of the .tfin file up to there
     again: Records = field(default_factory=lambda: _NO_RECORDS)  # before it, and not done
-    done: NDArray[np.int64] = field(default_factory=lambda: _NONE)  # offsets beyond it that are done, sorted
     done_count: int = 0
     progress_bytes: int = 0  # what is whole and true of the progress file
     output_bytes: int = 0  # what it says was written to --output
     bad: int = 0  # lines of it that do not count because of damage
-    covered: Covered = field(default_factory=Covered)  # by the checkpoint before
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,18 +76,25 @@ def load(tasklist: Tasklist, scan: Scan, sources: Sources) -> Resume:
         raise FarmError(f"{sources.fastrecovery} does not fit {tasklist.path}: restore one of them, or give --rerun")
     seq, tasks_before = at
     again = records[is_task & ~np.isin(records["offset"], lines.done["offset"])]
-    ahead = lines.done["offset"][lines.done["offset"] >= start.offset]
+    offset = start.offset
+    ahead = lines.done[lines.done["offset"] >= offset]
+    if ahead.size:  # deal on behind the last of them: so a checkpoint can stand for all of progress
+        offset = int(ahead["offset"][-1] + ahead["length"][-1])
+        gaps = Walk(scan.descriptor, offset, start.offset, seq, ahead["offset"]).take(scan.tasks)
+        again = np.concatenate((again, gaps))
+        list_crc = checksum(scan.descriptor, start.offset, offset, list_crc)
+        at = position(scan, offset)
+        assert at is not None
+        seq, tasks_before = at
     return Resume(
-        offset=start.offset,
+        offset=offset,
         seq=seq,
         list_crc=list_crc,
         again=again,
-        done=ahead,
-        done_count=tasks_before - again.size + ahead.size,
+        done_count=tasks_before - again.size,
         progress_bytes=lines.end,
         output_bytes=lines.output_bytes,
         bad=lines.bad,
-        covered=start.covered or Covered(),
     )
 
 

@@ -32,7 +32,6 @@ from mpifarm.outbox import Outbox, Stream
 GRACE_S = 5.0  # between TERM and KILL
 ASIDE_S = 5.0  # how long a slot without a file for output is left alone
 LINGER_S = 0.05  # how often to look whether all of a terminated task is gone
-TIMED_OUT_STATUS = 124  # as timeout(1) says it
 
 _NO_PLACE = "no place for what tasks print (set TMPDIR, or raise ulimit -n)"
 _RSS_UNITS_PER_KIB = 1024 if sys.platform == "darwin" else 1  # getrusage(2)
@@ -226,9 +225,6 @@ class Slots:
         assert slot.result is not None
         SESSION.pack_into(self._sessions, slot.index * SESSION.size, 0)
         slot.pid = 0
-        if slot.result.status == 0 and slot.flags:  # it took TERM in good part; in the joblog 0 stands for success alone
-            status = -signal.SIGTERM if slot.flags & Ended.INTERRUPTED else TIMED_OUT_STATUS
-            slot.result = replace(slot.result, status=status)
         if slot.flags & Ended.INTERRUPTED:  # it will run again: what it wrote so far is nobody's result
             self._outbox.add(_record(slot.task, slot.number, slot.result, slot.started_unix, slot.flags), b"", now)
             self._release(slot)
@@ -237,10 +233,12 @@ class Slots:
         err, clipped = capture.clipped(slot.err, capture.size(slot.err))
         slot.flags |= Ended.CLIPPED if clipped else 0
         wrote = [file for file in (slot.out, slot.err) if capture.touched(file)]
-        if slot.result.status == 0 and any(map(capture.full, wrote)):
+        succeeded = slot.result.status == 0 and not slot.flags & Ended.TIMED_OUT
+        if succeeded and any(map(capture.full, wrote)):
+            succeeded = False
             slot.result = replace(slot.result, status=os.EX_IOERR)
             err += f"mpifarm: {self._environ['MPIFARM_NODE']}: no space left for what it printed (set TMPDIR)\n".encode()
-        if slot.result.status == 0 and size > capture.INLINE_BYTES:
+        if succeeded and size > capture.INLINE_BYTES:
             record = _record(slot.task, slot.number, slot.result, slot.started_unix, slot.flags, size, 0, len(err))
             self._outbox.add_stream(Stream(slot.index, slot.out, size, record, err))
             return

@@ -30,6 +30,7 @@ CHUNK_BYTES = 4 * 1024 * 1024
 RECORD = np.dtype([("offset", "<i8"), ("length", "<i8"), ("seq", "<i8")])  # seq: which line of the .tfin, from 1
 Records = NDArray[np.void]  # of dtype RECORD
 
+_NONE = np.empty(0, dtype=np.int64)
 _COMMENT = re.compile(rb"^#.*\n", re.MULTILINE)
 _MARK = b"> "
 _NEWLINE, _SPACE, _TAB, _RETURN, _HASH = b"\n \t\r#"
@@ -159,7 +160,8 @@ class Tasklist:
 class Walk:
     """The tasks of a .tfin file from a record on, in order, without those that are done already."""
 
-    def __init__(self, descriptor: int, size: int, offset: int, seq: int, done: NDArray[np.int64]) -> None:
+    def __init__(self, descriptor: int, size: int, offset: int, seq: int, done: NDArray[np.int64] = _NONE) -> None:
+        """*done*: their offsets, int64, sorted."""
         self._descriptor = descriptor
         self._size = size
         self._read_to = offset

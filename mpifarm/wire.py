@@ -125,6 +125,8 @@ def unpack_report(message: Message) -> Report:
     """Read a REPORT without copying what the attempts wrote."""
     (header,) = message[: REPORT.itemsize].view(REPORT)
     end = REPORT.itemsize + int(header["records"]) * ENDED.itemsize
+    if not REPORT.itemsize <= end <= message.size:
+        raise ValueError(f"a REPORT of {message.size} bytes cannot hold {header['records']} records")
     records: Records = message[REPORT.itemsize : end].view(ENDED)
     notes = Note(int(header["notes"]))
     return Report(int(header["seen"]), int(header["credit"]), int(header["lane"]), notes, records, message.data[end:])
@@ -155,7 +157,8 @@ def pack_stop(how: Stop) -> Message:
 
 def unpack_stop(message: Message) -> Stop:
     """Read a STOP."""
-    return Stop(int(message[0]))
+    (how,) = message
+    return Stop(int(how))
 
 
 def _bytes(records: Records) -> Message:

@@ -235,7 +235,7 @@ def left(run: Run) -> list[int]:
 
 
 def left_of(scan: Scan, start: resume.Resume) -> list[int]:
-    walk = Walk(scan.descriptor, scan.size, start.offset, start.seq, start.done)
+    walk = Walk(scan.descriptor, scan.size, start.offset, start.seq)
     found: list[int] = start.again["offset"].tolist() + walk.take(scan.tasks + 1)["offset"].tolist()
     assert len(found) == len(set(found)), "a task would be dealt twice"
     assert start.done_count == scan.tasks - len(found), "the tasks that are done are miscounted"

@@ -70,7 +70,7 @@ MUTATIONS = [
         "        if self._output:\n            self._output.append",
     ),
     Mutation("checkpoint before the sync", "journal", "        self._sync()\n        covered", "        covered"),
-    Mutation("checkpoint for lines that must be read again", "journal", "        if passed:\n", "        if True:\n"),
+    Mutation("forget the gaps before the last task done", "resume", "again = np.concatenate((again, gaps))", "pass"),
     Mutation(
         "keep the output of a lost worker", "manager", "            self._spools.pop(key).close()\n", "            pass\n"
     ),

@@ -44,14 +44,13 @@ CONFIGS = {output: Config("tasks.txt", output=str(OUTPUT) if output else None, q
 
 
 def walk_from(run: Run) -> Walk:
-    return Walk(run.scan.descriptor, run.scan.size, run.start.offset, run.start.seq, run.start.done)
+    return Walk(run.scan.descriptor, run.scan.size, run.start.offset, run.start.seq)
 
 
 def checkpoint(run: Run, journal: Journal, walk: Walk, left: list[int]) -> None:
     """Write fastrecovery as the manager does."""
-    passed = not run.start.done.size or bool(run.start.done[-1] < walk.offset)
     crc = checksum(run.scan.descriptor, 0, walk.offset)
-    journal.checkpoint(walk.seq - 1, walk.offset, crc, left, passed)
+    journal.checkpoint(walk.seq - 1, walk.offset, crc, left)
 
 
 def spooled(text: bytes) -> Spool:

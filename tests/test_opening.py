@@ -10,6 +10,7 @@ import pytest
 
 from mpifarm import FarmError, fastrecovery
 from mpifarm.config import Config
+from mpifarm.fastrecovery import Covered
 from mpifarm.journal import Names
 from mpifarm.lock import Holder
 from mpifarm.opening import Run, open_run
@@ -59,7 +60,10 @@ REFUSALS: dict[str, tuple[Callable[[], object], str]] = {
     "another fastrecovery": (lambda: NAMES.fastrecovery.write_bytes(b"# max: 1 10\n"), "does not fit"),
     "another progress": (lambda: NAMES.progress.write_bytes(b"1 n-1 1 0 1 9\n"), "does not fit"),
     "a short output": (
-        lambda: (NAMES.fastrecovery.write_bytes(b"# max: 3 27 progress=9 output=9\n9\n"), OUTPUT.write_bytes(b"1")),
+        lambda: (
+            NAMES.fastrecovery.write_bytes(fastrecovery.content(3, 27, 0, Covered(9, 9, 0), [9])),
+            OUTPUT.write_bytes(b"1"),
+        ),
         "--output has 1 bytes",
     ),
     "an output that is no file": (lambda: replace_by(OUTPUT, Path.mkdir), "not a regular file"),
@@ -168,7 +172,7 @@ def test_rerun_forgets_everything(done: bool) -> None:
 
 def test_deleting_progress_and_done_starts_over() -> None:
     NAMES.progress.unlink()
-    NAMES.fastrecovery.write_bytes(b"# max: 3 27 list=0 progress=40 output=4\n")
+    NAMES.fastrecovery.write_bytes(fastrecovery.content(3, 27, 0, Covered(40, 4, 0), []))
     run = opened()
     assert run.journal is not None
     assert (run.start.done_count, OUTPUT.read_bytes()) == (0, b"")

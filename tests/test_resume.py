@@ -51,7 +51,7 @@ def write_fastrecovery(offset: int, *left: int) -> None:
     NAMES.fastrecovery.write_text(f"# max: 0 {offset}\n" + "".join(f"{task}\n" for task in left))
 
 
-def write_ours(offset: int, *left: int, covered: int, output: int = 0, joblog: int | None = None) -> None:
+def write_ours(offset: int, *left: int, covered: int, output: int = 0, joblog: int = 0) -> None:
     """Write ours, which stands for *covered* bytes of progress."""
     crc = zlib.crc32(NAMES.tfin.read_bytes()[:offset])
     NAMES.fastrecovery.write_bytes(fastrecovery.content(0, offset, crc, Covered(covered, output, joblog), left))
@@ -73,7 +73,7 @@ def load(output_size: int | None = None, exists: bool = True) -> tuple[Resume, l
         start = resume.load(tasklist, scan, Sources(NAMES.fastrecovery, NAMES.progress, NAMES.joblog, output))
     finally:
         tasklist.discard()
-    walk = Walk(scan.descriptor, scan.size, start.offset, start.seq, start.done)
+    walk = Walk(scan.descriptor, scan.size, start.offset, start.seq)
     left = start.again["offset"].tolist() + walk.take(scan.tasks)["offset"].tolist()
     assert start.done_count == scan.tasks - len(left)
     assert start.list_crc == zlib.crc32(os.pread(scan.descriptor, start.offset, 0))
