@@ -230,7 +230,7 @@ class Journal:
             self._synced = now
 
     def checkpoint(self, index: int, offset: int, list_crc: int, left: Iterable[int]) -> None:
-        """Replace fastrecovery: of the *index* records before *offset* all are done but those at *left*; no other one is."""
+        """Replace fastrecovery: of the *index* records before *offset* all are done but those at *left*, none behind."""
         self._sync()
         covered = Covered(self._progress.size, self._output_bytes, self._joblog.size)
         files.replace(self._names.fastrecovery, fastrecovery.content(index, offset, list_crc, covered, left))
