@@ -17,7 +17,7 @@ import errno
 import os
 import select
 import stat
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +27,7 @@ _WRITE_BYTES = 1024 * 1024  # small parts are joined up to this much; one write(
 
 _LOOK_BYTES = 64 * 1024
 
+_PATIENCE_S = 1.0
 _MOST_LINKS = 40  # as path_resolution(7)
 
 _fdatasync = getattr(os, "fdatasync", os.fsync)  # macOS has none
@@ -87,13 +88,25 @@ def sync_directory(path: Path) -> None:
 
 
 def write_all(descriptor: int, content: bytes | memoryview) -> None:
-    """Write all of *content*; wait where the other end of a pipe was made non-blocking. Raises OSError."""
+    """Write all of *content* to a file. Raises OSError."""
     view = memoryview(content)
     while view:
-        try:
-            view = view[os.write(descriptor, view) :]
-        except BlockingIOError:
-            select.select((), (descriptor,), ())
+        view = view[os.write(descriptor, view) :]
+
+
+def write_to_reader(descriptor: int, content: bytes | memoryview, waiting: Callable[[], None]) -> None:
+    """Write all of *content* to what may be a pipe; call *waiting* once a second while nobody reads it. Raises OSError.
+
+    So much is written at a time as a pipe takes without blocking if it is ready at all: pipe(7).
+    """
+    view = memoryview(content)
+    at_once = len(view) if stat.S_ISREG(os.fstat(descriptor).st_mode) else select.PIPE_BUF
+    while view:
+        if select.select((), (descriptor,), (), _PATIENCE_S)[1]:
+            with suppress(BlockingIOError):
+                view = view[os.write(descriptor, view[:at_once]) :]
+        else:
+            waiting()
 
 
 def own(path: Path) -> Path:

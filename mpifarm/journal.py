@@ -30,7 +30,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -199,14 +199,17 @@ class Journal:
 
     # on disk
 
-    def flush(self) -> None:
-        """Write what was recorded: captured output, then progress, then joblog and log."""
+    def flush(self, waiting: Callable[[], None] = lambda: None) -> None:
+        """Write what was recorded: captured output, then progress, then joblog and log.
+
+        *waiting* is called once a second while nobody reads what the tasks have printed.
+        """
         if self._output:
             self._output.append(self._parts())
         else:
             try:
                 for part in self._parts():
-                    files.write_all(sys.stdout.fileno(), part)
+                    files.write_to_reader(sys.stdout.fileno(), part, waiting)
             except OSError as error:
                 raise files.named(error, "standard output") from None
         for appender, lines in self._lines.items():
@@ -214,7 +217,7 @@ class Journal:
                 appender.append(lines)
         with suppress(OSError):  # a closed standard error is nobody's result
             for err in self._errors:
-                files.write_all(sys.stderr.fileno(), err)
+                files.write_to_reader(sys.stderr.fileno(), err, waiting)
         for block in self._blocks:
             if isinstance(block, Spool):
                 block.close()

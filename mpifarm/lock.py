@@ -93,8 +93,13 @@ class Lock:
         self._touched = now
         if self._file is None or not self._ours():
             return False
-        os.utime(self._file.fileno())
+        self.touch()
         return True
+
+    def touch(self) -> None:
+        """Show that its holder is alive."""
+        if self._file is not None:
+            os.utime(self._file.fileno())
 
     def release(self) -> None:
         """Give the lock back, if it is still ours."""

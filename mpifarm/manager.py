@@ -108,8 +108,7 @@ class Manager:
         self._write(now)
         if now >= self._beat_at:
             self._beat_at = now + self._beat_s
-            for rank in self._schedule.workers:
-                self._comm.send(rank, Tag.BEAT, wire.pack_beat())
+            self._beat()
         if now >= self._status_at and self.outcome is None:
             self._status_at = now + status.EVERY_S
             self._say(self._status(now))
@@ -269,7 +268,7 @@ class Manager:
         if self._stopped_writing:
             return
         try:
-            self._journal.flush()
+            self._journal.flush(self._show_life)
             self._journal.sync(now)
             if now >= self._checkpoint_at:
                 self._checkpoint_at = now + CHECKPOINT_S
@@ -291,6 +290,15 @@ class Manager:
         self._stopped_writing = True
         say(f"{why}: stopping; what is not in the progress file will run again")
         self._do(self._schedule.stop_asked(How.KILL, now))
+
+    def _beat(self) -> None:
+        for rank in self._schedule.workers:
+            self._comm.send(rank, Tag.BEAT, wire.pack_beat())
+
+    def _show_life(self) -> None:
+        """The reader of standard output takes its time: neither the workers nor another farm should think us dead."""
+        self._lock.touch()
+        self._beat()
 
     # people
 

@@ -112,6 +112,18 @@ def test_a_pipe_that_does_not_block_takes_everything() -> None:
         assert counter.stdin
         assert counter.stdout
         os.set_blocking(counter.stdin.fileno(), False)
-        files.write_all(counter.stdin.fileno(), b"x" * 2**20)
+        files.write_to_reader(counter.stdin.fileno(), b"x" * 2**20, lambda: None)
         counter.stdin.close()
         assert int(counter.stdout.read()) == 2**20
+
+
+def test_while_nobody_reads_the_writer_does_not_hang(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "_PATIENCE_S", 0.01)
+    content = bytes(range(256)) * 2**10
+    read = bytearray()
+    ours, theirs = os.pipe()
+    with open(ours, "rb", buffering=0) as reader, open(theirs, "wb", buffering=0) as writer:  # noqa: PTH123
+        files.write_to_reader(writer.fileno(), content, lambda: read.extend(reader.read(100_000)))
+        writer.close()
+        read += reader.read()
+    assert read == content
