@@ -54,8 +54,13 @@ PIPE_BYTES = 64 * 1024  # pipe(7)
 
 
 @pytest.fixture(autouse=True)
-def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+def large_files(farms: Farms, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Wait longer for them, and do not keep them, as pytest does with what tests leave."""
     monkeypatch.setattr(real, "DEADLINE_S", real.DEADLINE_S + GIVEN_BYTES / 1e7)
+    yield
+    for path in farms.directory.iterdir():
+        if path.is_file() and path.stat().st_size > MIB:
+            path.unlink()
 
 
 def printing(text: str, size: int) -> str:
@@ -212,8 +217,8 @@ def test_whatever_a_task_does_to_its_standard_output_is_its_own_affair(farms: Fa
 
 
 @pytest.mark.parametrize("size", [10, LARGE])
-@pytest.mark.parametrize("background", ["{} &", "setsid {} &", "({} &);", "(setsid setsid {} &) &"])
-@pytest.mark.parametrize("stray", ["", ": > /dev/stdout; "])
+@pytest.mark.parametrize("background", ["{} &", "setsid {} &", "({} &);", "(setsid setsid {} &) &"], ids=range(4))
+@pytest.mark.parametrize("stray", ["", ": > /dev/stdout; "], ids=["appends", "truncates"])
 def test_what_a_task_left_in_the_background_writes_into_no_other_block(
     farms: Farms, size: int, background: str, stray: str
 ) -> None:
