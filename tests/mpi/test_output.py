@@ -13,6 +13,7 @@ import resource
 import shutil
 import struct
 import termios
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -31,7 +32,7 @@ from mpifarm.manager import Manager
 from mpifarm.opening import open_run
 from mpifarm.outbox import BACKLOG_BYTES, CHUNK_BYTES
 from mpifarm.wire import Hello, Tag
-from mpifarm.worker import MOST_UNSENT_BYTES
+from mpifarm.worker import MANAGER_SLOW_S, MOST_UNSENT_BYTES
 
 from . import farms as real
 from .farms import Farm, Farms, held, wait_until
@@ -100,6 +101,14 @@ def assert_blocks(farms: Farms, written: BinaryIO, blocks: dict[int, int], field
     assert written.read(1) == b""
 
 
+def start_on_pipe(farms: Farms, ranks: int, *arguments: str) -> tuple[Farm, Path]:
+    """Start a farm whose rank 0 prints into a pipe, past mpiexec, which would read for it; return the pipe, too."""
+    pipe = farms.directory / "pipe"
+    os.mkfifo(pipe)
+    rank_0 = f'[ "${{PMI_RANK:-${{OMPI_COMM_WORLD_RANK:-0}}}}" != 0 ] || exec > {pipe}'
+    return farms.start(ranks, *arguments, before=rank_0), pipe
+
+
 def unread(pipe: io.FileIO) -> int:
     """Return how many bytes wait in a pipe."""
     (waiting,) = struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)))
@@ -144,10 +153,7 @@ def test_large_outputs_are_whole_blocks_in_the_order_of_progress(farms: Farms, r
 @pytest.mark.parametrize("ranks", [0, 3])
 def test_a_slow_reader_of_standard_output_is_waited_for(farms: Farms, ranks: int) -> None:
     blocks = write_list(farms, [LARGE // 2, *(100 * [INLINE_BYTES + 1]), *(SEVERAL * [LARGE // 2])])
-    pipe = farms.directory / "pipe"
-    os.mkfifo(pipe)
-    rank_0 = f'[ "${{PMI_RANK:-${{OMPI_COMM_WORLD_RANK:-0}}}}" != 0 ] || exec > {pipe}'
-    farm = farms.start(ranks, "--threads", "4", "tasks.txt", before=rank_0)
+    farm, pipe = start_on_pipe(farms, ranks, "--threads", "4", "tasks.txt")
     written = farms.directory / "written"
     with pipe.open("rb", buffering=0) as reader, written.open("wb") as file:
         for _ in range(50):
@@ -159,6 +165,18 @@ def test_a_slow_reader_of_standard_output_is_waited_for(farms: Farms, ranks: int
     assert farm.wait().code == 0
     with written.open("rb") as file:
         assert_blocks(farms, file, blocks, field_4=False)
+
+
+@pytest.mark.skipif(not GIVEN_BYTES, reason="takes more than a minute: give MPIFARM_OUTPUT_GB")
+def test_a_reader_may_stall_for_longer_than_a_manager_may_be_silent(farms: Farms) -> None:
+    blocks = write_list(farms, SEVERAL * [MIB])
+    farm, pipe = start_on_pipe(farms, 3, "--lost-after", "1", "tasks.txt")
+    with pipe.open("rb", buffering=0) as reader:
+        wait_until(lambda: unread(reader) > PIPE_BYTES // 2, "rank 0 writes as much as the pipe holds")
+        time.sleep(MANAGER_SLOW_S + 5)
+        with io.BytesIO(reader.readall()) as written:
+            assert farm.wait().code == 0
+            assert_blocks(farms, written, blocks, field_4=False)
 
 
 KINDS = {
