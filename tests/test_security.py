@@ -108,7 +108,8 @@ def test_a_farm_without_mpi_opens_no_socket_but_pairs(tmp_path: Path) -> None:
 def run_list(directory: Path, lines: list[bytes]) -> list[Result]:
     """Run a list and return what came of each line, pieced together from the files that it has left."""
     (directory / "tasks.txt").write_bytes(b"".join(b"%s\n" % line for line in lines))
-    ended = subprocess.run([*FARM, "--output", "all.out", "tasks.txt"], cwd=directory, capture_output=True, check=False)
+    command = [*FARM, "--output", "all.out", "tasks.txt"]
+    ended = subprocess.run(command, cwd=directory, capture_output=True, check=False, timeout=60)
     assert ended.returncode in (0, 1), ended.stderr
     output = (directory / "all.out").read_bytes()
     blocks: dict[int, bytes] = {}
