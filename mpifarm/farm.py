@@ -11,6 +11,7 @@ the others have left with 0.
 from __future__ import annotations
 
 import os
+import resource
 import select
 import signal
 import subprocess
@@ -165,6 +166,9 @@ def _open_manager(settings: Config, comm: Comm, launcher: Launcher, end: float |
     """Open the list; end the farm if there is nothing to run."""
     now = time.monotonic()
     code: int = Outcome.ALL_SUCCEEDED
+    with suppress(OSError, ValueError):  # each worker may be in the middle of a long output
+        most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     try:
         opened = open_run(settings, now)
     except FarmError as error:
@@ -207,8 +211,8 @@ def _loop(comm: Comm, manager: Manager | None, worker: Worker | None, signals: S
             active = worker.turn(now, comm.backlog) or active
             if worker.state is State.GONE and not manager:
                 return
-        if manager and drained:
-            manager.turn(now)
+        if manager:
+            manager.turn(now, drained)
             if manager.outcome is not None:
                 return
         if active:

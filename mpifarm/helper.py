@@ -84,18 +84,22 @@ class Helper:
             self._watch_start(now)
             self._slots.reap(now)
             self._slots.expire(now)
-            while self._queue and self._slots.free and not self._outbox.full:
+            while self._can_start:
                 task = self._queue.popleft()
                 if not self._slots.start(task, now):
                     self._queue.appendleft(task)
             self._report(now)
         self._slots.kill_all()
 
+    @property
+    def _can_start(self) -> bool:
+        return bool(self._queue) and self._slots.free and not self._outbox.full
+
     def _wait(self) -> None:
         self._poll.register(self._connection, select.POLLIN | (select.POLLOUT if self._outbox.eager else 0))
         now = time.monotonic()
         times = (self._start_by, self._outbox.due_at, self._slots.due_at, now + LONGEST_WAIT_S)
-        wake_at = min(when for when in times if when)
+        wake_at = now if self._can_start else min(when for when in times if when)  # what was sent has freed its slot
         for descriptor, _ in self._poll.poll(max(0.0, wake_at - now) * 1000):
             if descriptor == self._child_ended:
                 with contextlib.suppress(BlockingIOError):

@@ -27,6 +27,7 @@ log: for people. What an attempt that failed has printed is indented below it.
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 import time
@@ -36,12 +37,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from mpifarm import FarmError, fastrecovery, files, resume
+from mpifarm import FarmError, capture, fastrecovery, files, resume
 from mpifarm.ended import Ended
 from mpifarm.fastrecovery import Covered
 from mpifarm.files import Appender, Extent
 
 SYNC_S = 1.0
+SPOOL_BYTES = 256 * 1024  # of an output that is under way, in memory
 
 _JOBLOG_HEADER = (
     b"Seq\tHost\tStarttime\tJobRuntime\tSend\tReceive\tExitval\tSignal"
@@ -49,7 +51,9 @@ _JOBLOG_HEADER = (
 )
 _JOBLOG_LINE = "%d\t%s\t%.3f\t%.3f\t0\t%d\t%d\t%d\t%d\t%d\t%d\t%.3f\t%.3f\t%d\t"
 _INDENT = b"    "
+_CONTROL = re.compile(rb"[\0-\x08\x0b-\x1f\x7f]")  # tabs may stay: the command is the last column
 _COPY_BYTES = 1024 * 1024
+_MUCH_BYTES = 64 * 1024 * 1024  # a slow disk takes some seconds for it
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,25 +116,41 @@ class Attempt:
 
 
 class Spool:
-    """The first part of a long standard output, kept in an unnamed file until its attempt is known to have ended."""
+    """The first part of a long standard output, until its attempt is known to have ended.
 
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
+    A short one is kept in memory: there may be one for each helper of every worker, and that would be many files. A long
+    one is kept in an unnamed file.
+    """
+
+    def __init__(self) -> None:
+        self._parts: list[memoryview] = []
+        self._file: BinaryIO | None = None
         self.size = 0
 
     def append(self, part: memoryview) -> None:
         """Keep one more part. Raises OSError."""
-        files.write_all(self._file.fileno(), part)  # a raw file's own write() may keep a part of it and say nothing
         self.size += len(part)
+        self._parts.append(part)
+        if self.size <= SPOOL_BYTES:
+            return
+        if self._file is None:
+            self._file = os.fdopen(capture.open_unnamed(), "w+b", buffering=0)
+        for kept in self._parts:
+            files.write_all(self._file.fileno(), kept)  # a raw file's own write() may keep a part of it and say nothing
+        self._parts.clear()
 
-    def parts(self) -> Iterator[bytes]:
-        """Yield everything, in pieces of 1 MiB."""
-        for at in range(0, self.size, _COPY_BYTES):
-            yield os.pread(self._file.fileno(), min(_COPY_BYTES, self.size - at), at)
+    def parts(self) -> Iterator[bytes | memoryview]:
+        """Yield everything, in pieces of 1 MiB at most."""
+        yield from self._parts
+        if self._file:
+            for at in range(0, self.size, _COPY_BYTES):
+                yield os.pread(self._file.fileno(), min(_COPY_BYTES, self.size - at), at)
 
     def close(self) -> None:
         """Forget it."""
-        self._file.close()
+        self._parts.clear()
+        if self._file:
+            self._file.close()
 
 
 class Journal:
@@ -157,6 +177,8 @@ class Journal:
             files.sync_directory(directory)
         self._output_bytes = start.output_bytes
         self._synced_bytes = start.progress_bytes  # of progress, by this run's last sync
+        self._synced_lines = 0
+        self.recorded = 0  # tasks, by this run
         self._synced = float("-inf")
 
     # in memory, until `flush`
@@ -187,7 +209,7 @@ class Journal:
             f"failed{' for good' if final else ''}: task {attempt.seq} (offset {attempt.offset}),"
             f" attempt {attempt.attempt}, {attempt.node}-{attempt.slot}, {_reason(attempt)}, {attempt.seconds:.3f} s: "
         )
-        self._add_to_log(header.encode() + attempt.command, err, out)
+        self._add_to_log(header.encode() + _in_one_line(attempt.command), err, out)
 
     def interrupted(self, attempt: Attempt) -> None:
         """Record an attempt that was stopped with the farm: no failure, it will run again."""
@@ -202,19 +224,20 @@ class Journal:
     def flush(self, waiting: Callable[[], None] = lambda: None) -> None:
         """Write what was recorded: captured output, then progress, then joblog and log.
 
-        *waiting* is called once a second while nobody reads what the tasks have printed.
+        *waiting* is called now and then while it takes long: nobody reads what the tasks have printed, or it is much.
         """
         if self._output:
-            self._output.append(self._parts())
+            self._output.append(self._parts(waiting))
         else:
             try:
-                for part in self._parts():
+                for part in self._parts(waiting):
                     files.write_to_reader(sys.stdout.fileno(), part, waiting)
             except OSError as error:
                 raise files.named(error, "standard output") from None
         for appender, lines in self._lines.items():
             if lines:
                 appender.append(lines)
+        self.recorded += len(self._lines[self._progress])
         with suppress(OSError):  # a closed standard error is nobody's result
             for err in self._errors:
                 files.write_to_reader(sys.stderr.fileno(), err, waiting)
@@ -249,12 +272,16 @@ class Journal:
         for appender in self._appenders():
             appender.close()
 
-    def _parts(self) -> Iterator[bytes | memoryview]:
+    def _parts(self, waiting: Callable[[], None]) -> Iterator[bytes | memoryview]:
+        """Yield what is to be written; much of it takes its time."""
+        written = 0
         for block in self._blocks:
-            if isinstance(block, Spool):
-                yield from block.parts()
-            else:
-                yield block
+            for part in block.parts() if isinstance(block, Spool) else (block,):
+                yield part
+                written += len(part)
+                if written >= _MUCH_BYTES:
+                    written = 0
+                    waiting()
 
     def _appenders(self) -> list[Appender]:
         return ([self._output] if self._output else []) + list(self._lines)
@@ -267,8 +294,9 @@ class Journal:
             # What was written since the last sync may be lost by now, and the kernel says so only once: it runs again.
             with suppress(OSError):
                 self._progress.cut(self._synced_bytes)
+                self.recorded = self._synced_lines
             raise
-        self._synced_bytes = self._progress.size
+        self._synced_bytes, self._synced_lines = self._progress.size, self.recorded
 
     def _add_to_joblog(self, attempt: Attempt) -> None:
         # A task that took TERM in good part says exit 0, but without a signal that stands for success here.
@@ -288,7 +316,7 @@ class Journal:
             attempt.system_s,
             attempt.offset,
         )
-        self._lines[self._joblog].append(line.encode() + attempt.command + b"\n")
+        self._lines[self._joblog].append(line.encode() + _in_one_line(attempt.command) + b"\n")
 
     def _add_to_log(self, text: bytes, *captured: memoryview) -> None:
         stamp = time.strftime("%Y-%m-%d %H:%M:%S ").encode()
@@ -341,6 +369,11 @@ def check_files(names: Names) -> None:
 
 def _same(a: Path, b: Path) -> bool:
     return a.resolve() == b.resolve() or (a.exists() and b.exists() and a.samefile(b))
+
+
+def _in_one_line(command: bytes) -> bytes:
+    """Return *command* with its control characters as \\x.. : none makes another line, or moves a cursor."""
+    return _CONTROL.sub(lambda found: b"\\x%02x" % found[0][0], command)
 
 
 def _reason(attempt: Attempt) -> str:

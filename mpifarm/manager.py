@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mpifarm import capture, say, schedule, status, wire
+from mpifarm import say, schedule, status, wire
 from mpifarm.comm import Comm, Received
 from mpifarm.config import Config
 from mpifarm.ended import Ended
@@ -94,15 +94,15 @@ class Manager:
         self.gone.add(rank)
         self._do(self._schedule.worker_lost(rank))
 
-    def turn(self, now: float) -> None:
-        """Do what is due, when all that has arrived has been told."""
+    def turn(self, now: float, drained: bool = True) -> None:
+        """Do what is due; *drained*: all that has arrived has been told, so who was not heard of is silent."""
         if self.outcome is not None:
             return
         self._keep_lock(now)
         while self._limits and now >= self._limits[0][0]:
             _, how, why = self._limits.pop(0)
             self.stop(how, now, why)
-        self._do(self._schedule.clock_ticked(now))
+        self._do(self._schedule.clock_ticked(now, drained))
         if self._unreadable:
             self._stop_writing(self._unreadable, now)
         self._write(now)
@@ -129,6 +129,7 @@ class Manager:
         if self._stopped_writing:
             self.outcome = Outcome.WORK_LEFT
         counts, total, before = self._schedule.counts, self._scan.tasks, self._start.done_count
+        counts.done = self._journal.recorded
         self._say(status.verdict(self.outcome, counts, total, before, now - self._began, self._run.names.log))
         return self.outcome
 
@@ -161,9 +162,7 @@ class Manager:
     def _keep(self, rank: int, report: Report) -> None:
         key = (rank, report.lane)
         try:
-            if key not in self._spools:
-                self._spools[key] = Spool(os.fdopen(capture.open_unnamed(), "w+b", buffering=0))
-            self._spools[key].append(report.output)
+            self._spools.setdefault(key, Spool()).append(report.output)
         except OSError as error:
             self._stop_writing(f"no place to keep the output of a task: {error} (set TMPDIR)", self._now)
 

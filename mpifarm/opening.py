@@ -6,6 +6,7 @@ none was added.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,7 +52,8 @@ def open_run(config: Config, now: float) -> Run:
         raise FarmError(f"cannot open the files of {tasklist.path}: {name}{error.strerror or error}") from None
     finally:
         if run is None or run.journal is None:
-            tasklist.discard()
+            with suppress(OSError):  # somebody else's may have that name
+                tasklist.discard()
             lock.release()
 
 

@@ -292,15 +292,17 @@ class Schedule:
             self._stop_by = now + STOP_PATIENCE_S
         return [Stop(rank, how) for rank in self._workers]
 
-    def clock_ticked(self, now: float) -> list[Action]:
+    def clock_ticked(self, now: float, all_told: bool = True) -> list[Action]:
         """It is *now*: find who is silent for too long, grant what can be granted, finish if nothing is left.
 
-        To be called after all that has arrived was told. If the manager itself was away (a file system that hung), the
-        silence of that time does not count.
+        Silence is judged only after all that has arrived was told. If the manager itself was away (a file system that
+        hung), the silence of that time does not count.
         """
-        self._away_s += max(0.0, now - self._ticked - LOOK_S)
-        self._ticked = now
-        actions = self._look_for_lost(now) if now >= self._look_at else []
+        actions: list[Action] = []
+        if all_told:
+            self._away_s += max(0.0, now - self._ticked - LOOK_S)
+            self._ticked = now
+            actions = self._look_for_lost(now) if now >= self._look_at else []
         actions += self._judge_nodes()
         if self._failed_too_often():
             actions += self.stop_asked(How.DRAIN, now)

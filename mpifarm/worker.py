@@ -84,6 +84,8 @@ class Worker:
         self._sent = self._heard = now
         self._beat_s = settings.lost_after_s / wire.BEATS_PER_LOST_AFTER
         self._doubted: deque[tuple[float, Frame]] = deque()  # ends that may turn out to be interruptions
+        self._doubted_bytes = 0
+        self._stuck = False  # so much is on its way that the launcher is not read, and nobody should wake up for it
         self._rejoining = False
         widen = settings.cpus < min(settings.slots, settings.usable_cpus)
         launcher.set_up(settings.node, settings.slots, settings.first_slot, widen)
@@ -92,7 +94,7 @@ class Worker:
     @property
     def descriptors(self) -> list[int]:
         """What to poll for reading."""
-        return self._launcher.descriptors()
+        return [] if self._stuck else self._launcher.descriptors()
 
     def on_message(self, received: Received, now: float) -> None:
         """The manager has sent something."""
@@ -116,7 +118,8 @@ class Worker:
         if self.state is State.GONE:
             return False
         frames: list[Frame] = []
-        if backlog < MOST_UNSENT_BYTES:
+        self._stuck = backlog + self._doubted_bytes >= MOST_UNSENT_BYTES
+        if not self._stuck:
             try:
                 frames = self._launcher.read()
             except HelperLost as lost:
@@ -124,7 +127,9 @@ class Worker:
         for frame in frames:
             self._consider(frame, now)
         while self._doubted and (now >= self._doubted[0][0] or self.state is State.LEAVING):
-            self._pass_on(self._doubted.popleft()[1], now)
+            _, frame = self._doubted.popleft()
+            self._doubted_bytes -= len(frame.body)
+            self._pass_on(frame, now)
         if self._rejoining and not self._held:
             self._rejoining = False
             self._join(now)
@@ -204,6 +209,7 @@ class Worker:
             self._rejoining = True
             self._held -= sum(frame.records for _, frame in self._doubted)
             self._doubted.clear()
+            self._doubted_bytes = 0
         else:
             self.state = State.LEAVING
         orders = {Stop.DRAIN: self._launcher.recall, Stop.KILL: self._launcher.terminate}
@@ -213,10 +219,16 @@ class Worker:
         """Pass a frame on, or wait a moment: Slurm may signal tasks and rank together, and the tasks' end comes first."""
         if frame.kind is Reply.TROUBLE:
             self._break(frame.body.decode(errors="replace"), now)
-        elif self._doubted or (self.state is State.WORKING and not self._rejoining and _signalled(frame).any()):
-            self._doubted.append((now + DOUBT_S, frame))
+        elif self.state is State.WORKING and not self._rejoining and _signalled(frame).any():
+            self._doubt(now + DOUBT_S, frame)
+        elif self._doubted:
+            self._doubt(self._doubted[-1][0], frame)  # only because it came later
         else:
             self._pass_on(frame, now)
+
+    def _doubt(self, until: float, frame: Frame) -> None:
+        self._doubted.append((until, frame))
+        self._doubted_bytes += len(frame.body)
 
     def _pass_on(self, frame: Frame, now: float) -> None:
         if self._rejoining:  # rank 0 has dealt it again

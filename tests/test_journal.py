@@ -9,7 +9,6 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryFile
 
 import pytest
 from test_files import full_at
@@ -109,17 +108,18 @@ def test_without_output_a_block_goes_to_standard_output_and_counts_nothing(capfd
     assert NAMES.progress.read_bytes().split()[3] == b"0"
 
 
-def test_a_long_block_is_written_whole_and_counted_whole() -> None:
+@pytest.mark.parametrize("blocks", [1, 2, 1023, 2**13])
+def test_a_long_block_is_written_whole_and_counted_whole(blocks: int) -> None:
     farm = Journal(NAMES, OUTPUT, resume.Resume())
-    with TemporaryFile(buffering=0) as file:
-        spool = Spool(file)
-        long = bytes(range(256)) * 2**13
-        spool.append(memoryview(long))
-        spool.append(memoryview(b"tail"))
-        succeed(farm, 0, b"first")
-        succeed(farm, 9, b"end", spool, len(long) + 4)
-        succeed(farm, 18, b"last")
-        farm.flush()
+    spool = Spool()
+    long = bytes(range(256)) * blocks
+    for at in range(0, len(long), 100_000):
+        spool.append(memoryview(long)[at : at + 100_000])
+    spool.append(memoryview(b"tail"))
+    succeed(farm, 0, b"first")
+    succeed(farm, 9, b"end", spool, len(long) + 4)
+    succeed(farm, 18, b"last")
+    farm.flush()
     assert OUTPUT.read_bytes() == b"first" + long + b"tailend" + b"last"
     assert [int(line.split()[3]) for line in NAMES.progress.open()] == [5, len(long) + 7, 4]
 

@@ -7,7 +7,6 @@ import random
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from tempfile import TemporaryFile
 
 import fuzz
 import numpy as np
@@ -54,7 +53,7 @@ def checkpoint(run: Run, journal: Journal, walk: Walk, left: list[int]) -> None:
 
 
 def spooled(text: bytes) -> Spool:
-    spool = Spool(TemporaryFile(buffering=0))  # noqa: SIM115  the journal closes it
+    spool = Spool()
     spool.append(memoryview(text))
     return spool
 
