@@ -103,10 +103,6 @@ def run(settings: Config, helpers: Sequence[Handle], asked: subprocess.Popen[str
         launcher.close()
         say(f"{settings.node}: {lost}: its tasks are ended")
         comm.leave(1, complete=False)
-    except FarmError as error:  # found when the ranks have met: they run different versions
-        say(error)
-        launcher.close()
-        comm.abort(2)
     except Exception:
         with suppress(OSError):
             traceback.print_exc()
@@ -152,7 +148,14 @@ def _run_rank(
     if comm.rank == 0:
         manager = _open_manager(settings, comm, launcher, _end(settings, asked, time.monotonic()))
     worker = _make_worker(settings, comm, launcher, index, mates) if works else None
-    _loop(comm, manager, worker, signals)
+    try:
+        _loop(comm, manager, worker, signals)
+    except FarmError as error:  # rank 0 has met one that runs another version
+        assert manager is not None
+        say(error)
+        launcher.close()
+        manager.abandon()
+        comm.leave(2, complete=_dismiss(comm, manager.gone))
     if manager is None:
         assert worker is not None
         comm.leave(0, worker.complete)

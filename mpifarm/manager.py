@@ -133,6 +133,10 @@ class Manager:
         self._say(status.verdict(self.outcome, counts, total, before, now - self._began, self._run.names.log))
         return self.outcome
 
+    def abandon(self) -> None:
+        """Give the list back as it is."""
+        self._lock.release()
+
     # reports
 
     def _on_hello(self, rank: int, hello: Hello, now: float) -> None:

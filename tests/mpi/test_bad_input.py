@@ -120,3 +120,4 @@ def test_two_versions_of_mpifarm_do_not_run_a_list_together(farms: Farms, tmp_pa
     assert ended.out == b""
     assert "protocol 99" in ended.said[-1]
     assert "Traceback" not in ended.err
+    assert not farms.file("lock").exists()
