@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 HERE = Path(__file__).parent
-SEEDS = int(os.environ.get("MPIFARM_MUTATION_SEEDS", "1000"))  # that a bug may outlive at most
+SEEDS = int(os.environ.get("MPIFARM_MUTATION_SEEDS", "2000"))  # that a bug may outlive at most
 
 _HUNT = """
 import sys, simulation
@@ -71,9 +71,6 @@ MUTATIONS = [
     ),
     Mutation("checkpoint before the sync", "journal", "        self._sync()\n        covered", "        covered"),
     Mutation("forget the gaps before the last task done", "resume", "again = np.concatenate((again, gaps))", "pass"),
-    Mutation(
-        "keep the output of a lost worker", "manager", "            self._spools.pop(key).close()\n", "            pass\n"
-    ),
     Mutation("go on after a write that failed", "manager", "        self._stopped_writing = True\n", ""),
     Mutation("believe zeros to be output", "progress", "reached > output.sound", "reached > output.size"),
     Mutation("read the covered lines, too", "progress", "_lines(path, start.progress)", "_lines(path, 0)"),
