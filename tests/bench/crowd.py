@@ -21,6 +21,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -122,10 +123,8 @@ class Players:
 
     def _end(self, node: int, granted: wire.Records) -> None:
         self._seen[node] += granted.size
-        ended = np.zeros(granted.size, dtype=wire.ENDED)
+        ended = blank(granted.size).copy()
         ended["offset"], ended["attempt"] = granted["offset"], granted["attempt"]
-        ended["slot"] = np.arange(1, 1 + granted.size)
-        ended["start"], ended["seconds"], ended["rss_kib"] = time.time(), 0.001, 1824
         report = wire.pack_report(self._seen[node], self._slots, wire.NO_NOTE, 0, granted.size, ended.tobytes())
         if self._held is None:
             self._send(node, Tag.REPORT, report)
@@ -149,6 +148,15 @@ class Players:
 
     def _send(self, node: int, tag: Tag, message: Message) -> None:
         self._comm.send(0, tag, addressed(message, node))
+
+
+@cache
+def blank(count: int) -> wire.Records:
+    """Return *count* ENDED that lack only offset and attempt."""
+    ended = np.zeros(count, dtype=wire.ENDED)
+    ended["slot"] = np.arange(1, 1 + count)
+    ended["start"], ended["seconds"], ended["rss_kib"] = time.time(), 0.001, 1824
+    return ended
 
 
 def player_of(node: int, size: int) -> int:

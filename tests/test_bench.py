@@ -1,0 +1,42 @@
+"""The benchmarks run: all of them, at their smallest, with the peers that are there. What they find is not judged here."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from mpi import farms
+
+ROOT = Path(__file__).parents[1]
+DEADLINE_S = 600.0
+BENCHMARKS = {"spawn", "makespan", "startup", "idle", "lists", "dealing", "output"}
+
+
+def run_bench(*arguments: str) -> str:
+    """Return what `python -m tests.bench` prints."""
+    command = [sys.executable, "-m", "tests.bench", *arguments]
+    with subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as bench:
+        try:
+            out, err = bench.communicate(timeout=DEADLINE_S)
+        finally:
+            bench.send_signal(signal.SIGINT)  # it then ends what it has started
+    assert bench.returncode == 0, err
+    return out
+
+
+def test_every_benchmark_runs_and_has_its_line_in_the_table(tmp_path: Path) -> None:
+    farms.mpiexec()  # or skip
+    found = tmp_path / "found.json"
+    table = run_bench("--scale", "0.0005", "--rounds", "1", "--json", str(found))
+    rows = json.loads(found.read_text())["rows"]
+    assert {row["benchmark"] for row in rows} == BENCHMARKS
+    for row in rows:
+        assert row["what"] in table
+        assert len(row["ours"]) == 1
+        assert row["theirs"] is None or len(row["theirs"]) == 1
+    speeds = [row["ours"][0] for row in rows if row["unit"] in ("tasks/s", "MB/s")]
+    assert speeds
+    assert min(speeds) > 0
