@@ -79,9 +79,9 @@ class Crowd:
         self._result.write_text(json.dumps({"wall_s": wall_s, "cpu_s": cpu_s, "peak_mib": peak_mib}))
         self._comm.leave(code, complete)
 
-    def abort(self) -> NoReturn:
+    def abort(self, code: int) -> NoReturn:
         """See Comm."""
-        self._comm.abort()
+        self._comm.abort(code)
 
 
 class Players:

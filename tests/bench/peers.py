@@ -12,6 +12,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -82,7 +83,8 @@ class Peers:
         cpuinfo = Path("/proc/cpuinfo").read_text().splitlines()
         model = next((line.partition(":")[2].strip() for line in cpuinfo if line.startswith("model name")), "?")
         version = subprocess.run([*self._mpiexec, "--version"], env=self.environ, capture_output=True, check=True).stdout
-        mpi = " ".join(version.decode().replace("\n", " ").split()[:5])
+        number = re.search(rb"\d+\.\d+[.\w]*", version)
+        mpi = f"{'Open MPI' if b'Open MPI' in version else 'MPICH'} {number[0].decode() if number else '?'}"
         return [
             f"{os.cpu_count()} cores ({len(os.sched_getaffinity(0))} usable), {model}, {platform.machine()}",
             f"Linux {platform.release()}, Python {platform.python_version()}, mpi4py {metadata.version('mpi4py')}, {mpi}",
