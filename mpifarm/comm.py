@@ -27,8 +27,8 @@ import numpy as np
 from mpifarm import FarmError
 from mpifarm.wire import Message, Tag
 
-SHORTEST_WAIT_S = 0.0002
-LONGEST_WAIT_S = 0.05
+SHORTEST_WAIT_S = 0.002  # each look costs some 20 us, and what it delays is hidden by prefetch: see worker
+LONGEST_WAIT_S = 0.1
 IDLE_PART = 64
 PROBES = 3
 _NODE_BYTES = 256

@@ -220,8 +220,10 @@ def _loop(comm: Comm, manager: Manager | None, worker: Worker | None, signals: S
                 return
         if active:
             backoff.reset(now)
-        else:
-            _wait(comm, worker, signals, backoff.wait_s(now))
+        if not drained or (active and manager):  # what a turn of rank 0 sends may be to itself
+            continue
+        wait_s = backoff.wait_s(now)
+        _wait(comm, worker, signals, wait_s if manager or not worker else max(wait_s, worker.patience_s))
 
 
 def _hear(comm: Comm, manager: Manager | None, worker: Worker | None, signals: Signals, now: float) -> None:

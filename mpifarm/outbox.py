@@ -1,6 +1,6 @@
 """The helper's reports on their way to the worker: batched, streamed, bounded.
 
-While there is other work, ends wait for company (16 of them, or 20 ms): waking the worker for each one halves the rate.
+While there is other work, ends wait for company (64 of them, or 20 ms): waking the worker for each one halves the rate.
 Standard output of more than a few KiB is read from its capture file chunk by chunk as the worker takes it, so it is
 never in memory as a whole; its record follows its last chunk, and nothing comes in between.
 """
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from mpifarm.frames import Reply, reply
 
-BATCH_ENDS = 16
+BATCH_ENDS = 64
 BATCH_BYTES = 256 * 1024
 BATCH_S = 0.02
 CHUNK_BYTES = 256 * 1024

@@ -26,7 +26,9 @@ from mpifarm.launcher import Frame, HelperLost, Launcher
 from mpifarm.tasklist import command_of
 from mpifarm.wire import Hello, Message, Note, Stop, Tag
 
-ROUND_TRIP_S = 0.05  # a report, the manager's turn and a grant, with both sides' sleeps
+ROUND_TRIP_S = 0.1  # a batch of ends, a report, the manager's turn and a grant, with everybody's sleeps
+LONG_S = 1.0  # tasks that take so long are not prefetched: next to them a round trip is nothing
+PATIENCE_S = 0.02  # how long not to look for messages while there is enough to do: as long as a helper collects ends
 MOST_AHEAD = 1024  # tasks held beyond the slots
 MOST_UNSENT_BYTES = 8 * 1024 * 1024  # of reports on their way; beyond it the helpers are not read, and so slow down
 DOUBT_S = 1.0  # how much later than its tasks this process may learn of a signal that was sent to both
@@ -95,6 +97,12 @@ class Worker:
     def descriptors(self) -> list[int]:
         """What to poll for reading."""
         return [] if self._stuck else self._launcher.descriptors()
+
+    @property
+    def patience_s(self) -> float:
+        """How long the launcher has enough to do, so that nobody waits for a message."""
+        enough = self._settings.slots + self._ahead() // 2
+        return PATIENCE_S if self.state is State.WORKING and not self._rejoining and self._held >= enough else 0.0
 
     def on_message(self, received: Received, now: float) -> None:
         """The manager has sent something."""
@@ -245,9 +253,13 @@ class Worker:
     def _credit(self) -> int:
         if self.state is not State.WORKING or self._rejoining:
             return 0
-        slots = self._settings.slots
-        ahead = min(MOST_AHEAD, int(slots * ROUND_TRIP_S / max(self._mean_s, 1e-6)))
-        return max(0, slots + ahead - self._held)
+        return max(0, self._settings.slots + self._ahead() - self._held)
+
+    def _ahead(self) -> int:
+        """Return how many tasks to hold beyond the slots."""
+        if self._mean_s >= LONG_S:
+            return 0
+        return min(MOST_AHEAD, int(self._settings.slots * ROUND_TRIP_S / max(self._mean_s, 1e-6)))
 
     def _report(self, now: float, lane: int = 0, records: int = 0, body: bytes = b"") -> None:
         message = wire.pack_report(self._seen, self._credit(), self._notes, lane, records, body)
