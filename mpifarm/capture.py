@@ -40,9 +40,13 @@ def open_capture() -> int:
     return descriptor
 
 
-def size(descriptor: int) -> int:
-    """Return the bytes in the file."""
-    return os.fstat(descriptor).st_size
+def written(descriptor: int) -> int | None:
+    """Return the bytes in the file; None if no task has tried to write.
+
+    That is told by the time, which write(2) sets before it looks for space.
+    """
+    status = os.fstat(descriptor)
+    return status.st_size if status.st_mtime_ns else None
 
 
 def clipped(descriptor: int, length: int) -> tuple[bytes, bool]:
@@ -59,11 +63,6 @@ def whole(descriptor: int, length: int) -> bytes:
     return os.pread(descriptor, length, 0) if length else b""
 
 
-def touched(descriptor: int) -> bool:
-    """Return whether a task has written, or has tried to: write(2) sets the time before it looks for space."""
-    return os.fstat(descriptor).st_mtime_ns != 0
-
-
 def full(descriptor: int) -> bool:
     """Return whether there is hardly any space left where the file is, so that some of it may be missing.
 
@@ -72,11 +71,12 @@ def full(descriptor: int) -> bool:
     block, as one does that could not go on, or little space.
     """
     space = os.fstatvfs(descriptor)
-    if size(descriptor) % _BLOCK_BYTES and space.f_bavail > _PLENTY * space.f_blocks:
+    size = os.fstat(descriptor).st_size
+    if size % _BLOCK_BYTES and space.f_bavail > _PLENTY * space.f_blocks:
         return False
     if _LIBC is None:
         return bool(space.f_blocks) and space.f_bavail == 0
-    end = ctypes.c_long(size(descriptor))
+    end = ctypes.c_long(size)
     failed = _LIBC.fallocate(descriptor, _KEEP_SIZE, end, ctypes.c_long(_SPACE_BYTES))
     if failed and ctypes.get_errno() not in (errno.ENOSPC, errno.EDQUOT):  # not known here
         return bool(space.f_blocks) and space.f_bavail == 0
@@ -84,7 +84,6 @@ def full(descriptor: int) -> bool:
 
 
 def empty(descriptor: int) -> None:
-    """Make the file ready for the next task, if this one has written to it."""
-    if touched(descriptor):
-        os.ftruncate(descriptor, 0)
-        os.utime(descriptor, (0, 0))
+    """Make the file ready for the next task."""
+    os.ftruncate(descriptor, 0)
+    os.utime(descriptor, (0, 0))

@@ -27,7 +27,6 @@ import numpy as np
 from mpifarm import FarmError
 from mpifarm.wire import Message, Tag
 
-SHORTEST_WAIT_S = 0.002  # each look costs some 20 us, and what it delays is hidden by prefetch: see worker
 LONGEST_WAIT_S = 0.1
 IDLE_PART = 64
 PROBES = 3
@@ -232,8 +231,9 @@ class Backoff:
     So the delay that polling adds to a task is a small part of the task, and a rank that is idle for long is idle.
     """
 
-    def __init__(self, now: float) -> None:
+    def __init__(self, now: float, shortest_s: float) -> None:
         self._since = now
+        self._shortest_s = shortest_s
 
     def reset(self, now: float) -> None:
         """Something has happened."""
@@ -241,7 +241,7 @@ class Backoff:
 
     def wait_s(self, now: float) -> float:
         """Return how long to sleep now."""
-        return min(max((now - self._since) / IDLE_PART, SHORTEST_WAIT_S), LONGEST_WAIT_S)
+        return min(max((now - self._since) / IDLE_PART, self._shortest_s), LONGEST_WAIT_S)
 
 
 def connect(launched_ranks: int, advice: Callable[[str, str], str | None], fallback: str) -> Comm:

@@ -34,6 +34,10 @@ from mpifarm.worker import ManagerLost, Settings, State, Worker
 
 LOOPBACK_WAIT_S = 0.5  # nobody else sends anything: only the clock has to be looked at
 SENDING_WAIT_S = 0.001  # MPI moves a large message on only when it is called
+# Each look costs a tenth of a millisecond in a process that has slept. What a long wait of rank 0 delays the workers'
+# prefetch hides; a worker looks so often only while its slots may be idle.
+MANAGER_WAIT_S = 0.005
+WORKER_WAIT_S = 0.001
 TURN_BYTES = 16 * 1024 * 1024  # messages taken before what they say is written
 GOODBYE_S = 10.0  # how long the workers may take to say that they have left; who has not is lost
 
@@ -205,7 +209,7 @@ def _make_worker(settings: Config, comm: Comm, launcher: Launcher, index: int, m
 
 def _loop(comm: Comm, manager: Manager | None, worker: Worker | None, signals: Signals) -> None:
     """Work until the manager has finished or the worker was told to go."""
-    backoff = Backoff(time.monotonic())
+    backoff = Backoff(time.monotonic(), MANAGER_WAIT_S if manager else WORKER_WAIT_S)
     while True:
         now = time.monotonic()
         active, drained = _receive(comm, manager, worker, now)

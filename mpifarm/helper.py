@@ -39,6 +39,7 @@ def main(connection: socket.socket, sessions: mmap.mmap, environ: Mapping[str, s
         process.ignore_signals()
         process.adopt_orphans()
         _close_all_but(connection.fileno())
+        os.dup2(os.open(os.devnull, os.O_RDWR), 0)  # what the tasks read
         Helper(connection, sessions, dict(environ), start_s).run()
         os._exit(0)
     except BaseException:
@@ -78,9 +79,10 @@ class Helper:
     def run(self) -> None:
         """Serve until the worker is gone, then kill what is left."""
         while self._connected:
-            self._wait()
+            told = self._wait()
             now = time.monotonic()
-            self._receive(now)
+            if told:
+                self._receive(now)
             self._watch_start(now)
             self._slots.reap(now)
             self._slots.expire(now)
@@ -95,15 +97,20 @@ class Helper:
     def _can_start(self) -> bool:
         return bool(self._queue) and self._slots.free and not self._outbox.full
 
-    def _wait(self) -> None:
+    def _wait(self) -> bool:
+        """Wait until there is something to do; return whether the worker has said something, or gone."""
+        told = False
         self._poll.register(self._connection, select.POLLIN | (select.POLLOUT if self._outbox.eager else 0))
         now = time.monotonic()
         times = (self._start_by, self._outbox.due_at, self._slots.due_at, now + LONGEST_WAIT_S)
         wake_at = now if self._can_start else min(when for when in times if when)  # what was sent has freed its slot
-        for descriptor, _ in self._poll.poll(max(0.0, wake_at - now) * 1000):
-            if descriptor == self._child_ended:
-                with contextlib.suppress(BlockingIOError):
-                    os.read(self._child_ended, 4096)
+        for descriptor, event in self._poll.poll(max(0.0, wake_at - now) * 1000):
+            if descriptor != self._child_ended:
+                told = event != select.POLLOUT
+                continue
+            with contextlib.suppress(BlockingIOError):
+                os.read(self._child_ended, 4096)
+        return told
 
     def _watch_start(self, now: float) -> None:
         """Kill the rank if MPI_Init does not come back: nothing in that process can end it any more."""

@@ -23,7 +23,7 @@ from typing import NoReturn
 
 from mpifarm import helper
 from mpifarm.frames import ENTRY, MAX_SLOTS, REPLY, SESSION, Order, Reply, order
-from mpifarm.process import children, kill_adopted, living_sessions, signal_session
+from mpifarm.process import Children, kill_adopted, living_sessions, signal_session
 
 CPUS_PER_HELPER = 32  # one helper starts some 700 tasks a second; on two cores a second helper only takes turns with it
 MAX_HELPERS = 8
@@ -81,6 +81,7 @@ class Launcher:
 
     def __init__(self, helpers: Sequence[Handle]) -> None:
         self._helpers = list(helpers)
+        self._children = Children()
         self._born: set[int] = set()  # children of this process: what comes later was a helper's
 
     def ready(self) -> None:
@@ -92,7 +93,7 @@ class Launcher:
 
         *widen*: let tasks use all the CPUs that the job allows, even if this process is bound to fewer.
         """
-        self._born = children() or set()
+        self._born = self._children.pids() or set()
         for handle in self._helpers[slots:]:
             _close(handle)
         self._helpers = self._helpers[:slots]
@@ -106,7 +107,7 @@ class Launcher:
         """Run *tasks*: (offset, attempt, timeout in seconds or 0, command); what finds no free slot waits for one."""
         bodies: list[list[bytes]] = [[] for _ in self._helpers]
         for offset, attempt, timeout_s, command in tasks:
-            lane = max(range(len(self._helpers)), key=self._room)
+            lane = max(range(len(self._helpers)), key=self._room) if len(self._helpers) > 1 else 0
             self._helpers[lane].busy += 1
             bodies[lane] += (ENTRY.pack(offset, attempt, timeout_s, len(command)), command)
         for handle, body in zip(self._helpers, bodies, strict=True):
@@ -184,7 +185,7 @@ class Launcher:
             (session,) = SESSION.unpack_from(handle.sessions, index * SESSION.size)
             signal_session(session, signal.SIGKILL, sessions)
         self.close()
-        kill_adopted(self._born)
+        kill_adopted(self._children, self._born)
         raise HelperLost(f"the launcher's helper, process {handle.pid}, is gone; its tasks were killed")
 
 

@@ -6,6 +6,8 @@
 3. The helper adopts what a finished task leaves in the background (PR_SET_CHILD_SUBREAPER), whatever session that has
    made for itself: so it is known, and killed in the end.
 4. The line goes to `/bin/sh -c`. One that the kernel would refuse as an argument is sourced from a descriptor instead.
+   One that needs no shell is started without: see `direct`.
+5. Standard input is that of this process, which is /dev/null in a helper: an action less for each task.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import signal
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from mpifarm import capture
@@ -25,11 +28,13 @@ LONGEST_ARGUMENT = 128 * 1024 - 1  # bytes; Linux, MAX_ARG_STRLEN without its fi
 # Ignored in the helper or by Python, and an ignored signal stays ignored over exec: a task starts with them at default.
 _IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 _RESET = (*_IGNORED, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD)
+_SHELL = b"/bin/sh"
 _SCRIPT_FD = 9
 _PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
 
 LAST_ROUNDS, LAST_ROUND_S = 100, 0.01  # in which all that is to be killed has to be gone
 
+Environ = Mapping[bytes, bytes]  # not str: encoding it would be a third of the cost of a start
 Sessions = Mapping[int, set[int]]  # of all sessions with a living process: their process groups
 
 
@@ -39,26 +44,29 @@ def ignore_signals() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-def spawn(command: bytes, environ: Mapping[str, str], stdin: int, stdout: int, stderr: int) -> int:
+def spawn(command: bytes, environ: Environ, stdout: int, stderr: int) -> int:
     """Start /bin/sh with *command* as the leader of a new session; return its pid. Raises OSError."""
-    actions = [
-        (os.POSIX_SPAWN_DUP2, stdin, 0),
-        (os.POSIX_SPAWN_DUP2, stdout, 1),
-        (os.POSIX_SPAWN_DUP2, stderr, 2),
-    ]
     if len(command) <= LONGEST_ARGUMENT:
         # `--`: a line that begins with - or + is a command, not an option of sh
         dashes = [b"--"] if command[:1] in (b"-", b"+") else []
-        return _posix_spawn([b"sh", b"-c", *dashes, command], environ, actions)
+        return spawn_program(_SHELL, [b"sh", b"-c", *dashes, command], environ, stdout, stderr)
     script = capture.open_unnamed()
     try:
         with open(script, "wb", closefd=False) as file:
             # The dot command has opened the script for itself: what it runs does not inherit the descriptor.
             file.write(b"exec %d<&-\n%s" % (_SCRIPT_FD, command))
         argv = [b"sh", b"-c", b". /dev/fd/%d" % _SCRIPT_FD]
-        return _posix_spawn(argv, environ, [*actions, (os.POSIX_SPAWN_DUP2, script, _SCRIPT_FD)])
+        return spawn_program(_SHELL, argv, environ, stdout, stderr, (os.POSIX_SPAWN_DUP2, script, _SCRIPT_FD))
     finally:
         os.close(script)
+
+
+def spawn_program(
+    path: bytes, argv: list[bytes], environ: Environ, stdout: int, stderr: int, *more: tuple[int, int, int]
+) -> int:
+    """Start a program, with *more* file actions, as the leader of a new session; return its pid. Raises OSError."""
+    actions = [(os.POSIX_SPAWN_DUP2, stdout, 1), (os.POSIX_SPAWN_DUP2, stderr, 2), *more]
+    return os.posix_spawn(path, argv, environ, file_actions=actions, setsid=True, setsigmask=(), setsigdef=_RESET)
 
 
 def adopt_orphans() -> None:
@@ -67,22 +75,22 @@ def adopt_orphans() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def children() -> set[int] | None:
-    """Return the pids of this process's children, zombies too; None where the kernel does not tell: proc(5).
+class Children:
+    """The children of this process, zombies too: proc(5)."""
 
-    Asked at every end of a task, so it does without the comforts of a Path.
-    """
-    try:
-        listing = os.open(f"/proc/self/task/{os.getpid()}/children", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return None
-    try:
+    def __init__(self) -> None:
+        self._listing: int | None = None  # kept open, since they are looked up whenever a task has ended
+        with suppress(OSError):
+            self._listing = os.open(f"/proc/self/task/{os.getpid()}/children", os.O_RDONLY | os.O_CLOEXEC)
+
+    def pids(self) -> set[int] | None:
+        """Return their pids; None where the kernel does not tell."""
+        if self._listing is None:
+            return None
         pids = b""
-        while part := os.read(listing, 65536):
+        while part := os.pread(self._listing, 65536, len(pids)):
             pids += part
         return {int(pid) for pid in pids.split()}
-    finally:
-        os.close(listing)
 
 
 def session_of(pid: int) -> int:
@@ -106,10 +114,10 @@ def living_sessions() -> Sessions:
     return sessions
 
 
-def kill_adopted(born: set[int]) -> None:
+def kill_adopted(children: Children, born: set[int]) -> None:
     """Kill what a helper that is gone has left to this process: all its children but those that it has *born* itself."""
     for _ in range(LAST_ROUNDS):
-        adopted = (children() or set()) - born
+        adopted = (children.pids() or set()) - born
         if not adopted:
             return
         sessions = living_sessions()
@@ -138,7 +146,3 @@ def _signal_group(group: int, number: int) -> bool:
     except PermissionError:  # a member runs as somebody else (sudo): it is there, and not ours to signal
         return True
     return True
-
-
-def _posix_spawn(argv: list[bytes], environ: Mapping[str, str], actions: list[tuple[int, int, int]]) -> int:
-    return os.posix_spawn("/bin/sh", argv, environ, file_actions=actions, setsid=True, setsigmask=(), setsigdef=_RESET)

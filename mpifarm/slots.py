@@ -22,9 +22,12 @@ import os
 import signal
 import sys
 import time
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from mpifarm import capture, ended, process
+from mpifarm.direct import Direct, last_words
 from mpifarm.ended import Ended
 from mpifarm.frames import SESSION
 from mpifarm.outbox import Outbox, Stream
@@ -34,11 +37,11 @@ ASIDE_S = 5.0  # how long a slot without a file for output is left alone
 LINGER_S = 0.05  # how often to look whether all of a terminated task is gone
 
 _NO_PLACE = "no place for what tasks print (set TMPDIR, or raise ulimit -n)"
+_TIMED_OUT, _INTERRUPTED = int(Ended.TIMED_OUT), int(Ended.INTERRUPTED)  # a Flag takes a microsecond for an &
 _RSS_UNITS_PER_KIB = 1024 if sys.platform == "darwin" else 1  # getrusage(2)
 
 
-@dataclass(frozen=True, slots=True)
-class Queued:
+class Queued(NamedTuple):
     """A task that waits for a slot."""
 
     offset: int
@@ -47,8 +50,7 @@ class Queued:
     command: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """What wait4 tells of a process."""
 
     status: int
@@ -56,6 +58,7 @@ class Result:
     user_s: float = 0.0
     system_s: float = 0.0
     rss_kib: int = 0
+    core: bool = False  # it was dumped
 
 
 @dataclass(slots=True)
@@ -72,8 +75,10 @@ class Slot:
     started: float = 0.0  # monotonic
     started_unix: float = 0.0
     flags: int = 0
+    awaited: bool = False  # a shell would wait for the leader
     kill_at: float | None = None
     result: Result | None = None  # of a leader that was reaped while others of its group live
+    written: list[int] = field(default_factory=list)  # of the two files, those to be emptied for the next task
     shared: bool = False  # somebody may still write to the capture files: the next task gets new ones
 
 
@@ -84,7 +89,9 @@ class Slots:
         """*sessions* is the table that the worker sees; *environ* is what the tasks get."""
         self._outbox = outbox
         self._sessions = sessions
-        self._environ = environ
+        self._environ = {os.fsencode(name): os.fsencode(value) for name, value in environ.items()}
+        self._node = ""
+        self._direct = Direct(self._environ)
         self._slots: list[Slot] = []
         self._free: list[Slot] = []
         self._aside: list[Slot] = []  # without a file for output
@@ -92,10 +99,10 @@ class Slots:
         self._running: dict[int, Slot] = {}
         self._deadlines: list[tuple[float, int, int]] = []  # heap of (when, serial, slot index)
         self._serial = 0
+        self._children = process.Children()
         self._strays: dict[int, float] = {}  # what finished tasks have left behind: pid, when that was seen
         self._living: process.Sessions = {}
         self._living_at = float("-inf")  # `now` of the turn in which that was looked up
-        self._null = os.open(os.devnull, os.O_RDWR)
 
     @property
     def free(self) -> bool:
@@ -105,13 +112,17 @@ class Slots:
     @property
     def due_at(self) -> float | None:
         """When `expire` has something to do (monotonic), or None."""
-        aside = [self._aside_until] if self._aside else []
-        return min([when for when, _, _ in self._deadlines[:1]] + aside, default=None)
+        deadline = self._deadlines[0][0] if self._deadlines else None
+        if not self._aside:
+            return deadline
+        return self._aside_until if deadline is None else min(deadline, self._aside_until)
 
     def set_up(self, node: str, threads: int, first: int, count: int) -> None:
         """Make *count* slots, numbered from *first*."""
-        self._environ["MPIFARM_NODE"] = node
-        self._environ["MPIFARM_THREADS"] = str(threads)
+        self._node = node
+        self._environ[b"MPIFARM_NODE"] = os.fsencode(node)
+        self._environ[b"MPIFARM_THREADS"] = b"%d" % threads
+        self._direct = Direct(self._environ)
         self._slots = [Slot(index, first + index) for index in range(count)]
         self._free = self._slots[::-1]
         try:
@@ -128,22 +139,19 @@ class Slots:
     def start(self, task: Queued, now: float) -> bool:
         """Start *task* in a free slot, or report why that cannot be; return False if it should be tried in another one."""
         slot = self._free.pop()
-        self._environ["MPIFARM_TASK"] = str(task.offset)
-        self._environ["MPIFARM_ATTEMPT"] = str(task.attempt)
-        self._environ["MPIFARM_SLOT"] = str(slot.number)
         started, started_unix = time.monotonic(), time.time()
         trouble = _NO_PLACE
         try:
             _open_capture(slot)
             trouble = "cannot start /bin/sh"  # no such file, no processes or memory left, an environment too large
-            pid = process.spawn(task.command, self._environ, self._null, slot.out, slot.err)
+            pid = self._spawn(task, slot)
         except OSError as error:
             if trouble == _NO_PLACE and len(self._aside) + 1 < len(self._slots):
                 self._aside.append(slot)
                 self._aside_until = now + ASIDE_S
                 return False
             self._free.append(slot)
-            reason = f"mpifarm: {self._environ['MPIFARM_NODE']}: {trouble}: {error}\n".encode()
+            reason = f"mpifarm: {self._node}: {trouble}: {error}\n".encode()
             record = _record(task, slot.number, Result(126), started_unix, Ended.NOT_STARTED, err=len(reason))
             self._outbox.add(record, reason, now)
             return True
@@ -156,6 +164,19 @@ class Slots:
         if task.timeout_s:
             self._wake_at(started + task.timeout_s, slot)
         return True
+
+    def _spawn(self, task: Queued, slot: Slot) -> int:
+        own = {
+            b"MPIFARM_TASK": b"%d" % task.offset,
+            b"MPIFARM_ATTEMPT": b"%d" % task.attempt,
+            b"MPIFARM_SLOT": b"%d" % slot.number,
+        }
+        if program := self._direct.program(task.command):
+            slot.awaited = program.awaited
+            with suppress(OSError):  # what that means for a shell only the shell knows
+                return process.spawn_program(program.path, program.argv, {**program.environ, **own}, slot.out, slot.err)
+        slot.awaited = False
+        return process.spawn(task.command, {**self._environ, **own}, slot.out, slot.err)
 
     def reap(self, now: float) -> None:
         """Take note of what has ended."""
@@ -171,21 +192,28 @@ class Slots:
             if slot:
                 code = os.waitstatus_to_exitcode(status)
                 rss_kib = usage.ru_maxrss // _RSS_UNITS_PER_KIB
-                slot.result = Result(code, now - slot.started, usage.ru_utime, usage.ru_stime, rss_kib)
+                core = os.WCOREDUMP(status)
+                slot.result = Result(code, now - slot.started, usage.ru_utime, usage.ru_stime, rss_kib, core)
                 ended.append(slot)
+        told = self._note_strays(now) if ended else True
         for slot in ended:
-            self._leader_ended(slot, now)
+            self._leader_ended(slot, now, told)
 
-    def _leader_ended(self, slot: Slot, now: float) -> None:
-        strays = process.children()
-        if strays is not None:
-            self._strays = {pid: self._strays.get(pid, now) for pid in strays - self._running.keys()}
+    def _note_strays(self, now: float) -> bool:
+        """Find what finished tasks have left behind; return False where the kernel does not tell."""
+        children = self._children.pids()
+        if children is None:
+            return False
+        self._strays = {pid: self._strays.get(pid, now) for pid in children - self._running.keys()}
+        return True
+
+    def _leader_ended(self, slot: Slot, now: float, strays_are_told: bool) -> None:
         # Whose a stray is cannot be told when it has made a session of its own: it may be anybody's who ran by then.
         slot.shared = slot.shared or any(seen >= slot.started for seen in self._strays.values())
         if slot.kill_at is not None and self._alive(slot, now):
             self._wake_at(min(now + LINGER_S, slot.kill_at), slot)
         else:
-            slot.shared = slot.shared or (strays is None and self._alive(slot, now))
+            slot.shared = slot.shared or (not strays_are_told and self._alive(slot, now))
             self._finish(slot, now)
 
     def expire(self, now: float) -> None:
@@ -206,7 +234,7 @@ class Slots:
                     slot.shared = True
                     self._finish(slot, now)
             elif slot.result is not None:
-                self._leader_ended(slot, now)
+                self._leader_ended(slot, now, self._note_strays(now))
 
     def _terminate(self, slot: Slot, now: float, why: Ended, grace_s: float) -> None:
         if not slot.pid:
@@ -225,19 +253,24 @@ class Slots:
         assert slot.result is not None
         SESSION.pack_into(self._sessions, slot.index * SESSION.size, 0)
         slot.pid = 0
-        if slot.flags & Ended.INTERRUPTED:  # it will run again: what it wrote so far is nobody's result
+        sizes = capture.written(slot.out), capture.written(slot.err)
+        slot.written = [file for file, size in zip((slot.out, slot.err), sizes, strict=True) if size is not None]
+        if slot.flags & _INTERRUPTED:  # it will run again: what it wrote so far is nobody's result
             self._outbox.add(_record(slot.task, slot.number, slot.result, slot.started_unix, slot.flags), b"", now)
             self._release(slot)
             return
-        size = capture.size(slot.out)
-        err, clipped = capture.clipped(slot.err, capture.size(slot.err))
+        size = sizes[0] or 0
+        err, clipped = capture.clipped(slot.err, sizes[1] or 0)
         slot.flags |= Ended.CLIPPED if clipped else 0
-        wrote = [file for file in (slot.out, slot.err) if capture.touched(file)]
-        succeeded = slot.result.status == 0 and not slot.flags & Ended.TIMED_OUT
-        if succeeded and any(map(capture.full, wrote)):
+        if slot.awaited and not slot.flags and slot.result.status < 0:
+            status, message = last_words(slot.result.status, slot.result.core)
+            slot.result = slot.result._replace(status=status)
+            err += message
+        succeeded = slot.result.status == 0 and not slot.flags & _TIMED_OUT
+        if succeeded and any(map(capture.full, slot.written)):
             succeeded = False
-            slot.result = replace(slot.result, status=os.EX_IOERR)
-            err += f"mpifarm: {self._environ['MPIFARM_NODE']}: no space left for what it printed (set TMPDIR)\n".encode()
+            slot.result = slot.result._replace(status=os.EX_IOERR)
+            err += f"mpifarm: {self._node}: no space left for what it printed (set TMPDIR)\n".encode()
         if succeeded and size > capture.INLINE_BYTES:
             record = _record(slot.task, slot.number, slot.result, slot.started_unix, slot.flags, size, 0, len(err))
             self._outbox.add_stream(Stream(slot.index, slot.out, size, record, err))
@@ -251,8 +284,8 @@ class Slots:
     def _release(self, slot: Slot) -> None:
         if not slot.shared:
             try:
-                capture.empty(slot.out)
-                capture.empty(slot.err)
+                for file in slot.written:
+                    capture.empty(file)
             except OSError:  # btrfs cannot shorten a file where the quota is used up
                 slot.shared = True
         if slot.shared:
@@ -285,7 +318,7 @@ class Slots:
         """Kill what runs and what was left behind, and what that leaves behind, until nobody is left."""
         for _ in range(process.LAST_ROUNDS):
             living = process.living_sessions()
-            strays = (process.children() or set()) - self._running.keys()
+            strays = (self._children.pids() or set()) - self._running.keys()
             alive = [process.signal_session(slot.pid, signal.SIGKILL, living) for slot in self._slots]
             for pid in strays:
                 process.signal_session(process.session_of(pid), signal.SIGKILL, living)

@@ -15,8 +15,9 @@ from __future__ import annotations
 import os
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from operator import add
 from pathlib import Path
 from typing import BinaryIO
 
@@ -26,6 +27,7 @@ from numpy.typing import NDArray
 from mpifarm import FarmError, files
 
 CHUNK_BYTES = 4 * 1024 * 1024
+_APART_BYTES = 64 * 1024  # records that lie so far apart are read one by one
 
 RECORD = np.dtype([("offset", "<i8"), ("length", "<i8"), ("seq", "<i8")])  # seq: which line of the .tfin, from 1
 Records = NDArray[np.void]  # of dtype RECORD
@@ -265,9 +267,24 @@ def checksum(descriptor: int, start: int, end: int, value: int = 0) -> int:
     return value
 
 
+def read_records(descriptor: int, offsets: Sequence[int], lengths: Sequence[int]) -> list[bytes]:
+    """Return the records of these *lengths* at *offsets* of a .tfin file, shorter where it ends. Raises OSError."""
+    ends = list(map(add, offsets, lengths))
+    start, end = min(offsets, default=0), max(ends, default=0)
+    if end - start > _APART_BYTES + 2 * sum(lengths):
+        return [os.pread(descriptor, length, offset) for offset, length in zip(offsets, lengths, strict=True)]
+    span = os.pread(descriptor, end - start, start)  # they mostly lie together
+    return [span[at - start : to - start] for at, to in zip(offsets, ends, strict=True)]
+
+
 def command_of(record: bytes) -> bytes:
     """Return the shell command of a record: without its mark, its newline, and one carriage return before that."""
     return record[len(_MARK) : -1].removesuffix(b"\r")
+
+
+def is_record(record: bytes, length: int) -> bool:
+    """Return whether this is one whole record of *length* bytes."""
+    return len(record) == length and record.startswith(_MARK) and record.find(b"\n") == length - 1
 
 
 def _split(chunk: bytes) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:

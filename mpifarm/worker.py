@@ -23,7 +23,7 @@ from mpifarm.comm import Received
 from mpifarm.ended import Ended
 from mpifarm.frames import Reply
 from mpifarm.launcher import Frame, HelperLost, Launcher
-from mpifarm.tasklist import command_of
+from mpifarm.tasklist import command_of, is_record, read_records
 from mpifarm.wire import Hello, Message, Note, Stop, Tag
 
 ROUND_TRIP_S = 0.1  # a batch of ends, a report, the manager's turn and a grant, with everybody's sleeps
@@ -170,8 +170,7 @@ class Worker:
             return  # it was sent before rank 0 knew, and has been dealt again since
         self._held += granted.size
         tasks, unreadable = [], []
-        for offset, length, attempt in granted.tolist():
-            command = self._command(offset, length)
+        for (offset, _, attempt), command in zip(granted.tolist(), self._commands(granted), strict=True):
             if command is None:
                 unreadable.append((offset, attempt))
             else:
@@ -182,16 +181,17 @@ class Worker:
         for offset, attempt in unreadable:
             self._refuse(offset, attempt, now)
 
-    def _command(self, offset: int, length: int) -> bytes | None:
-        """Read a command from the .tfin file; None if this node sees another file than the manager."""
+    def _commands(self, granted: wire.Records) -> list[bytes | None]:
+        """Read commands from the .tfin file; None for each of which this node sees something else than the manager."""
+        offsets, lengths = granted["offset"].tolist(), granted["length"].tolist()
         try:
             if self._tfin is None:  # opened as late as this: NFS shows what was closed before an open
                 self._tfin = os.open(self._settings.tfin, os.O_RDONLY | os.O_CLOEXEC)
-            record = os.pread(self._tfin, length, offset)
+            records = read_records(self._tfin, offsets, lengths)
         except OSError:
-            return None
-        whole = len(record) == length and record.startswith(b"> ") and record.find(b"\n") == length - 1
-        return command_of(record) if whole else None
+            return [None] * len(offsets)
+        pairs = zip(records, lengths, strict=True)
+        return [command_of(record) if is_record(record, length) else None for record, length in pairs]
 
     def _refuse(self, offset: int, attempt: int, now: float) -> None:
         place = f"{self._settings.tfin} in {files.working_directory()}"
@@ -279,6 +279,8 @@ class Worker:
 def _signalled(frame: Frame) -> NDArray[np.bool_]:
     """Return which attempts of *frame* have died of a signal that stops a whole job, or report that as a shell does."""
     records = np.frombuffer(frame.body, dtype=wire.ENDED, count=frame.records)
+    if not records["status"].any():  # nearly always, and much cheaper to know
+        return np.zeros(records.size, dtype=np.bool_)
     signalled: NDArray[np.bool_] = np.isin(records["status"], _STOPPED) & (records["flags"] & Ended.TIMED_OUT == 0)
     return signalled
 
