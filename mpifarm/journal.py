@@ -8,15 +8,7 @@ The rule: at any moment the farm may be killed, and what the files then say is t
    that dies loses a second;
 3. fastrecovery is replaced as a whole, after a sync: it never stands for a line that could still be lost. See there.
 
-progress: one line for each task that succeeded, TaskFarmer's: offset, node-slot, seconds, bytes in --output, Unix time
-of its end, bytes of its record.
-
-    61 nid0001-1 0.004 0 1795344287 32
-
-joblog: GNU Parallel's columns (--joblog), then ours; separated by tabs. Seq is the line of the .tfin file.
-
-    Seq Host Starttime JobRuntime Send Receive Exitval Signal Attempt Slot MaxRSS UserTime SystemTime Offset Command
-    18 nid0001 1795344287.123 0.004 0 8 3 0 1 2 1824 0.001 0.002 432 echo task 17 >&2; exit 3
+progress and joblog have a line for each task that succeeded, and for each attempt that ended: see `lines`.
 
 log: for people. What an attempt that failed has printed is indented below it.
 
@@ -27,8 +19,6 @@ log: for people. What an attempt that failed has printed is indented below it.
 from __future__ import annotations
 
 import os
-import re
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -37,21 +27,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from mpifarm import FarmError, capture, fastrecovery, files, resume
-from mpifarm.ended import Ended
+import numpy as np
+
+from mpifarm import FarmError, capture, fastrecovery, files, lines, resume
 from mpifarm.fastrecovery import Covered
 from mpifarm.files import Appender, Extent
+from mpifarm.lines import Attempt, Attempts, Numbers
 
 SYNC_S = 1.0
 SPOOL_BYTES = 256 * 1024  # of an output that is under way, in memory
 
-_JOBLOG_HEADER = (
-    b"Seq\tHost\tStarttime\tJobRuntime\tSend\tReceive\tExitval\tSignal"
-    b"\tAttempt\tSlot\tMaxRSS\tUserTime\tSystemTime\tOffset\tCommand\n"
-)
-_JOBLOG_LINE = "%d\t%s\t%.3f\t%.3f\t0\t%d\t%d\t%d\t%d\t%d\t%d\t%.3f\t%.3f\t%d\t"
 _INDENT = b"    "
-_CONTROL = re.compile(rb"[\0-\x08\x0b-\x1f\x7f]")  # tabs may stay: the command is the last column
 _COPY_BYTES = 1024 * 1024
 _MUCH_BYTES = 64 * 1024 * 1024  # a slow disk takes some seconds for it
 
@@ -92,27 +78,6 @@ class Names:
 
     def _of(self, kind: str) -> Path:
         return Path(f"{kind}.{self.tfin}")
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """An attempt that ended, as the files tell of it."""
-
-    offset: int
-    length: int  # bytes of the record
-    seq: int
-    attempt: int
-    node: str
-    slot: int
-    status: int  # exit code, or minus the number of the signal
-    flags: int  # Ended
-    start: float  # Unix time, seconds
-    seconds: float
-    user_s: float
-    system_s: float
-    rss_kib: int
-    out_total: int  # bytes of standard output
-    command: bytes
 
 
 class Spool:
@@ -167,10 +132,12 @@ class Journal:
         self._joblog = Appender(names.joblog)
         self._joblog.cut(files.whole_lines(names.joblog))
         if not self._joblog.size:
-            self._joblog.append([_JOBLOG_HEADER])
+            self._joblog.append([lines.JOBLOG_HEADER])
         self._log = Appender(names.log)
         self._log.cut(files.whole_lines(names.log))
         self._blocks: list[memoryview | Spool] = []
+        self._successes: list[Attempts] = []
+        self._added: list[Numbers] = []  # bytes of each of them in --output
         self._errors: list[memoryview] = []
         self._lines: dict[Appender, list[bytes]] = {self._progress: [], self._joblog: [], self._log: []}
         for directory in {appender.path.parent for appender in self._appenders()}:
@@ -183,37 +150,30 @@ class Journal:
 
     # in memory, until `flush`
 
-    def succeeded(self, attempt: Attempt, spool: Spool | None, out: memoryview, err: memoryview) -> None:
-        """Record a task that is done, its standard output being *spool* and *out*."""
+    def succeeded(self, batch: Attempts, spool: Spool | None, out: memoryview, err: memoryview) -> None:
+        """Record tasks that are done; *spool* and *out* are their standard outputs, *spool* that of a single one."""
         self._blocks += (spool, out) if spool else (out,)
-        added = (spool.size if spool else 0) + len(out) if self._output else 0
-        self._output_bytes += added
+        added = np.zeros(batch.ended.size, dtype=np.int64)
+        if self._output:
+            added += batch.ended["out_bytes"] + (spool.size if spool else 0)
+        self._output_bytes += int(added.sum())
+        self._successes.append(batch)
+        self._added.append(added)
         if err:
             self._errors.append(err)
-        line = "%d %s-%d %.3f %d %d %d\n" % (
-            attempt.offset,
-            attempt.node,
-            attempt.slot,
-            attempt.seconds,
-            added,
-            attempt.start + attempt.seconds,
-            attempt.length,
-        )
-        self._lines[self._progress].append(line.encode())
-        self._add_to_joblog(attempt)
 
     def failed(self, attempt: Attempt, out: memoryview, err: memoryview, final: bool) -> None:
         """Record an attempt that failed; *final*: it was the task's last one in this run."""
-        self._add_to_joblog(attempt)
+        self._lines[self._joblog].append(lines.joblog_line(attempt))
         header = (
             f"failed{' for good' if final else ''}: task {attempt.seq} (offset {attempt.offset}),"
-            f" attempt {attempt.attempt}, {attempt.node}-{attempt.slot}, {_reason(attempt)}, {attempt.seconds:.3f} s: "
+            f" attempt {attempt.attempt}, {attempt.node}-{attempt.slot}, {lines.reason(attempt)}, {attempt.seconds:.3f} s: "
         )
-        self._add_to_log(header.encode() + _in_one_line(attempt.command), err, out)
+        self._add_to_log(header.encode() + lines.in_one_line(attempt.command), err, out)
 
     def interrupted(self, attempt: Attempt) -> None:
         """Record an attempt that was stopped with the farm: no failure, it will run again."""
-        self._add_to_joblog(attempt)
+        self._lines[self._joblog].append(lines.joblog_line(attempt))
 
     def event(self, text: str) -> None:
         """Tell people what happened to the farm."""
@@ -226,18 +186,15 @@ class Journal:
 
         *waiting* is called now and then while it takes long: nobody reads what the tasks have printed, or it is much.
         """
-        if self._output:
-            self._output.append(self._parts(waiting))
-        else:
-            try:
-                for part in self._parts(waiting):
-                    files.write_to_reader(sys.stdout.fileno(), part, waiting)
-            except OSError as error:
-                raise files.named(error, "standard output") from None
-        for appender, lines in self._lines.items():
-            if lines:
-                appender.append(lines)
-        self.recorded += len(self._lines[self._progress])
+        if self._successes:
+            progress, joblog = lines.of_successes(self._successes, np.concatenate(self._added))
+            self._lines[self._progress].append(progress)
+            self._lines[self._joblog].append(joblog)
+        self._write_output(waiting)
+        for appender, written in self._lines.items():
+            if written:
+                appender.append(written)
+        self.recorded += sum(batch.ended.size for batch in self._successes)
         with suppress(OSError):  # a closed standard error is nobody's result
             for err in self._errors:
                 files.write_to_reader(sys.stderr.fileno(), err, waiting)
@@ -246,8 +203,20 @@ class Journal:
                 block.close()
         self._blocks.clear()
         self._errors.clear()
-        for lines in self._lines.values():
-            lines.clear()
+        self._successes.clear()
+        self._added.clear()
+        for written in self._lines.values():
+            written.clear()
+
+    def _write_output(self, waiting: Callable[[], None]) -> None:
+        if self._output:
+            self._output.append(self._parts(waiting))
+            return
+        try:
+            for part in self._parts(waiting):
+                files.write_to_reader(sys.stdout.fileno(), part, waiting)
+        except OSError as error:
+            raise files.named(error, "standard output") from None
 
     def sync(self, now: float) -> None:
         """Make what was flushed survive a crash of the node; at most once a second."""
@@ -298,33 +267,13 @@ class Journal:
             raise
         self._synced_bytes, self._synced_lines = self._progress.size, self.recorded
 
-    def _add_to_joblog(self, attempt: Attempt) -> None:
-        # A task that took TERM in good part says exit 0, but without a signal that stands for success here.
-        terminated = not attempt.status and attempt.flags & (Ended.TIMED_OUT | Ended.INTERRUPTED)
-        line = _JOBLOG_LINE % (
-            attempt.seq,
-            attempt.node,
-            attempt.start,
-            attempt.seconds,
-            attempt.out_total,
-            max(attempt.status, 0),
-            signal.SIGTERM if terminated else max(-attempt.status, 0),
-            attempt.attempt,
-            attempt.slot,
-            attempt.rss_kib,
-            attempt.user_s,
-            attempt.system_s,
-            attempt.offset,
-        )
-        self._lines[self._joblog].append(line.encode() + _in_one_line(attempt.command) + b"\n")
-
     def _add_to_log(self, text: bytes, *captured: memoryview) -> None:
         stamp = time.strftime("%Y-%m-%d %H:%M:%S ").encode()
-        lines = [stamp + text + b"\n"]
+        entry = [stamp + text + b"\n"]
         for output in captured:
             if output:
-                lines.append(_INDENT + bytes(output).removesuffix(b"\n").replace(b"\n", b"\n" + _INDENT) + b"\n")
-        self._lines[self._log] += lines
+                entry.append(_INDENT + bytes(output).removesuffix(b"\n").replace(b"\n", b"\n" + _INDENT) + b"\n")
+        self._lines[self._log] += entry
 
 
 def forget(names: Names) -> None:
@@ -369,20 +318,3 @@ def check_files(names: Names) -> None:
 
 def _same(a: Path, b: Path) -> bool:
     return a.resolve() == b.resolve() or (a.exists() and b.exists() and a.samefile(b))
-
-
-def _in_one_line(command: bytes) -> bytes:
-    """Return *command* with its control characters as \\x.. : none makes another line, or moves a cursor."""
-    return _CONTROL.sub(lambda found: b"\\x%02x" % found[0][0], command)
-
-
-def _reason(attempt: Attempt) -> str:
-    if attempt.flags & Ended.TIMED_OUT:
-        return "timed out"
-    if attempt.flags & Ended.NOT_STARTED:
-        return "not started"
-    if attempt.status < 0:
-        with suppress(ValueError):
-            return f"killed by {signal.Signals(-attempt.status).name}"
-        return f"killed by signal {-attempt.status}"
-    return f"exit code {attempt.status}"

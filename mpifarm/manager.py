@@ -18,17 +18,20 @@ from mpifarm import say, schedule, status, wire
 from mpifarm.comm import Comm, Received
 from mpifarm.config import Config
 from mpifarm.ended import Ended
-from mpifarm.journal import Attempt, Journal, Spool
+from mpifarm.journal import Journal, Spool
+from mpifarm.lines import Attempts
 from mpifarm.lock import Lock
 from mpifarm.opening import Run
 from mpifarm.quarantine import Judged
 from mpifarm.schedule import Action, Finish, Grant, How, Lost, Outcome, Schedule, Verdict
-from mpifarm.tasklist import RECORD, Records, Walk, checksum, command_of
+from mpifarm.tasklist import RECORD, Records, Walk, checksum, command_of, read_records
 from mpifarm.wire import Hello, Note, Report, Tag
 
 CHECKPOINT_S = 20.0
 MARGIN_S = 60.0
 LAST_S = 10.0  # how long before the end of the job what runs is ended: TERM, 5 s, KILL, and a flush
+
+_NOTHING = memoryview(b"")
 
 
 class Manager:
@@ -174,33 +177,31 @@ class Manager:
         self._now = now
         ended = report.ended
         flags = ended["flags"]
-        interrupted = (flags & Ended.INTERRUPTED) != 0
-        bad = (ended["status"] != 0) | (flags != 0) & (flags != Ended.CLIPPED)
-        ends = self._schedule.attempts_ended(
-            rank, ended["offset"].tolist(), ended["attempt"].tolist(), bad.tolist(), interrupted.tolist(), now
-        )
-        node, _ = self._schedule.workers[rank]
+        offsets = ended["offset"].tolist()
+        bad = interrupted = [False] * len(offsets)
+        if ended["status"].any() or flags.any():
+            interrupted = ((flags & Ended.INTERRUPTED) != 0).tolist()
+            bad = ((ended["status"] != 0) | (flags != 0) & (flags != Ended.CLIPPED)).tolist()
+        ends = self._schedule.attempts_ended(rank, offsets, ended["attempt"].tolist(), bad, interrupted, now)
+        told = Attempts(self._schedule.node(rank), ended, ends.lengths, ends.seqs, self._commands(offsets, ends.lengths))
         spool = self._spools.pop((rank, report.lane), None)
+        if spool or ends.verdicts.count(Verdict.SUCCEEDED) < len(offsets) or ended["err_bytes"].any():
+            self._record_each(told, ends.verdicts, spool, report.output)
+        else:
+            self._journal.succeeded(told, None, report.output, _NOTHING)
+
+    def _record_each(self, told: Attempts, verdicts: Sequence[Verdict], spool: Spool | None, output: memoryview) -> None:
+        """Record attempts that have ended in different ways."""
         at = 0
-        for row, verdict, length, seq in zip(ended, ends.verdicts, ends.lengths, ends.seqs, strict=True):
+        for number, (row, verdict) in enumerate(zip(told.ended, verdicts, strict=True)):
             middle = at + int(row["out_bytes"])
-            out, err = report.output[at:middle], report.output[middle : middle + int(row["err_bytes"])]
+            out, err = output[at:middle], output[middle : middle + int(row["err_bytes"])]
             at = middle + len(err)
             if verdict is not Verdict.STALE:
-                self._record(self._attempt(row, node, length, seq), verdict, spool, out, err)
+                self._record(told.one(number), verdict, spool, out, err)
             elif spool:
                 spool.close()
             spool = None  # it was the first one's
-
-    def _attempt(self, row: np.void, node: str, length: int, seq: int) -> Attempt:
-        offset = int(row["offset"])
-        command = self._command(offset, length)
-        return Attempt(
-            offset=offset, length=length, seq=seq, attempt=int(row["attempt"]), node=node, slot=int(row["slot"]),
-            status=int(row["status"]), flags=int(row["flags"]), start=float(row["start"]),
-            seconds=float(row["seconds"]), user_s=float(row["user_s"]), system_s=float(row["system_s"]),
-            rss_kib=int(row["rss_kib"]), out_total=int(row["out_total"]), command=command,
-        )  # fmt: skip
 
     def _take(self, count: int) -> Records:
         """Read on in the list; where it cannot be read the farm stops."""
@@ -210,21 +211,23 @@ class Manager:
             self._unreadable = f"cannot read {self._run.names.tfin}: {error.strerror or error}"
             return np.empty(0, dtype=RECORD)
 
-    def _command(self, offset: int, length: int) -> bytes:
+    def _commands(self, offsets: Sequence[int], lengths: Sequence[int]) -> list[bytes]:
         tfin = self._run.names.tfin
         try:
-            record = os.pread(self._scan.descriptor, length, offset)
+            records = read_records(self._scan.descriptor, offsets, lengths)
         except OSError as error:
             self._stop_writing(f"cannot read {tfin}: {error.strerror}", self._now)
-            return b""
-        if len(record) < length:
+            return [b""] * len(offsets)
+        if sum(map(len, records)) < sum(lengths):
             self._stop_writing(f"{tfin} was cut", self._now)
-        return command_of(record)
+        return [command_of(record) for record in records]
 
-    def _record(self, attempt: Attempt, verdict: Verdict, spool: Spool | None, out: memoryview, err: memoryview) -> None:
+    def _record(self, one: Attempts, verdict: Verdict, spool: Spool | None, out: memoryview, err: memoryview) -> None:
         if verdict is Verdict.SUCCEEDED:
-            self._journal.succeeded(attempt, spool, out, err)
-        elif verdict is not Verdict.INTERRUPTED:
+            self._journal.succeeded(one, spool, out, err)
+            return
+        attempt = one.first()
+        if verdict is not Verdict.INTERRUPTED:
             self._journal.failed(attempt, out, err, verdict is Verdict.FAILED_FOR_GOOD)
         elif not attempt.flags & Ended.NOT_STARTED:
             self._journal.interrupted(attempt)

@@ -59,13 +59,14 @@ class Quarantine:
         known = self._nodes.get(node)
         return known.fitness if known else Fitness.FIT
 
-    def succeeded(self, node: str, offset: int) -> None:
-        """An attempt on *node* has succeeded."""
+    def succeeded(self, node: str, offsets: Iterable[int]) -> None:
+        """Attempts on *node* have succeeded."""
         known = self._nodes.get(node)
         if known and known.row and known.fitness is not Fitness.SICK:
             known.row.clear()
             self._look = True
-        self._testify(node, offset, succeeded=True)
+        for offset in offsets if self._trials else ():
+            self._testify(node, offset, succeeded=True)
 
     def failed(self, node: str, offset: int, slots: int) -> None:
         """An attempt on *node*, which has *slots* slots, has failed."""

@@ -26,10 +26,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from itertools import chain, repeat
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +38,12 @@ from mpifarm.quarantine import Fitness, Judged, Quarantine, slots_by_node
 
 Records = NDArray[np.void]  # with the fields offset, length and seq
 Task = tuple[int, int, int]  # the same as one tuple
+
+# An attempt that runs, or waits for a slot on its node: attempt, length and seq, and whether there was a slot for it, so
+# that it runs. A plain tuple, since hundreds of thousands are made in a second.
+_Lease = tuple[int, int, int, bool]
+
+_NO_LEASE: _Lease = (-1, 0, 0, False)
 
 LOST_LIMIT = 3
 PATIENCE_S = 5.0  # how long a retry waits for a slot on another node while its own has one free
@@ -117,26 +123,22 @@ class Ends:
     lengths: list[int]
     seqs: list[int]
 
+    def append(self, verdict: Verdict, length: int, seq: int) -> None:
+        """Add one."""
+        self.verdicts.append(verdict)
+        self.lengths.append(length)
+        self.seqs.append(seq)
+
 
 @dataclass(slots=True)
 class _Worker:
     node: str
     slots: int
+    leases: dict[int, _Lease] = field(default_factory=dict)  # by offset
     granted: int = 0  # tasks since it joined
     limit: int = 0  # tasks it has asked for since it joined
-    leased: int = 0
     heard: float = 0.0
     leaving: bool = False
-
-
-class _Lease(NamedTuple):
-    """An attempt that runs, or waits for a slot on its node."""
-
-    rank: int
-    attempt: int
-    length: int
-    seq: int
-    at_once: bool  # there was a slot for it: it runs
 
 
 @dataclass(slots=True)
@@ -167,7 +169,16 @@ class Counts:
     stale: int = 0
 
 
-_NO_LEASE = _Lease(0, 0, 0, 0, False)
+class _Tasks(NamedTuple):
+    """Tasks as columns."""
+
+    offsets: list[int]
+    lengths: list[int]
+    seqs: list[int]
+
+    def append(self, task: Task) -> None:
+        for column, value in zip(self, task, strict=True):
+            column.append(value)
 
 
 class Schedule:
@@ -192,12 +203,13 @@ class Schedule:
         self._fresh_left = fresh_left
         self._front: deque[Task] = deque(again[["offset", "length", "seq"]].tolist())
         self._retries: dict[str, deque[_Retry]] = {}  # by the node where they failed
-        self._leases: dict[int, _Lease] = {}
+        self._leased = 0
         self._failed: dict[int, tuple[int, int]] = {}  # offset -> length, seq
         self._history: dict[int, _History] = {}
         self._expected = set(ranks)  # they have not joined yet
         self._workers: dict[int, _Worker] = {}
         self._ready: set[int] = set()  # ranks that can take more
+        self._all_slots: int | None = None  # of those that take tasks; None: count them
         self._quarantine = Quarantine()
         self._max_attempts = retries + 1
         self._max_fails = max_fails
@@ -219,7 +231,7 @@ class Schedule:
         actions = self.worker_lost(rank) if rank in self._workers else []
         self._expected.discard(rank)
         self._workers[rank] = _Worker(node, slots, heard=now)
-        self._quarantine.nodes_changed()
+        self._nodes_changed()
         if self._stopping:
             actions.append(Stop(rank, self._stopping))
         return actions
@@ -242,24 +254,26 @@ class Schedule:
         self, rank: int, offsets: list[int], attempts: list[int], failed: list[bool], interrupted: list[bool], now: float
     ) -> Ends:
         """These attempts of *rank* have ended: lists of equal length. Return what they mean."""
+        worker = self._workers.get(rank) or _Worker("", 0)
+        if not (any(failed) or any(interrupted)) and (ends := self._all_succeeded(worker, offsets, attempts)):
+            return ends
         ends = Ends([], [], [])
         for offset, attempt, bad, stopped in zip(offsets, attempts, failed, interrupted, strict=True):
-            lease = self._leases.get(offset)
-            if lease is None or lease[:2] != (rank, attempt):
+            leased_as, length, seq, _ = worker.leases.get(offset, _NO_LEASE)
+            if leased_as != attempt:
                 self._stale += 1
-                verdict, lease = Verdict.STALE, _NO_LEASE
+                ends.append(Verdict.STALE, 0, 0)
             else:
-                verdict = self._judge(offset, lease, bad, stopped, now)
-            ends.verdicts.append(verdict)
-            ends.lengths.append(lease.length)
-            ends.seqs.append(lease.seq)
+                del worker.leases[offset]
+                self._leased -= 1
+                ends.append(self._judge(worker, attempt, (offset, length, seq), bad, stopped, now), length, seq)
         return ends
 
     def worker_left(self, rank: int) -> None:
         """*rank* has been told by somebody else to stop: it takes nothing more, and will report what it had."""
         self._workers[rank].leaving = True
         self._ready.discard(rank)
-        self._quarantine.nodes_changed()
+        self._nodes_changed()
 
     def worker_lost(self, rank: int) -> list[Action]:
         """*rank* is gone. What it had is dealt again, in front and uncharged."""
@@ -268,19 +282,21 @@ class Schedule:
             return []
         self._expected.discard(rank)
         self._ready.discard(rank)
-        self._quarantine.nodes_changed()
-        mine = sorted(offset for offset, lease in self._leases.items() if lease.rank == rank)
+        self._nodes_changed()
+        mine = sorted(worker.leases) if worker else []
         poisoned: list[int] = []
         for offset in reversed(mine):
-            lease = self._leases.pop(offset)
-            history = self._history.setdefault(offset, _History(lease.attempt))
+            assert worker is not None
+            attempt, length, seq, at_once = worker.leases[offset]
+            history = self._history.setdefault(offset, _History(attempt))
             history.suspect = True
-            history.lost_in_turn += lease.at_once
+            history.lost_in_turn += at_once
             if history.lost_in_turn >= LOST_LIMIT:
-                self._failed[offset] = (lease.length, lease.seq)
+                self._failed[offset] = (length, seq)
                 poisoned.append(offset)
             else:
-                self._front.appendleft((offset, lease.length, lease.seq))
+                self._front.appendleft((offset, length, seq))
+        self._leased -= len(mine)
         return [Lost(rank, worker.node if worker else "", len(mine), poisoned[::-1])]
 
     def stop_asked(self, how: How, now: float) -> list[Action]:
@@ -316,49 +332,65 @@ class Schedule:
     @property
     def counts(self) -> Counts:
         """How many tasks are in which state, of those that this run has met or will meet."""
-        return Counts(self._done, len(self._failed), len(self._leases), self._waiting(), self._stale)
+        return Counts(self._done, len(self._failed), self._leased, self._waiting(), self._stale)
 
     @property
     def workers(self) -> dict[int, tuple[str, int]]:
         """The node and the slots of every worker, by rank."""
         return {rank: (worker.node, worker.slots) for rank, worker in self._workers.items()}
 
+    def node(self, rank: int) -> str:
+        """Return the node of a worker."""
+        return self._workers[rank].node
+
     def unfinished(self) -> list[int]:
         """Return the offset of every task before the dealing offset that has not succeeded, sorted."""
         front = (task[0] for task in self._front)
         retries = (retry.task[0] for queue in self._retries.values() for retry in queue)
-        return sorted((*self._leases, *self._failed, *front, *retries))
+        leased = chain.from_iterable(worker.leases for worker in self._workers.values())
+        return sorted((*leased, *self._failed, *front, *retries))
 
     def check(self) -> None:
         """Raise AssertionError if the parts contradict each other."""
         places = self.unfinished()
         assert len(places) == len(set(places)), "a task is in two states"
-        leased = dict.fromkeys(self._workers, 0)
-        for lease in self._leases.values():
-            assert lease.attempt >= 1
-            leased[lease.rank] += 1  # KeyError: leased to nobody
+        assert self._leased == sum(len(worker.leases) for worker in self._workers.values()), "the leases are miscounted"
         for rank, worker in self._workers.items():
-            assert worker.leased == leased[rank], f"rank {rank} has {leased[rank]} leases and counts {worker.leased}"
-            assert worker.leased <= worker.granted, f"rank {rank} has more than it was granted"
+            assert all(attempt >= 1 for attempt, *_ in worker.leases.values())
+            assert len(worker.leases) <= worker.granted, f"rank {rank} has more than it was granted"
         for offset, history in self._history.items():
             assert history.failures <= self._max_attempts
             assert history.lost_in_turn <= LOST_LIMIT
             assert offset in self._failed or history.failures < self._max_attempts
-        assert not (self._finished and self._leases), "finished with leases"
+        assert not (self._finished and self._leased), "finished with leases"
 
     # how
 
-    def _judge(self, offset: int, lease: _Lease, bad: bool, stopped: bool, now: float) -> Verdict:
-        del self._leases[offset]
-        worker = self._workers[lease.rank]
-        worker.leased -= 1
+    def _all_succeeded(self, worker: _Worker, offsets: list[int], attempts: list[int]) -> Ends | None:
+        """These have succeeded: what nearly always happens, and so in bulk. None, and nothing done, if some are stale."""
+        leases = [lease for offset in offsets if (lease := worker.leases.get(offset))]
+        if not leases or len(leases) < len(offsets) or len(set(offsets)) < len(offsets):
+            return None
+        held, lengths, seqs, _ = (list(column) for column in zip(*leases, strict=True))
+        if held != attempts:
+            return None
+        for offset in offsets:
+            del worker.leases[offset]
+        for offset in self._history.keys() & offsets if self._history else ():
+            del self._history[offset]
+        self._quarantine.succeeded(worker.node, offsets)
+        self._leased -= len(offsets)
+        self._done += len(offsets)
+        return Ends([Verdict.SUCCEEDED] * len(offsets), lengths, seqs)
+
+    def _judge(self, worker: _Worker, attempt: int, task: Task, bad: bool, stopped: bool, now: float) -> Verdict:
+        offset, length, seq = task
         if not bad and not stopped:
             self._history.pop(offset, None)
-            self._quarantine.succeeded(worker.node, offset)
+            self._quarantine.succeeded(worker.node, [offset])
             self._done += 1
             return Verdict.SUCCEEDED
-        task = (offset, lease.length, lease.seq)
-        history = self._history.setdefault(offset, _History(lease.attempt))
+        history = self._history.setdefault(offset, _History(attempt))
         history.lost_in_turn, history.suspect = 0, False
         if stopped:
             self._front.append(task)
@@ -370,7 +402,7 @@ class Schedule:
             return Verdict.FAILED
         history.failures += 1
         if history.failures >= self._max_attempts:
-            self._failed[offset] = (lease.length, lease.seq)
+            self._failed[offset] = (length, seq)
             return Verdict.FAILED_FOR_GOOD
         self._retries.setdefault(worker.node, deque()).append(_Retry(task, now))
         return Verdict.FAILED
@@ -378,6 +410,8 @@ class Schedule:
     def _judge_nodes(self) -> list[Action]:
         """Find the nodes on which everything fails; what failed there in a row is to be tried elsewhere."""
         judged = self._quarantine.judge(slots_by_node((w.node, w.slots) for w in self._workers.values() if not w.leaving))
+        if judged:
+            self._all_slots = None
         for change in judged:
             if change.fitness is Fitness.SUSPECTED:
                 accused = self._quarantine.accused(change.node)
@@ -406,10 +440,14 @@ class Schedule:
         silent = list(self._expected) if now > self._join_by else []
         for rank, worker in self._workers.items():
             worker.heard = min(now, worker.heard + away_s)
-            too_long = now > worker.heard + self._lost_after_s or (now > self._stop_by and worker.leased)
+            too_long = now > worker.heard + self._lost_after_s or (now > self._stop_by and worker.leases)
             if too_long and rank:  # rank 0 is this process
                 silent.append(rank)
         return [action for rank in silent for action in self.worker_lost(rank)]
+
+    def _nodes_changed(self) -> None:
+        self._all_slots = None
+        self._quarantine.nodes_changed()
 
     def _waiting(self) -> int:
         return self._fresh_left + len(self._front) + sum(map(len, self._retries.values()))
@@ -420,14 +458,15 @@ class Schedule:
         waiting = self._waiting()
         if not ready or not waiting:
             return []
-        free = sum(max(0, worker.slots - worker.leased) for _, worker in ready)
-        slots = sum(worker.slots for worker in self._workers.values() if self._takes(worker))
+        free = sum(max(0, worker.slots - len(worker.leases)) for _, worker in ready)
+        if self._all_slots is None:
+            self._all_slots = sum(worker.slots for worker in self._workers.values() if self._takes(worker))
         rest = max(0, waiting - free)
         actions: list[Action] = []
         for rank, worker in ready:
-            count = worker.slots - worker.leased
+            count = worker.slots - len(worker.leases)
             if rest:
-                count += rest * worker.slots // (2 * slots)
+                count += rest * worker.slots // (2 * self._all_slots)
             elif free:
                 count = -(-waiting * max(0, count) // free)  # rounded up, so that nothing is left
             count = min(count, worker.limit - worker.granted)
@@ -439,17 +478,16 @@ class Schedule:
         return not worker.leaving and self._quarantine.fitness(worker.node) is Fitness.FIT
 
     def _grant(self, rank: int, worker: _Worker, count: int, now: float) -> Iterator[Action]:
-        room = max(0, worker.slots - worker.leased)
-        tasks = self._next(worker.node, count, room, now)
-        if not tasks:
+        room = max(0, worker.slots - len(worker.leases))
+        offsets, lengths, seqs = self._next(worker.node, count, room, now)
+        if not offsets:
             return
-        offsets, lengths, seqs = (list(column) for column in zip(*tasks, strict=True))
-        attempts = [self._attempt(offset) for offset in offsets] if self._history else [1] * len(tasks)
+        attempts = [self._attempt(offset) for offset in offsets] if self._history else [1] * len(offsets)
         at_once = chain(repeat(True, room), repeat(False))
-        leases = map(_Lease, repeat(rank), attempts, lengths, seqs, at_once)
-        self._leases.update(zip(offsets, leases, strict=True))
-        worker.granted += len(tasks)
-        worker.leased += len(tasks)
+        leases = zip(attempts, lengths, seqs, at_once, strict=False)
+        worker.leases.update(zip(offsets, leases, strict=False))
+        worker.granted += len(offsets)
+        self._leased += len(offsets)
         if worker.granted >= worker.limit:
             self._ready.discard(rank)
         yield Grant(rank, offsets, lengths, attempts)
@@ -461,21 +499,22 @@ class Schedule:
         history.attempts += 1
         return history.attempts
 
-    def _next(self, node: str, count: int, room: int, now: float) -> list[Task]:
+    def _next(self, node: str, count: int, room: int, now: float) -> _Tasks:
         """Return at most *count* tasks for a worker that has *room* slots free."""
-        tasks: list[Task] = []
-        while self._front and len(tasks) < count:
-            if len(tasks) >= room and self._suspect(self._front[0][0]):
+        tasks = _Tasks([], [], [])
+        while self._front and len(tasks.offsets) < count:
+            if len(tasks.offsets) >= room and self._suspect(self._front[0][0]):
                 return tasks
             tasks.append(self._front.popleft())
-        if self._fresh_left and len(tasks) < count:
-            fresh: list[Any] = self._fresh(count - len(tasks)).tolist()
-            self._fresh_left -= len(fresh)
-            if len(fresh) < count - len(tasks):
-                self._fresh_left = 0  # the list has ended, whatever was thought before
-            tasks += fresh
+        if self._fresh_left and len(tasks.offsets) < count:
+            wanted = count - len(tasks.offsets)
+            fresh = self._fresh(wanted)
+            # The list may have ended, whatever was thought before.
+            self._fresh_left = self._fresh_left - fresh.size if fresh.size == wanted else 0
+            for column, name in zip(tasks, ("offset", "length", "seq"), strict=True):
+                column.extend(fresh[name].tolist())
         if not self._fresh_left:
-            while len(tasks) < count and (retry := self._next_retry(node, now)):
+            while len(tasks.offsets) < count and (retry := self._next_retry(node, now)):
                 tasks.append(retry.task)
         return tasks
 
@@ -493,7 +532,7 @@ class Schedule:
         return queue.popleft() if queue and (alone or now >= queue[0].since + PATIENCE_S) else None
 
     def _finish(self) -> Finish | None:
-        if self._finished or self._leases:
+        if self._finished or self._leased:
             return None
         waiting = self._waiting()
         nobody = not self._expected and not any(self._takes(worker) for worker in self._workers.values())

@@ -12,7 +12,17 @@ from mpifarm import ended, wire
 from mpifarm.comm import Received
 from mpifarm.frames import Reply
 from mpifarm.launcher import Frame, HelperLost
+from mpifarm.lines import Attempt, Attempts
 from mpifarm.wire import Message, Note, Report, Tag
+
+
+def success(attempt: Attempt, out_bytes: int = 0) -> Attempts:
+    """Return *attempt* as the columns that a report makes of it, with so much output in the same report."""
+    row = np.zeros(1, dtype=wire.ENDED)
+    for name in ("offset", "attempt", "slot", "status", "flags", "start", "seconds", "user_s", "system_s", "rss_kib"):
+        row[name] = getattr(attempt, name)
+    row["out_total"], row["out_bytes"] = attempt.out_total, out_bytes
+    return Attempts(attempt.node, row, [attempt.length], [attempt.seq], [attempt.command])
 
 
 class FakeComm:

@@ -39,18 +39,16 @@ class Mutation:
 
 
 MUTATIONS = [
-    Mutation("drop the attempt check", "schedule", "lease[:2] != (rank, attempt)", "False"),
+    Mutation("drop the attempt check", "schedule", "leased_as != attempt:", "False:"),
     Mutation("grant beyond the credit", "schedule", "worker.limit = seen + credit", "worker.limit += credit"),
     Mutation("grant after a stop", "schedule", "        if self._stopping is None:\n", "        if True:\n"),
     Mutation("leave a slot idle", "schedule", "            if count > 0:\n", "            if count > 1:\n"),
-    Mutation(
-        "forget what a lost worker had", "schedule", "self._front.appendleft((offset, lease.length, lease.seq))", "pass"
-    ),
+    Mutation("forget what a lost worker had", "schedule", "self._front.appendleft((offset, length, seq))", "pass"),
     Mutation("forget to retry", "schedule", ".append(_Retry(task, now))", ""),
     Mutation("charge an interruption", "schedule", "        if stopped:\n", "        if False:\n"),
     Mutation("deal poison for ever", "schedule", "if history.lost_in_turn >= LOST_LIMIT:", "if False:"),
     Mutation("never look for silent workers", "schedule", "if too_long and rank:", "if False:"),
-    Mutation("take what runs for done", "schedule", "return sorted((*self._leases, ", "return sorted(("),
+    Mutation("take what runs for done", "schedule", "return sorted((*leased, ", "return sorted(("),
     Mutation("skip the fdatasync", "files", "                _fdatasync(self._descriptor)\n", "                pass\n"),
     Mutation("rename without fsync", "files", "    os.fsync(descriptor)\n    new_name", "    new_name"),
     Mutation(
@@ -65,9 +63,9 @@ MUTATIONS = [
     Mutation(
         "record before output",
         "journal",
-        "        if self._output:\n            self._output.append",
+        "        self._write_output(waiting)\n",
         "        self._progress.append(self._lines[self._progress])\n        self._lines[self._progress].clear()\n"
-        "        if self._output:\n            self._output.append",
+        "        self._write_output(waiting)\n",
     ),
     Mutation("checkpoint before the sync", "journal", "        self._sync()\n        covered", "        covered"),
     Mutation("forget the gaps before the last task done", "resume", "again = np.concatenate((again, gaps))", "pass"),

@@ -312,7 +312,7 @@ class Simulation:
         if schedule._stopping or manager.outcome is not None or not (schedule._front or schedule._fresh_left):
             return
         for worker in schedule._workers.values():
-            idle = worker.leased < worker.slots and worker.granted < worker.limit
+            idle = len(worker.leases) < worker.slots and worker.granted < worker.limit
             assert not (idle and schedule._takes(worker)), "a slot is idle while a task waits"
 
     def check(self) -> None:

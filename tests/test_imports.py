@@ -40,15 +40,18 @@ LAYERS = {
     "direct": "process",
     "slots": "capture direct ended frames outbox process",
     "helper": "frames outbox process slots",
-    "journal": "capture ended fastrecovery files resume",
+    "journal": "capture fastrecovery files lines resume",
+    "lines": "ended",
     "launcher": "frames helper process",
     "opening": "config files journal lock resume tasklist",
-    "manager": "comm config ended journal lock opening quarantine schedule status tasklist wire",
+    "manager": "comm config ended journal lines lock opening quarantine schedule status tasklist wire",
     "worker": "comm ended files frames launcher tasklist wire",
     "farm": "comm config launcher manager opening schedule slurm wire worker",
     "cli": "config farm frames launcher process",
 }
-NUMPY = {"comm", "fastrecovery", "manager", "progress", "resume", "schedule", "tasklist", "wire", "worker"}
+NUMPY = set(
+    ["comm", "fastrecovery", "journal", "lines", "manager", "progress", "resume", "schedule", "tasklist", "wire", "worker"]
+)
 BEFORE_THE_FORK = {"__main__", "cli", "config", "environ", "launcher"}  # and what these import at module level
 
 

@@ -11,13 +11,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from fakes import success
 from test_files import full_at
 
 from mpifarm import FarmError, fastrecovery, journal, resume
 from mpifarm.ended import Ended
 from mpifarm.fastrecovery import Covered
 from mpifarm.files import Extent
-from mpifarm.journal import Attempt, Journal, Names, Spool
+from mpifarm.journal import Journal, Names, Spool
+from mpifarm.lines import Attempt
 
 LIST = Path("tasks.txt")
 NAMES = Names(Path("tasks.txt.tfin"))
@@ -35,7 +37,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def succeed(farm: Journal, offset: int, out: bytes = b"out", spool: Spool | None = None, before: int = 0) -> None:
-    farm.succeeded(replace(ATTEMPT, offset=offset, out_total=before + len(out)), spool, memoryview(out), NOTHING)
+    attempt = replace(ATTEMPT, offset=offset, out_total=before + len(out))
+    farm.succeeded(success(attempt, len(out)), spool, memoryview(out), NOTHING)
 
 
 def perl_reads(path: Path) -> tuple[int, int, list[int]]:
@@ -52,7 +55,7 @@ def perl_reads(path: Path) -> tuple[int, int, list[int]]:
 
 def test_a_success_is_one_line_of_progress_and_one_of_the_joblog() -> None:
     farm = Journal(NAMES, OUTPUT, resume.Resume())
-    farm.succeeded(ATTEMPT, None, memoryview(b"out"), NOTHING)
+    farm.succeeded(success(ATTEMPT, 3), None, memoryview(b"out"), NOTHING)
     farm.flush()
     assert NAMES.progress.read_bytes() == b"432 nid-0001-2 0.004 3 1795344287 32\n"
     header, line = NAMES.joblog.read_bytes().splitlines()
@@ -101,7 +104,7 @@ def test_an_interrupted_attempt_is_in_the_joblog_alone() -> None:
 
 def test_without_output_a_block_goes_to_standard_output_and_counts_nothing(capfd: pytest.CaptureFixture[str]) -> None:
     farm = Journal(NAMES, None, resume.Resume())
-    farm.succeeded(ATTEMPT, None, memoryview(b"out"), memoryview(b"err"))
+    farm.succeeded(success(ATTEMPT, 3), None, memoryview(b"out"), memoryview(b"err"))
     farm.flush()
     farm.flush()
     assert capfd.readouterr() == ("out", "err")

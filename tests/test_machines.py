@@ -11,6 +11,7 @@ from pathlib import Path
 import fuzz
 import numpy as np
 import pytest
+from fakes import success
 from fuzz import DEAD, JOBLOG, LIST, NAMES, OUTPUT, PROGRESS, laid, scratch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -21,7 +22,8 @@ from test_tasklist import CHUNKS, LINES, lines_of, tasks_of, tfin_of
 from mpifarm import FarmError, tasklist, wire
 from mpifarm.config import Config
 from mpifarm.ended import Ended
-from mpifarm.journal import Attempt, Journal, Spool
+from mpifarm.journal import Journal, Spool
+from mpifarm.lines import Attempt
 from mpifarm.opening import Run, open_run
 from mpifarm.tasklist import Walk, checksum, position, records_at
 from mpifarm.wire import Hello, Message
@@ -110,7 +112,8 @@ class JournalMachine(RuleBasedStateMachine):
         attempt = Attempt(offset, length, seq, 1, "nid-1", 1, status, flags, 1.7e9, 0.1, 0.1, 0.1, 9, len(text), b"echo")
         if end.startswith("succeeded"):
             spool = spooled(text[:3]) if "spooled" in end else None
-            self.journal.succeeded(attempt, spool, memoryview(text)[3 if spool else 0 :], NOTHING)
+            out = memoryview(text)[3 if spool else 0 :]
+            self.journal.succeeded(success(attempt, len(out)), spool, out, NOTHING)
             self.told.append((offset, text))
             return
         self.journal.failed(attempt, memoryview(text), memoryview(text), end == "failed for good")

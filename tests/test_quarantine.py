@@ -162,8 +162,8 @@ def test_a_node_that_fails_now_and_then_is_nobodys_suspect() -> None:
     for number in range(100):
         for offset in range(ROUNDS * 2 - 1):
             quarantine.failed("a", offset, slots=2)
-        quarantine.succeeded("a", number)
-        quarantine.succeeded("b", number)
+        quarantine.succeeded("a", [number])
+        quarantine.succeeded("b", [number])
         assert quarantine.judge(slots_by_node([("a", 1), ("a", 1), ("b", 2)])) == []
 
 

@@ -365,7 +365,7 @@ def test_memory_grows_with_what_is_in_flight_and_not_with_the_list() -> None:
     farm = Farm(10_000, {1: "a"}, slots=8)
     while farm.outcome is None:
         farm.ask_all()
-        assert len(farm.schedule._leases) <= 8
+        assert farm.schedule.counts.leased <= 8
         for offset in list(farm.held[1]):
             farm.end(1, offset)
     assert not farm.schedule._history

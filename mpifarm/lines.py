@@ -1,0 +1,232 @@
+"""The lines of progress and joblog, one by one and in bulk.
+
+progress: one line for each task that succeeded, TaskFarmer's: offset, node-slot, seconds, bytes in --output, Unix time
+of its end, bytes of its record.
+
+    61 nid0001-1 0.004 0 1795344287 32
+
+joblog: GNU Parallel's columns (--joblog), then ours; separated by tabs. Seq is the line of the .tfin file.
+
+    Seq Host Starttime JobRuntime Send Receive Exitval Signal Attempt Slot MaxRSS UserTime SystemTime Offset Command
+    18 nid0001 1795344287.123 0.004 0 8 3 0 1 2 1824 0.001 0.002 432 echo task 17 >&2; exit 3
+
+When hundreds of thousands of tasks end in a second, `%` takes longer than all the rest of the manager: 4 us for the two
+lines of a task. So many lines are made at once, as a table of characters, column by column with numpy, from which the
+unused places are dropped. For a few lines that costs more than it saves.
+"""
+
+from __future__ import annotations
+
+import re
+import signal
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mpifarm.ended import Ended
+
+JOBLOG_HEADER = (
+    b"Seq\tHost\tStarttime\tJobRuntime\tSend\tReceive\tExitval\tSignal"
+    b"\tAttempt\tSlot\tMaxRSS\tUserTime\tSystemTime\tOffset\tCommand\n"
+)
+
+_PROGRESS_LINE = "%d %s-%d %.3f %d %d %d\n"
+_JOBLOG_LINE = "%d\t%s\t%.3f\t%.3f\t0\t%d\t%d\t%d\t%d\t%d\t%d\t%.3f\t%.3f\t%d\t"
+_CONTROL = re.compile(rb"[\0-\x08\x0b-\x1f\x7f]")  # tabs may stay: the command is the last column
+_NO_CONTROL = bytes(sorted(set(range(256)) - {*range(9), *range(11, 32), 127}))
+_MANY = 64  # lines; for fewer `%` is as fast
+
+Rows = NDArray[np.void]  # of dtype wire.ENDED
+Numbers = NDArray[np.int64]
+_Column = tuple[NDArray[np.uint8], NDArray[np.bool_]]  # characters and which of them count, shape (rows, width)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """An attempt that ended, as the files tell of it."""
+
+    offset: int
+    length: int  # bytes of the record
+    seq: int
+    attempt: int
+    node: str
+    slot: int
+    status: int  # exit code, or minus the number of the signal
+    flags: int  # Ended
+    start: float  # Unix time, seconds
+    seconds: float
+    user_s: float
+    system_s: float
+    rss_kib: int
+    out_total: int  # bytes of standard output
+    command: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Attempts:
+    """Attempts of one node that ended: columns of equal length."""
+
+    node: str
+    ended: Rows
+    lengths: Sequence[int]  # bytes of the records
+    seqs: Sequence[int]
+    commands: Sequence[bytes]
+
+    def one(self, place: int) -> Attempts:
+        """Return the one at *place* alone."""
+        here = slice(place, place + 1)
+        return Attempts(self.node, self.ended[here], self.lengths[here], self.seqs[here], self.commands[here])
+
+    def first(self) -> Attempt:
+        """Return the first one."""
+        row = self.ended[0]
+        return Attempt(
+            offset=int(row["offset"]), length=self.lengths[0], seq=self.seqs[0], attempt=int(row["attempt"]),
+            node=self.node, slot=int(row["slot"]), status=int(row["status"]), flags=int(row["flags"]),
+            start=float(row["start"]), seconds=float(row["seconds"]), user_s=float(row["user_s"]),
+            system_s=float(row["system_s"]), rss_kib=int(row["rss_kib"]), out_total=int(row["out_total"]),
+            command=self.commands[0],
+        )  # fmt: skip
+
+
+def joblog_line(attempt: Attempt) -> bytes:
+    """Return the line of an attempt, however it has ended."""
+    # A task that took TERM in good part says exit 0, but without a signal that stands for success here.
+    terminated = not attempt.status and attempt.flags & (Ended.TIMED_OUT | Ended.INTERRUPTED)
+    line = _JOBLOG_LINE % (
+        attempt.seq,
+        attempt.node,
+        attempt.start,
+        attempt.seconds,
+        attempt.out_total,
+        max(attempt.status, 0),
+        signal.SIGTERM if terminated else max(-attempt.status, 0),
+        attempt.attempt,
+        attempt.slot,
+        attempt.rss_kib,
+        attempt.user_s,
+        attempt.system_s,
+        attempt.offset,
+    )
+    return line.encode() + in_one_line(attempt.command) + b"\n"
+
+
+def of_successes(batches: Sequence[Attempts], added: Numbers) -> tuple[bytes, bytes]:
+    """Return the lines of *batches* for progress and for the joblog.
+
+    *added*: the bytes of each of them in --output, shape (all attempts,).
+    """
+    rows = np.concatenate([batch.ended for batch in batches])
+    if rows.size < _MANY:
+        return _one_by_one(batches, added.tolist())
+    try:
+        return _in_bulk(batches, rows, added)
+    except ValueError:  # a number that a table cannot show: a clock that was set back, say
+        return _one_by_one(batches, added.tolist())
+
+
+def in_one_line(command: bytes) -> bytes:
+    """Return *command* with its control characters as \\x.. : none makes another line, or moves a cursor."""
+    return _CONTROL.sub(lambda found: b"\\x%02x" % found[0][0], command)
+
+
+def reason(attempt: Attempt) -> str:
+    """Say for people why an attempt has failed."""
+    if attempt.flags & Ended.TIMED_OUT:
+        return "timed out"
+    if attempt.flags & Ended.NOT_STARTED:
+        return "not started"
+    if attempt.status < 0:
+        with suppress(ValueError):
+            return f"killed by {signal.Signals(-attempt.status).name}"
+        return f"killed by signal {-attempt.status}"
+    return f"exit code {attempt.status}"
+
+
+def _one_by_one(batches: Sequence[Attempts], added: Sequence[int]) -> tuple[bytes, bytes]:
+    progress: list[str] = []
+    joblog: list[bytes] = []
+    for batch in batches:
+        node = batch.node
+        rest = zip(batch.ended.tolist(), batch.lengths, batch.seqs, batch.commands, strict=True)
+        for row, length, seq, command in rest:
+            offset, attempt, slot, _, _, start, seconds, user_s, system_s, rss_kib, out_total, _, _ = row
+            told = (offset, node, slot, seconds, added[len(progress)], start + seconds, length)
+            progress.append(_PROGRESS_LINE % told)
+            details = (attempt, slot, rss_kib, user_s, system_s, offset)
+            line = _JOBLOG_LINE % (seq, node, start, seconds, out_total, 0, 0, *details)
+            joblog += (line.encode(), in_one_line(command), b"\n")
+    return "".join(progress).encode(), b"".join(joblog)
+
+
+def _in_bulk(batches: Sequence[Attempts], rows: Rows, added: Numbers) -> tuple[bytes, bytes]:
+    lengths = np.array([length for batch in batches for length in batch.lengths], dtype=np.int64)
+    seqs = np.array([seq for batch in batches for seq in batch.seqs], dtype=np.int64)
+    offset, slot = _integers(rows["offset"]), _integers(rows["slot"])
+    seconds = _thousandths(rows["seconds"])
+    node = _names([batch.node for batch in batches], [batch.ended.size for batch in batches])
+    ends = (rows["start"] + rows["seconds"]).astype(np.int64)
+    progress = [offset, b" ", node, b"-", slot, b" ", *seconds, b" ", _integers(added), b" ", _integers(ends)]
+    progress += [b" ", _integers(lengths), b"\n"]
+    joblog = [_integers(seqs), b"\t", node, b"\t", *_thousandths(rows["start"]), b"\t", *seconds, b"\t0\t"]
+    joblog += [_integers(rows["out_total"]), b"\t0\t0\t", _integers(rows["attempt"]), b"\t", slot, b"\t"]
+    joblog += [_integers(rows["rss_kib"]), b"\t", *_thousandths(rows["user_s"]), b"\t", *_thousandths(rows["system_s"])]
+    joblog += [b"\t", offset, b"\t\n"]
+    commands = [command for batch in batches for command in batch.commands]
+    if b"".join(commands).translate(None, _NO_CONTROL):
+        commands = [in_one_line(command) for command in commands]
+    pieces: list[bytes] = [b"\n"] * (3 * len(commands))
+    pieces[::3], pieces[1::3] = _text(joblog).split(b"\n")[:-1], commands
+    return _text(progress), b"".join(pieces)
+
+
+def _text(columns: Sequence[_Column | bytes]) -> bytes:
+    """Return the rows of a table; a column that is the same in all of them is given as it is."""
+    rows = next(column[0].shape[0] for column in columns if not isinstance(column, bytes))
+    widths = [len(column) if isinstance(column, bytes) else column[0].shape[1] for column in columns]
+    characters = np.empty((rows, sum(widths)), dtype=np.uint8)
+    counts = np.ones(characters.shape, dtype=np.bool_)
+    at = 0
+    for column, width in zip(columns, widths, strict=True):
+        if isinstance(column, bytes):
+            characters[:, at : at + width] = np.frombuffer(column, dtype=np.uint8)
+        else:
+            characters[:, at : at + width], counts[:, at : at + width] = column
+        at += width
+    return characters[counts].tobytes()
+
+
+def _integers(values: NDArray[np.integer], width: int = 0) -> _Column:
+    """Return *values* in decimal, with leading zeros if a *width* is given. Raises ValueError for negative ones."""
+    least, most = int(values.min()), int(values.max())
+    if least < 0:
+        raise ValueError(f"{least} is negative")
+    places = width or len(str(most))
+    rest = values.astype(np.uint32 if most < 2**32 else np.uint64)
+    powers = np.array([10**place for place in range(places - 1, 0, -1)] + [0], dtype=rest.dtype)
+    counts = np.ones((rest.size, places), dtype=np.bool_)
+    if not width and least < powers[0]:
+        counts = rest[:, None] >= powers
+    characters = np.empty((rest.size, places), dtype=np.uint8)
+    for place in range(places - 1, -1, -1):
+        tens = rest // 10
+        characters[:, place] = rest - tens * 10
+        rest = tens
+    characters += ord("0")
+    return characters, counts
+
+
+def _thousandths(seconds: NDArray[np.float64]) -> list[_Column | bytes]:
+    """Return *seconds* with three decimals."""
+    whole, rest = np.divmod(np.rint(seconds * 1000).astype(np.int64), 1000)
+    return [_integers(whole), b".", _integers(rest, width=3)]
+
+
+def _names(names: Sequence[str], counts: Sequence[int]) -> _Column:
+    """Return *names*, each of them as often as *counts* says."""
+    encoded = np.array([name.encode() for name in names], dtype=np.bytes_)
+    characters = np.repeat(encoded, counts).view(np.uint8).reshape(sum(counts), -1)
+    return characters, characters != 0
