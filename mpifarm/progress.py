@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from mpifarm import FarmError, files
 from mpifarm.fastrecovery import Covered
 from mpifarm.files import Extent
-from mpifarm.tasklist import Records, Scan, records_at
+from mpifarm.tasklist import Records, Scan, among, distinct, records_at
 
 _CHUNK_BYTES = 8 * 1024 * 1024
 _LINE = re.compile(rb"(\d{1,18}(?:,\d{1,18})*) \S+ \d+(?:\.\d+)? (\d{1,18}) \d+ (\d{1,18}(?:,\d{1,18})*)\n")
@@ -66,9 +66,9 @@ def read(path: Path, joblog: Path, covered: Covered | None, scan: Scan, output: 
         raise _other_output(output.size, start.output)
     lines = _lines(path, start.progress)
     readable = lines.offsets != _UNREADABLE
-    found, is_task = records_at(scan, np.unique(lines.offsets[readable]))
+    found, is_task = records_at(scan, distinct(lines.offsets[readable]))
     known = found["length"] > 0
-    good = np.isin(lines.offsets, found["offset"][known])
+    good = among(lines.offsets, found["offset"][known])
     if covered:
         good[good] = lines.lengths[good] == found["length"][np.searchsorted(found["offset"], lines.offsets[good])]
         good &= ~_contradicted(lines, good, _successes(joblog, covered.joblog, scan), output, start.output)
@@ -77,7 +77,8 @@ def read(path: Path, joblog: Path, covered: Covered | None, scan: Scan, output: 
     bad = int(np.count_nonzero(damaged[:stop])) + (good.size - stop if damaged[stop : stop + 1].any() else 0)
     good[stop:] = False
     last = stop if covered is None else int(np.flatnonzero(good).max(initial=-1)) + 1  # what is bad at the end is cut, too
-    done = np.isin(found["offset"], lines.offsets[good])
+    done = np.zeros(found.size, dtype=np.bool_)
+    done[np.searchsorted(found["offset"], lines.offsets[good])] = True
     behind = found["offset"] + np.maximum(found["length"], 1)
     return Progress(
         done=found[is_task & done],
@@ -143,9 +144,9 @@ def _contradicted(
 ) -> Mask:
     """Return which lines the joblog contradicts."""
     offsets, printed = successes
-    in_joblog = np.isin(lines.offsets, offsets)
-    only_in_joblog = np.setdiff1d(offsets, lines.offsets[good])
-    contradicted: Mask = good & ~in_joblog if only_in_joblog.size else np.zeros(good.size, dtype=np.bool_)
+    in_joblog = among(lines.offsets, offsets)
+    only_in_joblog = ~among(offsets, distinct(lines.offsets[good]))
+    contradicted: Mask = good & ~in_joblog if only_in_joblog.any() else np.zeros(good.size, dtype=np.bool_)
     if output and (lines.outputs.any() or output.sound > output_start):  # the run that wrote these lines had --output
         said = np.zeros_like(lines.outputs)
         said[in_joblog] = printed[np.searchsorted(offsets, lines.offsets[in_joblog])]

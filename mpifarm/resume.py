@@ -26,7 +26,7 @@ from mpifarm import FarmError, fastrecovery, progress
 from mpifarm.fastrecovery import Checkpoint
 from mpifarm.files import Extent
 from mpifarm.progress import Progress
-from mpifarm.tasklist import RECORD, Records, Scan, Tasklist, Walk, checksum, position, records_at
+from mpifarm.tasklist import RECORD, Records, Scan, Tasklist, Walk, among, checksum, position, records_at
 
 _NONE = np.empty(0, dtype=np.int64)
 _NO_RECORDS = np.empty(0, dtype=RECORD)
@@ -75,7 +75,7 @@ def load(tasklist: Tasklist, scan: Scan, sources: Sources) -> Resume:
     if at is None or not records["length"].all() or (start.left >= start.offset).any():
         raise FarmError(f"{sources.fastrecovery} does not fit {tasklist.path}: restore one of them, or give --rerun")
     seq, tasks_before = at
-    again = records[is_task & ~np.isin(records["offset"], lines.done["offset"])]
+    again = records[is_task & ~among(records["offset"], lines.done["offset"])]
     offset = start.offset
     ahead = lines.done[lines.done["offset"] >= offset]
     if ahead.size:  # deal on behind the last of them: so a checkpoint can stand for all of progress
