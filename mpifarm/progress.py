@@ -14,7 +14,9 @@ from __future__ import annotations
 
 import re
 from array import array
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -25,9 +27,12 @@ from mpifarm.fastrecovery import Covered
 from mpifarm.files import Extent
 from mpifarm.tasklist import Records, Scan, among, distinct, records_at
 
-_CHUNK_BYTES = 8 * 1024 * 1024
+_CHUNK_BYTES = 256 * 1024  # a line takes ten times its bytes while it is looked at
 _LINE = re.compile(rb"(\d{1,18}(?:,\d{1,18})*) \S+ \d+(?:\.\d+)? (\d{1,18}) \d+ (\d{1,18}(?:,\d{1,18})*)\n")
-_SEQ, _RECEIVE, _EXITVAL, _SIGNAL, _OFFSET, _COLUMNS = 0, 5, 6, 7, 13, 15  # of the joblog
+_PLAIN = re.compile(rb"^(\d{1,18}) \S+ \d+(?:\.\d+)? (\d{1,18}) \d+ (\d{1,18})\n", re.MULTILINE)  # one task a line
+# Of the joblog: Seq, Receive and Offset, where Exitval and Signal are 0.
+_SUCCESS = re.compile(rb"^(\d{1,18})\t(?:[^\t\n]*\t){4}(\d{1,18})\t0\t0\t(?:[^\t\n]*\t){5}(\d{1,18})\t.*", re.MULTILINE)
+_NEWLINE = ord("\n")
 _UNREADABLE = -1
 
 Numbers = NDArray[np.int64]
@@ -95,18 +100,42 @@ def _lines(path: Path, begin: int) -> _Lines:
     end = files.whole_lines(path)
     if begin > end:
         raise FarmError(f"{path} is shorter than fastrecovery says: restore it, or delete it to start over")
-    columns = [array("q") for _ in range(4)]
+    tables = [np.empty((4, 0), dtype=np.int64)]
+    for chunk, at in _chunks(path, begin, end):
+        tables.append(_table(chunk, at))
+    return _Lines(*np.concatenate(tables, axis=1))
+
+
+def _chunks(path: Path, begin: int, end: int) -> Iterator[tuple[bytes, int]]:
+    """Yield the lines from position *begin* to *end*, many at a time, and where they begin."""
     with path.open("rb") as file:
         file.seek(begin)
-        at = begin
-        while at < end:
-            chunk = file.read(min(_CHUNK_BYTES, end - at))
-            if at + len(chunk) < end:
+        while begin < end:
+            chunk = file.read(min(_CHUNK_BYTES, end - begin))
+            if begin + len(chunk) < end:
                 chunk += file.readline()
-            for line in chunk.splitlines(keepends=True):
-                at += len(line)
-                _take_line(columns, line, at)
-    return _Lines(*(np.array(column, dtype=np.int64) for column in columns))
+            if not chunk:
+                break
+            yield chunk, begin
+            begin += len(chunk)
+
+
+def _table(chunk: bytes, at: int) -> Numbers:
+    """Return what the lines of *chunk*, which begins at position *at*, say: int64, shape (4, tasks), as in _Lines."""
+    plain = _PLAIN.findall(chunk)
+    if len(plain) == chunk.count(b"\n"):  # all of them, so nearly always
+        offsets, outputs, lengths = _numbers(plain).T
+        ends = at + 1 + np.flatnonzero(np.frombuffer(chunk, dtype=np.uint8) == _NEWLINE)
+        return np.stack((offsets, lengths, outputs, ends))
+    columns = [array("q") for _ in range(4)]
+    for line in chunk.splitlines(keepends=True):
+        at += len(line)
+        _take_line(columns, line, at)
+    return np.array(columns, dtype=np.int64)
+
+
+def _numbers(words: list[tuple[bytes, bytes, bytes]]) -> Numbers:
+    return np.fromiter(map(int, chain.from_iterable(words)), np.int64, 3 * len(words)).reshape(-1, 3)
 
 
 def _take_line(columns: list[array[int]], line: bytes, end: int) -> None:
@@ -121,19 +150,13 @@ def _take_line(columns: list[array[int]], line: bytes, end: int) -> None:
 
 def _successes(path: Path, begin: int, scan: Scan) -> tuple[Numbers, Numbers]:
     """Return the tasks that have succeeded, as the joblog tells from position *begin* on, and the bytes they printed."""
-    rows: list[tuple[int, int, int]] = []
-    if path.is_file() and path.stat().st_size >= begin:
-        with path.open("rb") as file:
-            file.seek(begin)
-            for line in file:
-                words = line.split(b"\t", _COLUMNS - 1)
-                if len(words) == _COLUMNS and words[_EXITVAL] == words[_SIGNAL] == b"0":
-                    numbers = [words[column] for column in (_OFFSET, _SEQ, _RECEIVE)]
-                    if all(word.isdigit() and len(word) < 19 for word in numbers):
-                        rows.append((int(numbers[0]), int(numbers[1]), int(numbers[2])))
-    table = np.array(rows, dtype=np.int64).reshape(-1, 3)
-    _, first = np.unique(table[:, 0], return_index=True)
-    offsets, seqs, printed = table[first].T
+    tables = [np.empty((0, 3), dtype=np.int64)]
+    if path.is_file():
+        for chunk, _ in _chunks(path, begin, path.stat().st_size):
+            tables.append(_numbers(_SUCCESS.findall(chunk)))
+    seqs, printed, offsets = np.concatenate(tables).T
+    offsets, first = np.unique(offsets, return_index=True)
+    seqs, printed = seqs[first], printed[first]
     found, _ = records_at(scan, offsets)
     true = (found["length"] > 0) & (found["seq"] == seqs)
     return offsets[true], printed[true]
