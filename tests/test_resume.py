@@ -222,6 +222,27 @@ def test_a_long_progress_file_is_read_in_parts(monkeypatch: pytest.MonkeyPatch) 
     assert start.progress_bytes == len(line(0) + line(9) + line(27) + line(45))
 
 
+def test_lines_read_together_say_what_they_say_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = [line(0, 7), b"9 n-1 0 0 1 9\n", b"18 n-1 12.5 3 1 9\n"]
+    odd = [
+        b"27,36 n-1 1 4 1 9,9\n",
+        b"\n",
+        b"x\r45 n-1 1 0 1 9\n",
+        b"45 n-1 1. 0 1 9\n",
+        b" 45 n-1 1 0 1 9\n",
+        b"9" * 19 + b"\n",
+    ]
+    for lines in (plain, plain + odd, odd + plain):
+        NAMES.progress.write_bytes(b"".join(lines))
+        found = []
+        for chunk_bytes in (1, 2**20):
+            monkeypatch.setattr(progress, "_CHUNK_BYTES", chunk_bytes)
+            read = progress._lines(NAMES.progress, 0)
+            found.append([column.tolist() for column in (read.offsets, read.lengths, read.outputs, read.ends)])
+        assert found[0] == found[1]
+        assert found[0][3][-1] == NAMES.progress.stat().st_size
+
+
 def test_blank_records_are_no_tasks_whoever_says_so() -> None:
     LIST.write_bytes(b"echo 0\n\n  # c\necho 1\n")
     NAMES.tfin.unlink()

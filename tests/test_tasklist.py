@@ -36,6 +36,9 @@ LINES = (
     b"#\r",
     b"\xff\xfe",
     b"a#b",
+    b" \t" * 20,  # further than is looked column by column
+    b" \t" * 20 + b"# c",
+    b" \t" * 20 + b"echo 3",
 )
 CONTENTS = st.lists(st.sampled_from(LINES) | st.binary(max_size=8).map(lambda line: line.replace(b"\0", b"0"))).map(
     b"\n".join
@@ -275,6 +278,29 @@ def test_a_tfin_file_that_was_cut_is_an_error_and_no_endless_loop() -> None:
     finally:
         signal.alarm(0)
         signal.signal(signal.SIGALRM, before)
+
+
+def test_what_was_read_before_a_chunk_that_cannot_be_read_is_still_to_be_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tasklist, "CHUNK_BYTES", 9)
+    made, scan = scanned(b"echo 1\necho 2\necho 3\necho 4\n")
+    walk = Walk(scan.descriptor, scan.size, 0, 1)
+    assert walk.take(1)["offset"].tolist() == [0]
+    os.truncate(TFIN, 20)
+    for _ in range(2):
+        with pytest.raises(OSError, match=r"ends in the middle"):
+            walk.take(3)
+        assert (walk.offset, walk.seq) == (9, 2)
+    assert walk.take(1).tolist() == [(9, 9, 2)]
+    assert (walk.offset, walk.seq) == (18, 3)
+    assert made.tfin.stat().st_size == 20
+
+
+@given(st.lists(st.integers(-9, 9)), st.lists(st.integers(-9, 9)))
+def test_offsets_are_found_among_others(values: list[int], others: list[int]) -> None:
+    members = tasklist.distinct(np.array(others, dtype=np.int64))
+    assert members.tolist() == sorted(set(others))
+    found = tasklist.among(np.array(values, dtype=np.int64), members)
+    assert found.tolist() == [value in others for value in values]
 
 
 def test_a_checksum_goes_on_from_the_one_before(monkeypatch: pytest.MonkeyPatch) -> None:
