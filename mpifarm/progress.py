@@ -135,6 +135,7 @@ def _table(chunk: bytes, at: int) -> Numbers:
 
 
 def _numbers(words: list[tuple[bytes, bytes, bytes]]) -> Numbers:
+    """Return what *words* say: int64, shape (len(words), 3)."""
     return np.fromiter(map(int, chain.from_iterable(words)), np.int64, 3 * len(words)).reshape(-1, 3)
 
 

@@ -7,14 +7,15 @@ Example: the list "# sweep\\necho 1\\n\\necho 2\\n" becomes "> echo 1\\n> \\n> e
 
 The rule: neither file is ever in memory as a whole; both are walked in chunks of whole lines, and records are numpy
 arrays. Where a single pass over 400 MB counts, bytes methods and numpy work at memory speed and a loop over lines does
-not. But not all of them: bytes searches for one character at 30 GB/s or more, and for two at 0.7 (CPython 3.11), so what
-is sought is the newlines, once, and the character behind each.
+not. But not all of them: bytes finds one character at 30 GB/s and more, two in a row at 0.7 (CPython 3.11). So the
+newlines are looked for, once, and then at the character behind each.
 """
 
 from __future__ import annotations
 
 import os
 import zlib
+from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -27,8 +28,8 @@ from numpy.typing import NDArray
 
 from mpifarm import FarmError, files
 
-# A dozen passes go over a chunk, so it and its copies stay in a core's cache. And the C library gives larger blocks back
-# to the kernel and gets them anew, page fault by page fault, for every chunk.
+# A dozen passes go over a chunk, so it and its copies should stay in a core's cache. And from 128 KiB on glibc's malloc
+# may map a block anew for each chunk (mallopt(3), M_MMAP_THRESHOLD): a page fault for every 4 KiB.
 CHUNK_BYTES = 96 * 1024
 _APART_BYTES = 64 * 1024  # records that lie so far apart are read one by one
 
@@ -116,10 +117,10 @@ class Tasklist:
         new: BinaryIO | None = None
         differs_at = None
         size, tasks, seq, carriage_returns = 0, 0, 1, False
-        places: list[tuple[int, int, int]] = []
+        places = array("q")  # rows of Index
         self.discard()  # what a killed scan has left
         self._source.seek(0)
-        for chunk, records, among in chain(formatted(self._source), [_END]):
+        for chunk, records, of_them in chain(formatted(self._source), [_END]):
             self._refuse_nul(chunk, size)
             if new is None and (differs := _difference(old, chunk)) is not None:
                 differs_at = size + differs
@@ -128,9 +129,9 @@ class Tasklist:
             if new is not None:
                 new.write(chunk)
             if chunk:
-                places.append((size, seq, tasks))
+                places.extend((size, seq, tasks))
                 carriage_returns = carriage_returns or (b"\r" in chunk and b"\r\n" in chunk)
-                tasks += among
+                tasks += of_them
                 seq += records
                 size += len(chunk)
         self._file = new or old
