@@ -136,8 +136,9 @@ class Journal:
         self._log = Appender(names.log)
         self._log.cut(files.whole_lines(names.log))
         self._blocks: list[memoryview | Spool] = []
-        self._successes: list[Attempts] = []
+        self._successes: list[Attempts] = []  # of which no lines have been made
         self._added: list[Numbers] = []  # bytes of each of them in --output
+        self._unwritten = 0  # tasks that succeeded since the last flush
         self._errors: list[memoryview] = []
         self._lines: dict[Appender, list[bytes]] = {self._progress: [], self._joblog: [], self._log: []}
         for directory in {appender.path.parent for appender in self._appenders()}:
@@ -157,6 +158,7 @@ class Journal:
         if self._output:
             added += batch.ended["out_bytes"] + (spool.size if spool else 0)
         self._output_bytes += int(added.sum())
+        self._unwritten += batch.ended.size
         self._successes.append(batch)
         self._added.append(added)
         if err:
@@ -164,7 +166,7 @@ class Journal:
 
     def failed(self, attempt: Attempt, out: memoryview, err: memoryview, final: bool) -> None:
         """Record an attempt that failed; *final*: it was the task's last one in this run."""
-        self._lines[self._joblog].append(lines.joblog_line(attempt))
+        self._add_to_joblog(attempt)
         header = (
             f"failed{' for good' if final else ''}: task {attempt.seq} (offset {attempt.offset}),"
             f" attempt {attempt.attempt}, {attempt.node}-{attempt.slot}, {lines.reason(attempt)}, {attempt.seconds:.3f} s: "
@@ -173,7 +175,7 @@ class Journal:
 
     def interrupted(self, attempt: Attempt) -> None:
         """Record an attempt that was stopped with the farm: no failure, it will run again."""
-        self._lines[self._joblog].append(lines.joblog_line(attempt))
+        self._add_to_joblog(attempt)
 
     def event(self, text: str) -> None:
         """Tell people what happened to the farm."""
@@ -186,15 +188,13 @@ class Journal:
 
         *waiting* is called now and then while it takes long: nobody reads what the tasks have printed, or it is much.
         """
-        if self._successes:
-            progress, joblog = lines.of_successes(self._successes, np.concatenate(self._added))
-            self._lines[self._progress].append(progress)
-            self._lines[self._joblog].append(joblog)
+        self._make_lines()
         self._write_output(waiting)
         for appender, written in self._lines.items():
             if written:
                 appender.append(written)
-        self.recorded += sum(batch.ended.size for batch in self._successes)
+        self.recorded += self._unwritten
+        self._unwritten = 0
         with suppress(OSError):  # a closed standard error is nobody's result
             for err in self._errors:
                 files.write_to_reader(sys.stderr.fileno(), err, waiting)
@@ -203,10 +203,17 @@ class Journal:
                 block.close()
         self._blocks.clear()
         self._errors.clear()
-        self._successes.clear()
-        self._added.clear()
         for written in self._lines.values():
             written.clear()
+
+    def _make_lines(self) -> None:
+        """Make the lines of the successes so far, all at once."""
+        if self._successes:
+            progress, joblog = lines.of_successes(self._successes, np.concatenate(self._added))
+            self._lines[self._progress].append(progress)
+            self._lines[self._joblog].append(joblog)
+            self._successes.clear()
+            self._added.clear()
 
     def _write_output(self, waiting: Callable[[], None]) -> None:
         if self._output:
@@ -266,6 +273,10 @@ class Journal:
                 self.recorded = self._synced_lines
             raise
         self._synced_bytes, self._synced_lines = self._progress.size, self.recorded
+
+    def _add_to_joblog(self, attempt: Attempt) -> None:
+        self._make_lines()  # what ended before stands before it
+        self._lines[self._joblog].append(lines.joblog_line(attempt))
 
     def _add_to_log(self, text: bytes, *captured: memoryview) -> None:
         stamp = time.strftime("%Y-%m-%d %H:%M:%S ").encode()

@@ -49,9 +49,8 @@ LAYERS = {
     "farm": "comm config launcher manager opening schedule slurm wire worker",
     "cli": "config farm frames launcher process",
 }
-NUMPY = set(
-    ["comm", "fastrecovery", "journal", "lines", "manager", "progress", "resume", "schedule", "tasklist", "wire", "worker"]
-)
+NUMPY = {"comm", "fastrecovery", "journal", "lines", "manager", "progress", "resume", "schedule", "tasklist"}
+NUMPY |= {"wire", "worker"}
 BEFORE_THE_FORK = {"__main__", "cli", "config", "environ", "launcher"}  # and what these import at module level
 
 
