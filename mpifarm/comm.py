@@ -19,8 +19,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any, NoReturn, Protocol
+from typing import Any, NamedTuple, NoReturn, Protocol
 
 import numpy as np
 
@@ -35,8 +34,7 @@ CRASHED = 70  # exit code of a farm that fell over a bug of its own; EX_SOFTWARE
 _LAUNCHER_S = 0.2  # how long the other processes may take to be gone once MPI_Finalize is over
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
+class Received(NamedTuple):
     """A message that has arrived."""
 
     source: int

@@ -153,7 +153,10 @@ class Journal:
 
     def succeeded(self, batch: Attempts, spool: Spool | None, out: memoryview, err: memoryview) -> None:
         """Record tasks that are done; *spool* and *out* are their standard outputs, *spool* that of a single one."""
-        self._blocks += (spool, out) if spool else (out,)
+        if spool:
+            self._blocks.append(spool)
+        if out:
+            self._blocks.append(out)
         added = np.zeros(batch.ended.size, dtype=np.int64)
         if self._output:
             added += batch.ended["out_bytes"] + (spool.size if spool else 0)

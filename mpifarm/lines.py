@@ -119,13 +119,14 @@ def of_successes(batches: Sequence[Attempts], added: Numbers) -> tuple[bytes, by
 
     *added*: the bytes of each of them in --output, shape (all attempts,).
     """
-    rows = np.concatenate([batch.ended for batch in batches])
+    parts = [batch.ended.tobytes() for batch in batches]  # np.concatenate looks at every field of every part
+    rows = np.frombuffer(b"".join(parts), dtype=batches[0].ended.dtype)
     if rows.size < _MANY:
-        return _one_by_one(batches, added.tolist())
+        return _one_by_one(batches, rows, added)
     try:
         return _in_bulk(batches, rows, added)
     except ValueError:  # a number that a table cannot show: a clock that was set back, say
-        return _one_by_one(batches, added.tolist())
+        return _one_by_one(batches, rows, added)
 
 
 def in_one_line(command: bytes) -> bytes:
@@ -146,16 +147,17 @@ def reason(attempt: Attempt) -> str:
     return f"exit code {attempt.status}"
 
 
-def _one_by_one(batches: Sequence[Attempts], added: Sequence[int]) -> tuple[bytes, bytes]:
+def _one_by_one(batches: Sequence[Attempts], rows: Rows, added: Numbers) -> tuple[bytes, bytes]:
     progress: list[str] = []
     joblog: list[bytes] = []
+    ends = zip(rows.tolist(), added.tolist(), strict=True)
     for batch in batches:
         node = batch.node
-        rest = zip(batch.ended.tolist(), batch.lengths, batch.seqs, batch.commands, strict=True)
-        for row, length, seq, command in rest:
-            offset, attempt, slot, _, _, start, seconds, user_s, system_s, rss_kib, out_total, _, _ = row
-            told = (offset, node, slot, seconds, added[len(progress)], start + seconds, length)
-            progress.append(_PROGRESS_LINE % told)
+        for length, seq, command in zip(batch.lengths, batch.seqs, batch.commands, strict=True):
+            (offset, attempt, slot, _, _, start, seconds, user_s, system_s, rss_kib, out_total, _, _), out_bytes = next(
+                ends
+            )
+            progress.append(_PROGRESS_LINE % (offset, node, slot, seconds, out_bytes, start + seconds, length))
             details = (attempt, slot, rss_kib, user_s, system_s, offset)
             line = _JOBLOG_LINE % (seq, node, start, seconds, out_total, 0, 0, *details)
             joblog += (line.encode(), in_one_line(command), b"\n")

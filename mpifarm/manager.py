@@ -24,13 +24,14 @@ from mpifarm.lock import Lock
 from mpifarm.opening import Run
 from mpifarm.quarantine import Judged
 from mpifarm.schedule import Action, Finish, Grant, How, Lost, Outcome, Schedule, Verdict
-from mpifarm.tasklist import RECORD, Records, Walk, checksum, command_of, read_records
-from mpifarm.wire import Hello, Note, Report, Tag
+from mpifarm.tasklist import RECORD, Reader, Records, Walk, checksum, command_of
+from mpifarm.wire import NO_NOTE, Hello, Note, Report, Tag
 
 CHECKPOINT_S = 20.0
 MARGIN_S = 60.0
 LAST_S = 10.0  # how long before the end of the job what runs is ended: TERM, 5 s, KILL, and a flush
 
+_AHEAD_BYTES = 8192
 _NOTHING = memoryview(b"")
 
 
@@ -58,6 +59,7 @@ class Manager:
         self._lock: Lock = run.lock
         self._journal = journal
         self._walk = Walk(run.scan.descriptor, run.scan.size, run.start.offset, run.start.seq)
+        self._reader = Reader(run.scan.descriptor, _AHEAD_BYTES)
         self._crc, self._crc_offset = run.start.list_crc, run.start.offset
         left = run.scan.tasks - run.start.done_count - run.start.again.size
         self._schedule = Schedule(
@@ -158,12 +160,12 @@ class Manager:
             self._on_ended(rank, report, now)
         elif report.output:
             self._keep(rank, report)
-        if report.notes & Note.BROKEN:
+        if report.notes is not NO_NOTE and report.notes & Note.BROKEN:
             self._do(self._schedule.worker_lost(rank))
             self.gone.discard(rank)  # the rank itself is well
             return
         self._schedule.credit_changed(rank, report.seen, report.credit)
-        if report.notes & Note.LEAVING:
+        if report.notes is not NO_NOTE and report.notes & Note.LEAVING:
             self._schedule.worker_left(rank)
 
     def _keep(self, rank: int, report: Report) -> None:
@@ -179,13 +181,13 @@ class Manager:
         flags = ended["flags"]
         offsets = ended["offset"].tolist()
         bad = interrupted = [False] * len(offsets)
-        if ended["status"].any() or flags.any():
+        if np.count_nonzero(ended["status"]) or np.count_nonzero(flags):  # any() takes five times as long for a few
             interrupted = ((flags & Ended.INTERRUPTED) != 0).tolist()
             bad = ((ended["status"] != 0) | (flags != 0) & (flags != Ended.CLIPPED)).tolist()
         ends = self._schedule.attempts_ended(rank, offsets, ended["attempt"].tolist(), bad, interrupted, now)
         told = Attempts(self._schedule.node(rank), ended, ends.lengths, ends.seqs, self._commands(offsets, ends.lengths))
         spool = self._spools.pop((rank, report.lane), None)
-        if spool or ends.verdicts.count(Verdict.SUCCEEDED) < len(offsets) or ended["err_bytes"].any():
+        if spool or ends.verdicts.count(Verdict.SUCCEEDED) < len(offsets) or np.count_nonzero(ended["err_bytes"]):
             self._record_each(told, ends.verdicts, spool, report.output)
         else:
             self._journal.succeeded(told, None, report.output, _NOTHING)
@@ -214,7 +216,7 @@ class Manager:
     def _commands(self, offsets: Sequence[int], lengths: Sequence[int]) -> list[bytes]:
         tfin = self._run.names.tfin
         try:
-            records = read_records(self._scan.descriptor, offsets, lengths)
+            records = self._reader.records(offsets, lengths)
         except OSError as error:
             self._stop_writing(f"cannot read {tfin}: {error.strerror}", self._now)
             return [b""] * len(offsets)

@@ -303,14 +303,27 @@ def checksum(descriptor: int, start: int, end: int, value: int = 0) -> int:
     return value
 
 
-def read_records(descriptor: int, offsets: Sequence[int], lengths: Sequence[int]) -> list[bytes]:
-    """Return the records of these *lengths* at *offsets* of a .tfin file, shorter where it ends. Raises OSError."""
-    ends = list(map(add, offsets, lengths))
-    start, end = min(offsets, default=0), max(ends, default=0)
-    if end - start > _APART_BYTES + 2 * sum(lengths):
-        return [os.pread(descriptor, length, offset) for offset, length in zip(offsets, lengths, strict=True)]
-    span = os.pread(descriptor, end - start, start)  # they mostly lie together
-    return [span[at - start : to - start] for at, to in zip(offsets, ends, strict=True)]
+class Reader:
+    """Reads records of a .tfin file that mostly lie near each other."""
+
+    def __init__(self, descriptor: int, ahead: int = 0) -> None:
+        """*ahead*: bytes to read at least, since the next records to be asked for will be among them."""
+        self._descriptor = descriptor
+        self._ahead = ahead
+        self._start = 0
+        self._span = b""
+
+    def records(self, offsets: Sequence[int], lengths: Sequence[int]) -> list[bytes]:
+        """Return the records of these *lengths* at *offsets*, shorter where the file ends. Raises OSError."""
+        ends = list(map(add, offsets, lengths))
+        start, end = min(offsets), max(ends)
+        if start < self._start or end > self._start + len(self._span):
+            if end - start > _APART_BYTES + 2 * sum(lengths):
+                pairs = zip(offsets, lengths, strict=True)
+                return [os.pread(self._descriptor, length, offset) for offset, length in pairs]
+            self._start, self._span = start, os.pread(self._descriptor, max(end - start, self._ahead), start)
+        base, span = self._start, self._span
+        return [span[at - base : to - base] for at, to in zip(offsets, ends, strict=True)]
 
 
 def command_of(record: bytes) -> bytes:

@@ -23,7 +23,7 @@ from mpifarm.comm import Received
 from mpifarm.ended import Ended
 from mpifarm.frames import Reply
 from mpifarm.launcher import Frame, HelperLost, Launcher
-from mpifarm.tasklist import command_of, is_record, read_records
+from mpifarm.tasklist import Reader, command_of, is_record
 from mpifarm.wire import Hello, Message, Note, Stop, Tag
 
 ROUND_TRIP_S = 0.1  # a batch of ends, a report, the manager's turn and a grant, with everybody's sleeps
@@ -78,7 +78,7 @@ class Worker:
         self._settings = settings
         self._launcher = launcher
         self._send_message = send
-        self._tfin: int | None = None
+        self._tfin: Reader | None = None
         self._seen = 0  # tasks granted so far
         self._held = 0  # of those, not reported yet
         self._mean_s = 1.0  # of the attempts' wall time, recent ones weighing more
@@ -186,8 +186,8 @@ class Worker:
         offsets, lengths = granted["offset"].tolist(), granted["length"].tolist()
         try:
             if self._tfin is None:  # opened as late as this: NFS shows what was closed before an open
-                self._tfin = os.open(self._settings.tfin, os.O_RDONLY | os.O_CLOEXEC)
-            records = read_records(self._tfin, offsets, lengths)
+                self._tfin = Reader(os.open(self._settings.tfin, os.O_RDONLY | os.O_CLOEXEC))
+            records = self._tfin.records(offsets, lengths)
         except OSError:
             return [None] * len(offsets)
         pairs = zip(records, lengths, strict=True)

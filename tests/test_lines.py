@@ -38,7 +38,7 @@ def test_lines_in_bulk_are_those_made_one_by_one(told: list[tuple[str, Ends]], d
     batches = [batch(node, attempts) for node, attempts in told]
     rows = np.concatenate([each.ended for each in batches])
     added = np.array(data.draw(st.lists(NUMBERS, min_size=rows.size, max_size=rows.size)), dtype=np.int64)
-    in_bulk, one_by_one = lines._in_bulk(batches, rows, added), lines._one_by_one(batches, added.tolist())
+    in_bulk, one_by_one = lines._in_bulk(batches, rows, added), lines._one_by_one(batches, rows, added)
     assert in_bulk == one_by_one
     assert [part.count(b"\n") for part in in_bulk] == [rows.size, rows.size]
 

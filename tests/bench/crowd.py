@@ -64,7 +64,7 @@ class Crowd:
         """Yield what has arrived from nodes."""
         for received in self._comm.poll():
             node, message = opened(received)
-            if self._began is None and message.size > wire.REPORT.itemsize:
+            if self._began is None and message.size > wire.REPORT_BYTES:
                 self._began = time.monotonic(), time.process_time()
             yield Received(node, received.tag, message)
 
