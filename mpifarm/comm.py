@@ -29,6 +29,7 @@ from mpifarm.wire import Message, Tag
 LONGEST_WAIT_S = 0.1
 IDLE_PART = 64
 PROBES = 3
+_LOOKS = 64
 _NODE_BYTES = 256
 CRASHED = 70  # exit code of a farm that fell over a bug of its own; EX_SOFTWARE of sysexits(3)
 _LAUNCHER_S = 0.2  # how long the other processes may take to be gone once MPI_Finalize is over
@@ -118,6 +119,7 @@ class MpiComm:
         self.size: int = self._world.Get_size()
         self._self = Loopback()
         self._sending: deque[tuple[Any, Message, int]] = deque()
+        self._added = 0  # to these, since they were last looked at
         self._dead: set[int] = set()
         self._lost: set[int] = set()  # of these, what nobody has been told of
         self._acknowledged = 0
@@ -143,6 +145,7 @@ class MpiComm:
                 self._bury(rank)
                 return
             self._sending.append((request, message, rank))
+            self._added += 1
             self.backlog += message.size
 
     def poll(self) -> Iterator[Received]:
@@ -181,8 +184,12 @@ class MpiComm:
         return self._acknowledged > known
 
     def _let_go(self) -> None:
-        """Forget what has been sent. A dead rank's messages stay: they are few, and end with the process."""
-        for _ in range(len(self._sending)):
+        """Forget what has been sent. A dead rank's messages stay: they are few, and end with the process.
+
+        Thousands may wait for ranks that are slow, so each call looks at some: more than were added since the last one.
+        """
+        looks, self._added = self._added + _LOOKS, 0
+        for _ in range(min(looks, len(self._sending))):
             request, message, rank = self._sending.popleft()
             try:
                 sent = rank in self._dead or request.Test()

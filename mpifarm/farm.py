@@ -10,6 +10,7 @@ the others have left with 0.
 
 from __future__ import annotations
 
+import gc
 import os
 import resource
 import select
@@ -40,6 +41,7 @@ MANAGER_WAIT_S = 0.005
 WORKER_WAIT_S = 0.001
 TURN_BYTES = 16 * 1024 * 1024  # messages taken before what they say is written
 GOODBYE_S = 10.0  # how long the workers may take to say that they have left; who has not is lost
+_ALLOCATIONS = 50_000  # between two searches for cycles: gc.set_threshold
 
 _KILLERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -171,6 +173,9 @@ def _run_rank(
 
 def _open_manager(settings: Config, comm: Comm, launcher: Launcher, end: float | None) -> Manager:
     """Open the list; end the farm if there is nothing to run."""
+    # Leases are tuples by the hundred thousand, none of them part of a cycle: to look for cycles took 7 % of rank 0.
+    gc.freeze()
+    gc.set_threshold(_ALLOCATIONS)
     now = time.monotonic()
     code: int = Outcome.ALL_SUCCEEDED
     with suppress(OSError, ValueError):  # each worker may be in the middle of a long output
