@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import mmap
 import os
 import select
@@ -60,7 +61,7 @@ class Helper:
     """The orders, the queue, and the one loop that waits."""
 
     def __init__(self, connection: socket.socket, sessions: mmap.mmap, environ: dict[str, str], start_s: float) -> None:
-        self._start_by: float | None = time.monotonic() + start_s
+        self._start_by = time.monotonic() + start_s
         self._connection = connection
         self._connection.setblocking(False)
         self._outbox = Outbox(connection)
@@ -75,6 +76,7 @@ class Helper:
         signal.signal(signal.SIGCHLD, lambda *_: None)
         self._poll = select.poll()
         self._poll.register(self._child_ended, select.POLLIN)
+        self._awaited = 0  # events of the connection
 
     def run(self) -> None:
         """Serve until the worker is gone, then kill what is left."""
@@ -100,11 +102,15 @@ class Helper:
     def _wait(self) -> bool:
         """Wait until there is something to do; return whether the worker has said something, or gone."""
         told = False
-        self._poll.register(self._connection, select.POLLIN | (select.POLLOUT if self._outbox.eager else 0))
-        now = time.monotonic()
-        times = (self._start_by, self._outbox.due_at, self._slots.due_at, now + LONGEST_WAIT_S)
-        wake_at = now if self._can_start else min(when for when in times if when)  # what was sent has freed its slot
-        for descriptor, event in self._poll.poll(max(0.0, wake_at - now) * 1000):
+        events = select.POLLIN | select.POLLOUT if self._outbox.eager else select.POLLIN
+        if events != self._awaited:
+            self._poll.register(self._connection, events)
+            self._awaited = events
+        wait_s = 0.0  # what was sent has freed its slot
+        if not self._can_start:
+            wake_at = min(self._start_by, self._outbox.due_at, self._slots.due_at)
+            wait_s = min(max(0.0, wake_at - time.monotonic()), LONGEST_WAIT_S)
+        for descriptor, event in self._poll.poll(wait_s * 1000):
             if descriptor != self._child_ended:
                 told = event != select.POLLOUT
                 continue
@@ -114,12 +120,12 @@ class Helper:
 
     def _watch_start(self, now: float) -> None:
         """Kill the rank if MPI_Init does not come back: nothing in that process can end it any more."""
-        if self._start_by is None or now < self._start_by or not self._connected:
+        if now < self._start_by or not self._connected:
             return
         text = "mpifarm: MPI does not start: has one of the ranks not come up? Ending this one\n"
         os.write(sys.stderr.fileno(), text.encode())
         os.kill(os.getppid(), signal.SIGKILL)
-        self._start_by = None
+        self._start_by = math.inf
 
     def _receive(self, now: float) -> None:
         while True:
@@ -147,7 +153,7 @@ class Helper:
         elif kind is Order.START:
             self._enqueue(body)
         elif kind is Order.READY:
-            self._start_by = None
+            self._start_by = math.inf
         else:
             for task in self._queue:
                 self._slots.give_back(task, now)

@@ -7,6 +7,7 @@ never in memory as a whole; its record follows its last chunk, and nothing comes
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 from collections import deque
@@ -62,9 +63,9 @@ class Outbox:
         return bool(self._outgoing or self._streams)
 
     @property
-    def due_at(self) -> float | None:
-        """When the batch has waited long enough (monotonic), or None if there is none."""
-        return self._batch.since + BATCH_S if self._batch.records and not self._streaming else None
+    def due_at(self) -> float:
+        """When the batch has waited long enough (monotonic)."""
+        return self._batch.since + BATCH_S if self._batch.records and not self._streaming else math.inf
 
     @property
     def _streaming(self) -> bool:

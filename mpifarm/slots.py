@@ -17,6 +17,7 @@ The thinking:
 from __future__ import annotations
 
 import heapq
+import math
 import mmap
 import os
 import signal
@@ -110,12 +111,10 @@ class Slots:
         return bool(self._free)
 
     @property
-    def due_at(self) -> float | None:
-        """When `expire` has something to do (monotonic), or None."""
-        deadline = self._deadlines[0][0] if self._deadlines else None
-        if not self._aside:
-            return deadline
-        return self._aside_until if deadline is None else min(deadline, self._aside_until)
+    def due_at(self) -> float:
+        """When `expire` has something to do (monotonic)."""
+        deadline = self._deadlines[0][0] if self._deadlines else math.inf
+        return min(deadline, self._aside_until) if self._aside else deadline
 
     def set_up(self, node: str, threads: int, first: int, count: int) -> None:
         """Make *count* slots, numbered from *first*."""

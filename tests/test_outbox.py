@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import socket
 import tempfile
@@ -110,12 +111,12 @@ def test_a_batch_goes_when_it_is_large_or_old_or_nothing_else_is_to_do(
 
 def test_a_batch_is_due_when_its_first_end_has_waited(pair: Pair) -> None:
     outbox, _ = pair
-    assert outbox.due_at is None
+    assert outbox.due_at == math.inf
     outbox.add(record(1), b"", now=100.0)
     outbox.add(record(2), b"", now=100.01)
     assert outbox.due_at == 100.0 + BATCH_S
     outbox.close_batch(100.0 + BATCH_S, idle=False)
-    assert outbox.due_at is None
+    assert outbox.due_at == math.inf
 
 
 def test_a_batch_that_must_wait_for_the_end_of_a_stream_wakes_nobody(pair: Pair, unnamed: int) -> None:
@@ -125,9 +126,9 @@ def test_a_batch_that_must_wait_for_the_end_of_a_stream_wakes_nobody(pair: Pair,
     outbox.send()  # until the worker takes no more
     outbox.add(record(2), b"", now=100.0)
     outbox.close_batch(200.0, idle=True)
-    assert outbox.due_at is None  # a time that is past would be polled for again and again
+    assert outbox.due_at == math.inf  # a time that is past would be polled for again and again
     drain(outbox, worker)
-    assert outbox.due_at is not None
+    assert outbox.due_at < math.inf
     outbox.close_batch(200.0, idle=True)
     assert split(drain(outbox, worker)) == [(Reply.ENDED, 1, record(2))]
 
@@ -177,7 +178,7 @@ def test_every_end_arrives_once_with_its_own_output_however_the_worker_reads(ste
                 over += outbox.send()
                 with contextlib.suppress(BlockingIOError):
                     received += ours.recv(value)
-        while outbox.eager or outbox.due_at is not None:
+        while outbox.eager or outbox.due_at < math.inf:
             outbox.close_batch(1e9, idle=True)
             over += outbox.send()
             received += arrived(ours)

@@ -26,6 +26,7 @@ HERE = Path(__file__).parent
 XARGS, PARALLEL, HYPERQUEUE, FUTURES, LOOP = "xargs -P, sh", "GNU Parallel", "HyperQueue", "mpi4py.futures", "C loop"
 
 _OUTER = ("THREADS", "SLURM_", "PMI", "OMPI_COMM_", "MPIFARM_", "HYDI_")  # of a job that this may run in
+_NO_BYTECODE = "PYTHONDONTWRITEBYTECODE"  # numpy, and an installed mpifarm, have theirs
 _AS_ROOT = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
 _INSTALL = {XARGS: "findutils", PARALLEL: "parallel", LOOP: "gcc libc6-dev", HYPERQUEUE: "hyperqueue"}
 
@@ -36,7 +37,7 @@ class Peers:
     def __init__(self, directory: Path) -> None:
         """*directory* is for a compiled program, and for what GNU Parallel writes. Raises FarmError without mpiexec."""
         home = {"PARALLEL_HOME": str(directory), "PYTHONPATH": str(Path(mpifarm.__file__).parents[1])}
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith(_OUTER)}
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith((*_OUTER, _NO_BYTECODE))}
         self.environ = {**inherited, **_AS_ROOT, **home}
         self._loop = directory / "loop"
         self._mpiexec = self._find_mpiexec()
