@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from mpi import farms
 
 ROOT = Path(__file__).parents[1]
@@ -15,9 +17,9 @@ DEADLINE_S = 600.0
 BENCHMARKS = {"spawn", "makespan", "startup", "idle", "lists", "dealing", "output"}
 
 
-def run_bench(*arguments: str) -> str:
+def run_bench(*arguments: str, program: str = "tests.bench") -> str:
     """Return what `python -m tests.bench` prints."""
-    command = [sys.executable, "-m", "tests.bench", *arguments]
+    command = [sys.executable, "-m", program, *arguments]
     with subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as bench:
         try:
             out, err = bench.communicate(timeout=DEADLINE_S)
@@ -40,3 +42,12 @@ def test_every_benchmark_runs_and_has_its_line_in_the_table(tmp_path: Path) -> N
     speeds = [row["ours"][0] for row in rows if row["unit"] in ("tasks/s", "MB/s")]
     assert speeds
     assert min(speeds) > 0
+
+
+def test_the_curves_are_drawn(tmp_path: Path) -> None:
+    farms.mpiexec()  # or skip
+    if not os.environ.get("CI"):
+        pytest.importorskip("matplotlib")
+    picture = tmp_path / "curves.png"
+    run_bench(str(picture), "--scale", "0.0005", "--rounds", "1", program="tests.bench.curves")
+    assert picture.read_bytes().startswith(b"\x89PNG")

@@ -22,7 +22,7 @@ from .harness import Plan, run, take_turns
 from .peers import FUTURES, HERE, Peers
 from .table import By, Goal, Row
 
-_GRANT = 128
+GRANT = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,22 +41,22 @@ def rows(plan: Plan, peers: Peers) -> Iterator[Row]:
     nodes, more_nodes = plan.count(300, least=60), plan.count(3000, least=300)
     slots = plan.count(400_000, least=more_nodes) // more_nodes
     burst = more_nodes * slots
-    lists = {count: _list(plan, count) for count in (many, many // 10, few, 2 * burst)}
+    lists = {count: make_list(plan, count) for count in (many, many // 10, few, 2 * burst)}
     contestants = {
-        "many": partial(_farm, "farm", nodes, _GRANT, lists[many], peers),
-        "tenth": partial(_farm, "farm", nodes, _GRANT, lists[many // 10], peers),
-        "nodes": partial(_farm, "farm", more_nodes, _GRANT, lists[many], peers),
-        "few": partial(_farm, "farm", nodes, 1, lists[few], peers),
-        "burst": partial(_farm, "burst", more_nodes, slots, lists[2 * burst], peers),
-        "echo many": partial(_echo, nodes, _GRANT, many, peers),
+        "many": partial(deal, "farm", nodes, GRANT, lists[many], peers),
+        "tenth": partial(deal, "farm", nodes, GRANT, lists[many // 10], peers),
+        "nodes": partial(deal, "farm", more_nodes, GRANT, lists[many], peers),
+        "few": partial(deal, "farm", nodes, 1, lists[few], peers),
+        "burst": partial(deal, "burst", more_nodes, slots, lists[2 * burst], peers),
+        "echo many": partial(_echo, nodes, GRANT, many, peers),
         "echo few": partial(_echo, nodes, 1, few, peers),
         "echo burst": partial(_echo, more_nodes, slots, burst, peers),
     }
     if FUTURES in peers.present:
-        contestants["futures many"] = partial(_futures, many, _GRANT, peers)
+        contestants["futures many"] = partial(_futures, many, GRANT, peers)
         contestants["futures few"] = partial(_futures, few, 1, peers)
     samples = take_turns(plan, contestants)
-    for kind, count, grant, goal in (("many", many, _GRANT, 300_000), ("few", few, 1, 20_000)):
+    for kind, count, grant, goal in (("many", many, GRANT, 300_000), ("few", few, 1, 20_000)):
         rate = {name: [count / one.wall_s for one in rounds] for name, rounds in samples.items()}
         what = f"{count:,} tasks to {nodes} nodes, grants of {grant}"
         yield Row(what, "tasks/s", rate[kind], "(goal)", None, Goal(at_least=goal), By.ITSELF)
@@ -74,13 +74,13 @@ def rows(plan: Plan, peers: Peers) -> Iterator[Row]:
     yield Row(what, "s", absorbed, "answers alone", [one.wall_s for one in samples["echo burst"]])
 
 
-def _list(plan: Plan, count: int) -> Path:
+def make_list(plan: Plan, count: int) -> Path:
     path = plan.directory / f"{count}.txt"
     path.write_bytes(b"./simulate --case 0123456 --out results\n" * count)
     return path
 
 
-def _farm(kind: str, nodes: int, slots: int, tasks: Path, peers: Peers, directory: Path) -> Dealt:
+def deal(kind: str, nodes: int, slots: int, tasks: Path, peers: Peers, directory: Path) -> Dealt:
     _crowd(directory, peers, kind, str(nodes), str(slots), "result", "--quiet", str(tasks))
     return _result(directory)
 

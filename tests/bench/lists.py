@@ -44,18 +44,18 @@ class First:
 def rows(plan: Plan, peers: Peers) -> Iterator[Row]:
     """Measure."""
     count = plan.count(10_000_000, least=1000)
-    large, small = _list(plan, "large", count), _list(plan, "small", count // 10)
-    half_done = _half_done(plan, large, count)
+    large, small = make_list(plan, "large", count), make_list(plan, "small", count // 10)
+    half_done = half_done_run(plan, large, count)
     copy = f"wc -l {large} && cp {large} copy"
     samples = take_turns(
         plan,
         {
-            "large": partial(_first_task, large, peers),
-            "small": partial(_first_task, small, peers),
-            "copy": partial(_shell, copy, peers),
-            "durable copy": partial(_shell, f"{copy} && sync copy", peers),
-            "again": partial(_go_on, large, peers, half_done),
-            "count": partial(_shell, f"wc -l {large}", peers),
+            "large": partial(first_task, large, peers),
+            "small": partial(first_task, small, peers),
+            "copy": partial(shell, copy, peers),
+            "durable copy": partial(shell, f"{copy} && sync copy", peers),
+            "again": partial(go_on, large, peers, half_done),
+            "count": partial(shell, f"wc -l {large}", peers),
         },
     )
     walls = {name: [first.wall_s for first in rounds] for name, rounds in samples.items()}
@@ -69,7 +69,7 @@ def rows(plan: Plan, peers: Peers) -> Iterator[Row]:
     yield Row(f"{what}, 99 % done: first task", "s", walls["again"], "wc -l", walls["count"], Goal(at_most=2), plus)
 
 
-def _list(plan: Plan, name: str, count: int) -> Path:
+def make_list(plan: Plan, name: str, count: int) -> Path:
     """Write a list whose first task, and the first one of its last hundredth, say that they have started."""
     path = plan.directory / f"{name}.txt"
     done = count - count // _LEFT
@@ -81,7 +81,7 @@ def _list(plan: Plan, name: str, count: int) -> Path:
     return path
 
 
-def _half_done(plan: Plan, tasks: Path, count: int) -> Path:
+def half_done_run(plan: Plan, tasks: Path, count: int) -> Path:
     """Make a directory as a run leaves it that was killed after its last checkpoint, when all but a hundredth was done."""
     directory = plan.directory / "half-done"
     directory.mkdir()
@@ -103,7 +103,7 @@ def _half_done(plan: Plan, tasks: Path, count: int) -> Path:
     return directory
 
 
-def _go_on(tasks: Path, peers: Peers, directory: Path, _new: Path) -> First:
+def go_on(tasks: Path, peers: Peers, directory: Path, _new: Path) -> First:
     """Put *directory* back into the state that it had, and start there."""
     checkpoint = (directory / "checkpoint").read_bytes()
     (directory / f"fastrecovery.{tasks.name}.tfin").write_bytes(checkpoint)
@@ -111,10 +111,10 @@ def _go_on(tasks: Path, peers: Peers, directory: Path, _new: Path) -> First:
     os.truncate(directory / f"progress.{tasks.name}.tfin", int(covered.partition(b"=")[2]))
     for kind in ("joblog", "log"):
         (directory / f"{kind}.{tasks.name}.tfin").unlink(missing_ok=True)
-    return _first_task(tasks, peers, directory)
+    return first_task(tasks, peers, directory)
 
 
-def _first_task(tasks: Path, peers: Peers, directory: Path) -> First:
+def first_task(tasks: Path, peers: Peers, directory: Path) -> First:
     pipe = directory / "started"
     os.mkfifo(pipe)
     started = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
@@ -134,5 +134,5 @@ def _first_task(tasks: Path, peers: Peers, directory: Path) -> First:
     return First(wall_s, peak_mib)
 
 
-def _shell(command: str, peers: Peers, directory: Path) -> First:
+def shell(command: str, peers: Peers, directory: Path) -> First:
     return First(run(["/bin/sh", "-c", command], directory, peers.environ).wall_s, 0.0)
