@@ -40,7 +40,7 @@ class Curve:
 
 def by_length(plan: Plan, peers: Peers) -> tuple[list[Curve], list[Curve]]:
     """Return seconds to the first task, new and 99 % done, beside wc and cp; and rank 0's peak memory in MiB."""
-    sizes = [max(1000, round(length * plan.scale)) for length in LENGTHS]
+    sizes = sorted({max(1000, round(length * plan.scale)) for length in LENGTHS})
     seconds = [Curve(label, sizes, []) for label in ("a new list", "99 % of it done", "wc -l and cp of the list")]
     memory = [Curve(label, sizes, []) for label in ("a new list", "99 % of it done")]
     for size in sizes:
