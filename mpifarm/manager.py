@@ -104,6 +104,7 @@ class Manager:
         if self.outcome is not None:
             return
         self._keep_lock(now)
+        self._keep_list(now)
         while self._limits and now >= self._limits[0][0]:
             _, how, why = self._limits.pop(0)
             self.stop(how, now, why)
@@ -271,6 +272,11 @@ class Manager:
                 self._stop_writing("another mpifarm has taken over this list" if lock.exists() else gone, now)
         except OSError as error:
             self._stop_writing(_cannot_write(error), now)
+
+    def _keep_list(self, now: float) -> None:
+        """Stop if the list is not what it was: the workers would not find their tasks, which are innocent of that."""
+        if not self._stopped_writing and os.fstat(self._scan.descriptor).st_size < self._scan.size:
+            self._stop_writing(f"{self._run.names.tfin} was cut", now)
 
     def _write(self, now: float) -> None:
         if self._stopped_writing:

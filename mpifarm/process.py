@@ -32,6 +32,8 @@ _SHELL = b"/bin/sh"
 _SCRIPT_FD = 9
 _PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
 
+_PART_BYTES = 2048  # the kernel hands out half a page at least, unless it is the end: seq_read_iter in fs/seq_file.c
+
 LAST_ROUNDS, LAST_ROUND_S = 100, 0.01  # in which all that is to be killed has to be gone
 
 Environ = Mapping[bytes, bytes]  # not str: encoding it would be a third of the cost of a start
@@ -90,6 +92,8 @@ class Children:
         pids = b""
         while part := os.pread(self._listing, 65536, len(pids)):
             pids += part
+            if len(part) < _PART_BYTES:
+                break
         return {int(pid) for pid in pids.split()}
 
 

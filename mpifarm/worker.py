@@ -28,7 +28,7 @@ from mpifarm.wire import Hello, Message, Note, Stop, Tag
 
 ROUND_TRIP_S = 0.1  # a batch of ends, a report, the manager's turn and a grant, with everybody's sleeps
 LONG_S = 1.0  # tasks that take so long are not prefetched: next to them a round trip is nothing
-PATIENCE_S = 0.02  # how long not to look for messages while there is enough to do: as long as a helper collects ends
+PATIENCE_S = 0.03  # not to look for messages while there is enough to do; a helper's ends, after 20 ms, come first
 MOST_AHEAD = 1024  # tasks held beyond the slots
 MOST_UNSENT_BYTES = 8 * 1024 * 1024  # of reports on their way; beyond it the helpers are not read, and so slow down
 DOUBT_S = 1.0  # how much later than its tasks this process may learn of a signal that was sent to both

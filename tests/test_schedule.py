@@ -251,6 +251,19 @@ def test_a_late_report_of_a_lost_worker_is_dropped() -> None:
     assert farm.schedule.counts.stale == 2
 
 
+@pytest.mark.parametrize(
+    ("offsets", "attempts"), [([0, 10, 20], [1, 2, 1]), ([0, 99, 10, 20], [1] * 4), ([0, 10, 20, 0], [1] * 4)]
+)
+def test_a_stale_end_among_many_good_ones_takes_none_of_them_with_it(offsets: list[int], attempts: list[int]) -> None:
+    farm = Farm(3, {1: "a"}, slots=3)
+    farm.ask_all()
+    good = [False] * len(offsets)
+    ends = farm.schedule.attempts_ended(1, offsets, attempts, good, good, 0.0)
+    farm.schedule.check()
+    assert ends.verdicts.count(Verdict.STALE) == farm.schedule.counts.stale == 1
+    assert ends.verdicts.count(Verdict.SUCCEEDED) == farm.schedule.counts.done == len(offsets) - 1
+
+
 def test_a_report_from_before_a_rank_joined_anew_is_dropped() -> None:
     farm = Farm(1, {1: "a"})
     farm.ask_all()

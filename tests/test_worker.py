@@ -74,6 +74,18 @@ def test_it_asks_for_more_than_its_slots_if_tasks_are_short_and_only_then(rank: 
         assert (reports(rank.sent)[-1].credit > 2) is ahead
 
 
+def test_it_looks_for_messages_when_its_slots_may_be_idle_and_else_leaves_them_waiting_a_little(rank: Rank) -> None:
+    assert rank.worker.patience_s == 0
+    rank.grant((0, 9), (9, 10))
+    assert rank.worker.patience_s == worker.PATIENCE_S
+    rank.launcher.end(9)
+    rank.worker.turn(1.0, backlog=0)
+    assert rank.worker.patience_s == 0
+    rank.grant((9, 10), attempt=2)
+    rank.tell(Tag.STOP, wire.pack_stop(Stop.DRAIN))
+    assert rank.worker.patience_s == 0, "it has been told to go, and the next message says when"
+
+
 @pytest.mark.parametrize(("offset", "length"), [(1, 9), (0, 8), (0, 19), (19, 90), (900, 9)])
 def test_a_record_that_is_not_there_is_a_failed_attempt_that_says_why(rank: Rank, offset: int, length: int) -> None:
     rank.grant((offset, length), (0, 9))
