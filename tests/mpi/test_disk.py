@@ -117,7 +117,9 @@ def test_a_disk_without_space_for_the_last_word_leaves_work_and_no_half_of_a_fil
     disks: Disks, farms: Farms, first: str, word: str
 ) -> None:
     disks.tmpfs(farms.directory, 1024)
-    wait = "" if first == "true" else "until [ -e go -o -s log.tasks.txt.tfin ]; do sleep 0.05; done; "
+    # Each file has its first page by then.
+    written = "-s progress.tasks.txt.tfin" + ("" if first == "true" else " -a -s log.tasks.txt.tfin")
+    wait = f"until [ -e go -o {written} ]; do sleep 0.05; done; "
     offsets = farms.tasks(first, "echo 1", wait + FILL)
     assert_stopped(farms.run(2, *OPTIONS), "No space left on device", word)
     assert_tidy(farms)
