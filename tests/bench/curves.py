@@ -91,7 +91,7 @@ def _panel(axis: Any, sizes: str, values: str, curves: list[Curve]) -> None:
     for curve in curves:
         axis.plot(curve.sizes, curve.values, marker="o", markersize=3, label=curve.label)
     axis.set_xscale("log")
-    axis.set_ylim(bottom=0)
+    axis.set_ylim(0, 1.15 * max(max(curve.values) for curve in curves))
     axis.set_xlabel(sizes)
     axis.set_ylabel(values)
     axis.grid(alpha=0.3)
@@ -125,7 +125,7 @@ def main() -> int:
                 ("lines of the list", "peak memory of rank 0, MiB", memory),
                 ("nodes", "CPU of rank 0 for a task, us", nodes),
             ]
-            draw(told.picture, panels, "; ".join(peers.machine()[:3]))
+            draw(told.picture, panels, "; ".join(peers.machine()[:2]))
     except (FarmError, Failed) as error:
         print(f"curves: {error}", file=sys.stderr)
         return 1
