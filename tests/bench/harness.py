@@ -133,10 +133,10 @@ class Running:
         """Return what descends from it, itself not included."""
         parents = dict(_processes())
         found: list[Member] = []
-        known = {self.pid}
-        for pid in sorted(parents):  # a child is younger, and pids seldom start again in so short a time
-            if parents[pid] in known:
-                known.add(pid)
+        generation = {self.pid}
+        while generation:  # not in the order of pids, which start again from below
+            generation = {pid for pid, parent in parents.items() if parent in generation}
+            for pid in sorted(generation):
                 with contextlib.suppress(OSError, IndexError):
                     found.append(_member(pid, parents[pid], found))
         return found
