@@ -48,7 +48,8 @@ exit codes:
   1  some tasks failed                 3  stopped with work left: start again
 
 a task sees:
-  MPIFARM_TASK (its number), MPIFARM_ATTEMPT, MPIFARM_SLOT, MPIFARM_NODE, MPIFARM_THREADS
+  MPIFARM_SEQ (which line of the .tfin file, from 1), MPIFARM_TASK (its offset there), MPIFARM_ATTEMPT, MPIFARM_SLOT,
+  MPIFARM_NODE, MPIFARM_THREADS
 
 TIME: 90, 90s, 10m, 2h, 1-00:00:00"""
 

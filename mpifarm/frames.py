@@ -3,7 +3,7 @@
 Worker to helper, `<BI` kind and length, then the body:
   READY      nothing: MPI has started
   SETUP      JSON: node, threads, first_slot, slots; widen: whether tasks may use all CPUs of the job
-  START      any number of ENTRY (offset, attempt, timeout in seconds or 0, length of the command) + command
+  START      any number of ENTRY (offset, seq, attempt, timeout in seconds or 0, length of the command) + command
   RECALL     give back what has not started
   TERMINATE  give back, and TERM what runs, after 5 s KILL
   KILL       give back, and KILL what runs
@@ -11,19 +11,31 @@ Helper to worker, `<BII` kind, number of records and length, then the body:
   ENDED      the records (ended.STRUCT), then what they wrote
   CHUNK      the next part of the standard output of the first record of the next ENDED
   TROUBLE    text: why this helper cannot work
-Example of a START, 33 bytes long, for task 432, attempt 1, at most 3 s: `2 33 432 1 3.0 9 'make soup'`.
+Example of a START, 41 bytes long, for task 432, line 18 of the list, attempt 1, at most 3 s:
+`2 41 432 18 1 3.0 9 'make soup'`.
 """
 
 from __future__ import annotations
 
 import struct
 from enum import IntEnum
+from typing import NamedTuple
 
 ORDER = struct.Struct("<BI")
 REPLY = struct.Struct("<BII")
-ENTRY = struct.Struct("<qidI")
+ENTRY = struct.Struct("<qqidI")
 SESSION = struct.Struct("<q")  # an entry of the table of the tasks' sessions that both sides see
 MAX_SLOTS = 4096  # entries of that table, and so the slots of a rank; more is a typing error
+
+
+class Task(NamedTuple):
+    """An attempt that is to be made."""
+
+    offset: int  # which task: of its record in the .tfin file
+    seq: int  # which line of that, from 1
+    attempt: int
+    timeout_s: float  # 0: none
+    command: bytes
 
 
 class Order(IntEnum):

@@ -26,9 +26,9 @@ from collections.abc import Mapping
 from typing import NoReturn
 
 from mpifarm import process
-from mpifarm.frames import ENTRY, ORDER, Order
+from mpifarm.frames import ENTRY, ORDER, Order, Task
 from mpifarm.outbox import Outbox
-from mpifarm.slots import Queued, Slots
+from mpifarm.slots import Slots
 
 LONGEST_WAIT_S = 3600.0  # poll(2) takes an int of milliseconds
 
@@ -68,7 +68,7 @@ class Helper:
         self._slots = Slots(self._outbox, sessions, environ)
         self._orders = bytearray()
         self._connected = True
-        self._queue: deque[Queued] = deque()
+        self._queue: deque[Task] = deque()
         self._child_ended, wakeup = os.pipe()
         os.set_blocking(self._child_ended, False)
         os.set_blocking(wakeup, False)
@@ -170,9 +170,9 @@ class Helper:
     def _enqueue(self, body: bytes) -> None:
         at = 0
         while at < len(body):
-            offset, attempt, timeout_s, length = ENTRY.unpack_from(body, at)
+            *numbers, length = ENTRY.unpack_from(body, at)
             at += ENTRY.size
-            self._queue.append(Queued(offset, attempt, timeout_s, body[at : at + length]))
+            self._queue.append(Task(*numbers, body[at : at + length]))
             at += length
 
     def _report(self, now: float) -> None:

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from typing import NoReturn
 
 from mpifarm import helper
-from mpifarm.frames import ENTRY, MAX_SLOTS, REPLY, SESSION, Order, Reply, order
+from mpifarm.frames import ENTRY, MAX_SLOTS, REPLY, SESSION, Order, Reply, Task, order
 from mpifarm.process import Children, kill_adopted, living_sessions, signal_session
 
 CPUS_PER_HELPER = 32  # one helper starts some 700 tasks a second; on two cores a second helper only takes turns with it
@@ -103,13 +103,13 @@ class Launcher:
             first_slot += handle.slots
             self._send(handle, order(Order.SETUP, json.dumps(settings).encode()))
 
-    def start(self, tasks: Iterable[tuple[int, int, float, bytes]]) -> None:
-        """Run *tasks*: (offset, attempt, timeout in seconds or 0, command); what finds no free slot waits for one."""
+    def start(self, tasks: Iterable[Task]) -> None:
+        """Run *tasks*; what finds no free slot waits for one."""
         bodies: list[list[bytes]] = [[] for _ in self._helpers]
-        for offset, attempt, timeout_s, command in tasks:
+        for *numbers, command in tasks:
             lane = max(range(len(self._helpers)), key=self._room) if len(self._helpers) > 1 else 0
             self._helpers[lane].busy += 1
-            bodies[lane] += (ENTRY.pack(offset, attempt, timeout_s, len(command)), command)
+            bodies[lane] += (ENTRY.pack(*numbers, len(command)), command)
         for handle, body in zip(self._helpers, bodies, strict=True):
             if body:
                 self._send(handle, order(Order.START, b"".join(body)))

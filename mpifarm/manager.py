@@ -240,7 +240,7 @@ class Manager:
     def _do(self, actions: Sequence[Action]) -> None:
         for action in actions:
             if isinstance(action, Grant):
-                message = wire.pack_grant(action.offsets, action.lengths, action.attempts)
+                message = wire.pack_grant(action.offsets, action.lengths, action.seqs, action.attempts)
                 self._comm.send(action.rank, Tag.GRANT, message)
             elif isinstance(action, schedule.Stop):
                 self._comm.send(action.rank, Tag.STOP, wire.pack_stop(wire.Stop(action.how)))

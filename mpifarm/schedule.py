@@ -84,6 +84,7 @@ class Grant:
     rank: int
     offsets: list[int]
     lengths: list[int]
+    seqs: list[int]
     attempts: list[int]
 
 
@@ -490,7 +491,7 @@ class Schedule:
         self._leased += len(offsets)
         if worker.granted >= worker.limit:
             self._ready.discard(rank)
-        yield Grant(rank, offsets, lengths, attempts)
+        yield Grant(rank, offsets, lengths, seqs, attempts)
 
     def _attempt(self, offset: int) -> int:
         history = self._history.get(offset)

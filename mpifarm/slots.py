@@ -30,7 +30,7 @@ from typing import NamedTuple
 from mpifarm import capture, ended, process
 from mpifarm.direct import Direct, last_words
 from mpifarm.ended import Ended
-from mpifarm.frames import SESSION
+from mpifarm.frames import SESSION, Task
 from mpifarm.outbox import Outbox, Stream
 
 GRACE_S = 5.0  # between TERM and KILL
@@ -40,15 +40,6 @@ LINGER_S = 0.05  # how often to look whether all of a terminated task is gone
 _NO_PLACE = "no place for what tasks print (set TMPDIR, or raise ulimit -n)"
 _TIMED_OUT, _INTERRUPTED = int(Ended.TIMED_OUT), int(Ended.INTERRUPTED)  # a Flag takes a microsecond for an &
 _RSS_UNITS_PER_KIB = 1024 if sys.platform == "darwin" else 1  # getrusage(2)
-
-
-class Queued(NamedTuple):
-    """A task that waits for a slot."""
-
-    offset: int
-    attempt: int
-    timeout_s: float
-    command: bytes
 
 
 class Result(NamedTuple):
@@ -70,7 +61,7 @@ class Slot:
     number: int
     out: int = -1  # opened when it is needed
     err: int = -1
-    task: Queued | None = None
+    task: Task | None = None
     pid: int = 0  # of the leader, and so the number of the group; 0: nothing runs here
     serial: int = 0  # tells this attempt's deadlines from an earlier one's
     started: float = 0.0  # monotonic
@@ -130,12 +121,12 @@ class Slots:
         except OSError as error:  # now, and not task by task, since it is the same for all of them
             self._outbox.add_trouble(f"{node}: {_NO_PLACE}: {error}")
 
-    def give_back(self, task: Queued, now: float) -> None:
+    def give_back(self, task: Task, now: float) -> None:
         """Report a task that was never started because the farm stops."""
         flags = Ended.INTERRUPTED | Ended.NOT_STARTED
         self._outbox.add(_record(task, 0, Result(0), time.time(), flags), b"", now)
 
-    def start(self, task: Queued, now: float) -> bool:
+    def start(self, task: Task, now: float) -> bool:
         """Start *task* in a free slot, or report why that cannot be; return False if it should be tried in another one."""
         slot = self._free.pop()
         started, started_unix = time.monotonic(), time.time()
@@ -164,9 +155,10 @@ class Slots:
             self._wake_at(started + task.timeout_s, slot)
         return True
 
-    def _spawn(self, task: Queued, slot: Slot) -> int:
+    def _spawn(self, task: Task, slot: Slot) -> int:
         own = {
             b"MPIFARM_TASK": b"%d" % task.offset,
+            b"MPIFARM_SEQ": b"%d" % task.seq,
             b"MPIFARM_ATTEMPT": b"%d" % task.attempt,
             b"MPIFARM_SLOT": b"%d" % slot.number,
         }
@@ -344,7 +336,7 @@ def _open_capture(slot: Slot) -> None:
 
 
 def _record(
-    task: Queued, slot: int, result: Result, start: float, flags: int, total: int = 0, out: int = 0, err: int = 0
+    task: Task, slot: int, result: Result, start: float, flags: int, total: int = 0, out: int = 0, err: int = 0
 ) -> bytes:
     return ended.STRUCT.pack(
         task.offset,

@@ -7,14 +7,14 @@ Every message is one numpy buffer of bytes, sent point-to-point, little-endian a
 | HELLO  | worker  | one HELLO: protocol version, slots, CPUs, node name |
 | REPORT | worker  | its header, `records` x ENDED, then what these attempts wrote; with no record: the next part of the |
 |        |         | standard output of the first record of the next REPORT of this rank and lane that has one |
-| GRANT  | manager | any number of GRANTED: offset, length, attempt |
+| GRANT  | manager | any number of GRANTED: offset, length, seq, attempt |
 | BEAT   | both    | nothing; any other message says as much |
 | STOP   | manager | one byte, a `Stop` |
 
 Credit: a REPORT says how many more tasks the worker can take, and how many it had received when it said so. Grants that
 were on their way meanwhile are known to the manager, so the two never add up to more than the worker has asked for.
 
-Example: a GRANT of two tasks is 40 bytes, `(432, 26, 1) (983, 26, 1)`.
+Example: a GRANT of two tasks is 56 bytes, `(432, 26, 18, 1) (983, 26, 40, 1)`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 
 from mpifarm import FarmError, ended
 
-PROTOCOL = 1
+PROTOCOL = 2
 BEATS_PER_LOST_AFTER = 8  # how often both sides say that they are alive
 
 Message = NDArray[np.uint8]
@@ -69,7 +69,7 @@ class Note(IntFlag):
 NO_NOTE = Note(0)
 
 HELLO = np.dtype([("version", "<i4"), ("slots", "<i4"), ("cpus", "<i4"), ("usable_cpus", "<i4"), ("node", "S256")])
-GRANTED = np.dtype([("offset", "<i8"), ("length", "<i8"), ("attempt", "<i4")])
+GRANTED = np.dtype([("offset", "<i8"), ("length", "<i8"), ("seq", "<i8"), ("attempt", "<i4")])
 _REPORT = struct.Struct("<qiiiI")  # seen, credit, records, lane, notes: the one header for which numpy is slow
 REPORT_BYTES = _REPORT.size
 ENDED = np.dtype([(name, np.dtype(code).newbyteorder("<")) for name, code in ended.FIELDS])
@@ -133,10 +133,10 @@ def unpack_report(message: Message) -> Report:
     return Report(seen, credit, lane, Note(notes) if notes else NO_NOTE, records, message.data[end:])
 
 
-def pack_grant(offsets: Any, lengths: Any, attempts: Any) -> Message:
-    """Return a GRANT of the tasks at *offsets* (int64 array_like, shape (n,)) with their lengths and attempts."""
+def pack_grant(offsets: Any, lengths: Any, seqs: Any, attempts: Any) -> Message:
+    """Return a GRANT of the tasks at *offsets* (int64 array_like, shape (n,)) with their lengths, seqs and attempts."""
     granted = np.empty(len(offsets), dtype=GRANTED)
-    granted["offset"], granted["length"], granted["attempt"] = offsets, lengths, attempts
+    granted["offset"], granted["length"], granted["seq"], granted["attempt"] = offsets, lengths, seqs, attempts
     return _bytes(granted)
 
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from mpifarm import files, say, wire
 from mpifarm.comm import Received
 from mpifarm.ended import Ended
-from mpifarm.frames import Reply
+from mpifarm.frames import Reply, Task
 from mpifarm.launcher import Frame, HelperLost, Launcher
 from mpifarm.tasklist import Reader, command_of, is_record
 from mpifarm.wire import Hello, Message, Note, Stop, Tag
@@ -170,11 +170,11 @@ class Worker:
             return  # it was sent before rank 0 knew, and has been dealt again since
         self._held += granted.size
         tasks, unreadable = [], []
-        for (offset, _, attempt), command in zip(granted.tolist(), self._commands(granted), strict=True):
+        for (offset, _, seq, attempt), command in zip(granted.tolist(), self._commands(granted), strict=True):
             if command is None:
                 unreadable.append((offset, attempt))
             else:
-                tasks.append((offset, attempt, self._settings.timeout_s, command))
+                tasks.append(Task(offset, seq, attempt, self._settings.timeout_s, command))
         self._launcher.start(tasks)
         if self.state is State.LEAVING:
             self._launcher.recall()

@@ -10,7 +10,7 @@ import numpy as np
 
 from mpifarm import ended, wire
 from mpifarm.comm import Received
-from mpifarm.frames import Reply
+from mpifarm.frames import Reply, Task
 from mpifarm.launcher import Frame, HelperLost
 from mpifarm.lines import Attempt, Attempts
 from mpifarm.wire import Message, Note, Report, Tag
@@ -65,7 +65,7 @@ class FakeLauncher:
     """Runs nothing; a test says how each task ends."""
 
     def __init__(self) -> None:
-        self.started: list[tuple[int, int, float, bytes]] = []
+        self.started: list[Task] = []
         self.orders: list[str] = []
         self.frames: list[Frame] = []
         self.broken = False
@@ -73,7 +73,7 @@ class FakeLauncher:
     def set_up(self, node: str, slots: int, first_slot: int, widen: bool = False) -> None:
         self.orders.append(f"set up {slots} slots from {first_slot} on {node}" + ", widened" * widen)
 
-    def start(self, tasks: Iterable[tuple[int, int, float, bytes]]) -> None:
+    def start(self, tasks: Iterable[Task]) -> None:
         self.started += tasks
 
     def recall(self) -> None:

@@ -33,7 +33,7 @@ from simnet import Network
 from mpifarm import FarmError, fastrecovery, files
 from mpifarm.config import Config
 from mpifarm.ended import Ended
-from mpifarm.frames import Reply
+from mpifarm.frames import Reply, Task
 from mpifarm.journal import Names
 from mpifarm.launcher import Frame, Launcher
 from mpifarm.lock import Holder
@@ -74,9 +74,10 @@ class ModelLauncher:
     def set_up(self, node: str, slots: int, first_slot: int, widen: bool = False) -> None:
         self._slots = slots
 
-    def start(self, tasks: Iterable[tuple[int, int, float, bytes]]) -> None:
-        for offset, attempt, _, command in tasks:
+    def start(self, tasks: Iterable[Task]) -> None:
+        for offset, seq, attempt, _, command in tasks:
             assert command == b"task %d" % offset, "the command of another task"
+            assert seq == 1 + list(self._farm.tasks).index(offset), "the number of another task"
             self._queue.append((offset, attempt))
         self.advance()
 

@@ -20,7 +20,7 @@ import pytest
 from mpifarm import ended
 from mpifarm.capture import CLIP_BYTES, INLINE_BYTES
 from mpifarm.ended import Ended
-from mpifarm.frames import Reply
+from mpifarm.frames import Reply, Task
 from mpifarm.launcher import CPUS_PER_HELPER, HelperLost, Launcher, fork_helpers
 from mpifarm.outbox import CHUNK_BYTES
 from mpifarm.process import LONGEST_ARGUMENT
@@ -56,7 +56,7 @@ class Farm:
 
     def start(self, *commands: bytes, timeout_s: float = 0.0) -> None:
         first, self._offset = self._offset, self._offset + len(commands)
-        self.launcher.start([(first + index, 1, timeout_s, command) for index, command in enumerate(commands)])
+        self.launcher.start([Task(first + n, 100 + first + n, 1, timeout_s, line) for n, line in enumerate(commands)])
 
     def take(self, count: int) -> list[Attempt]:
         """Return the next *count* attempts that ended, in the order of their offsets."""
@@ -314,7 +314,7 @@ def test_everything_ends_when_the_rank_is_killed(tmp_path: Path) -> None:
         from mpifarm.launcher import Launcher, fork_helpers
         launcher = Launcher(fork_helpers(64, os.environ))
         launcher.set_up("nid0001", 2, 1)
-        launcher.start([(n, 1, 0.0, b"echo $PPID > helper%d; echo $$ > task%d; sleep 600" % (n, n)) for n in (0, 1)])
+        launcher.start([(n, 1 + n, 1, 0.0, b"echo $PPID > helper%d; echo $$ > task%d; sleep 600" % (n, n)) for n in (0, 1)])
         time.sleep(600)"""
     rank = subprocess.Popen([sys.executable, "-c", program], cwd=tmp_path)
     try:
@@ -430,6 +430,7 @@ def test_a_task_sees_its_environment_its_place_and_the_working_directory(launch:
         b"PATH": os.environb[b"PATH"],
         b"BYTES": b"\xff=\n",
         b"MPIFARM_TASK": b"2",
+        b"MPIFARM_SEQ": b"102",
         b"MPIFARM_ATTEMPT": b"1",
         b"MPIFARM_SLOT": b"%d" % env.slot,
         b"MPIFARM_NODE": b"nid0001",

@@ -271,9 +271,9 @@ def test_trouble_is_told_as_text(pair: Pair) -> None:
     assert split(drain(outbox, worker)) == [(Reply.TROUBLE, 0, "no place: ü".encode())]
 
 
-def test_the_example_of_a_start_is_33_bytes_long() -> None:
-    frame = frames.order(Order.START, frames.ENTRY.pack(432, 1, 3.0, 9) + b"make soup")
-    assert frame == bytes.fromhex("02 21000000 b001000000000000 01000000 0000000000000840 09000000") + b"make soup"
+def test_the_example_of_a_start_is_41_bytes_long() -> None:
+    frame = frames.order(Order.START, frames.ENTRY.pack(432, 18, 1, 3.0, 9) + b"make soup")
+    assert frame == bytes.fromhex("02 29000000 b001000000000000 1200000000000000 01000000 0000000000000840 09000000") + b"make soup"
 
 
 def test_an_unnamed_file_has_no_name_and_is_inherited_by_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

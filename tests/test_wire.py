@@ -16,14 +16,14 @@ INT64 = st.integers(0, 2**63 - 1)
 INT32 = st.integers(0, 2**31 - 1)
 
 
-def test_a_grant_costs_20_bytes_a_task() -> None:
-    message = wire.pack_grant([432, 983], [26, 26], [1, 3])
-    assert message.tobytes() == struct.pack("<qqiqqi", 432, 26, 1, 983, 26, 3)
+def test_a_grant_costs_28_bytes_a_task() -> None:
+    message = wire.pack_grant([432, 983], [26, 26], [18, 40], [1, 3])
+    assert message.tobytes() == struct.pack("<qqqiqqqi", 432, 26, 18, 1, 983, 26, 40, 3)
 
 
-@given(st.lists(st.tuples(INT64, INT64, INT32), max_size=50))
-def test_grants_come_back(tasks: list[tuple[int, int, int]]) -> None:
-    columns = list(zip(*tasks, strict=True)) or [(), (), ()]
+@given(st.lists(st.tuples(INT64, INT64, INT64, INT32), max_size=50))
+def test_grants_come_back(tasks: list[tuple[int, int, int, int]]) -> None:
+    columns = list(zip(*tasks, strict=True)) or [(), (), (), ()]
     assert wire.unpack_grant(wire.pack_grant(*columns)).tolist() == tasks
 
 

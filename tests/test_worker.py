@@ -32,7 +32,7 @@ class Rank:
 
     def grant(self, *tasks: tuple[int, int], attempt: int = 1) -> None:
         offsets, lengths = zip(*tasks, strict=True)
-        self.tell(Tag.GRANT, wire.pack_grant(offsets, lengths, [attempt] * len(tasks)))
+        self.tell(Tag.GRANT, wire.pack_grant(offsets, lengths, range(1, 1 + len(tasks)), [attempt] * len(tasks)))
 
     def tell(self, tag: Tag, message: Message, now: float = 0.0) -> None:
         self.worker.on_message(Received(0, tag, message), now)
@@ -52,7 +52,7 @@ def test_it_says_hello_and_asks_for_its_free_slots(rank: Rank) -> None:
 
 def test_it_reads_the_command_at_the_granted_offset_and_drops_one_carriage_return(rank: Rank) -> None:
     rank.grant((0, 9), (9, 10), attempt=2)
-    assert rank.launcher.started == [(0, 2, 3.0, b"echo 1"), (9, 2, 3.0, b"echo 2")]
+    assert rank.launcher.started == [(0, 1, 2, 3.0, b"echo 1"), (9, 2, 2, 3.0, b"echo 2")]
 
 
 def test_it_passes_ends_on_with_its_credit(rank: Rank) -> None:
@@ -89,7 +89,7 @@ def test_it_looks_for_messages_when_its_slots_may_be_idle_and_else_leaves_them_w
 @pytest.mark.parametrize(("offset", "length"), [(1, 9), (0, 8), (0, 19), (19, 90), (900, 9)])
 def test_a_record_that_is_not_there_is_a_failed_attempt_that_says_why(rank: Rank, offset: int, length: int) -> None:
     rank.grant((offset, length), (0, 9))
-    assert rank.launcher.started == [(0, 1, 3.0, b"echo 1")]
+    assert rank.launcher.started == [(0, 2, 1, 3.0, b"echo 1")]
     report = reports(rank.sent)[-1]
     assert report.ended["offset"].tolist() == [offset]
     assert report.ended["flags"].tolist() == [Ended.NOT_STARTED]
@@ -142,7 +142,7 @@ def test_without_its_launcher_it_tells_and_runs_nothing_more(rank: Rank) -> None
     assert (report.credit, report.notes) == (0, Note.BROKEN)
     rank.launcher.broken = False
     rank.grant((9, 10))
-    assert rank.launcher.started == [(0, 1, 3.0, b"echo 1")]
+    assert rank.launcher.started == [(0, 1, 1, 3.0, b"echo 1")]
 
 
 def test_a_launcher_that_cannot_work_is_no_launcher(rank: Rank) -> None:

@@ -191,7 +191,7 @@ def echo(crowd: Crowd, tasks: int) -> NoReturn:
             ended += report.ended.size
             if ended < tasks:
                 none = np.zeros(report.credit)
-                grants.setdefault(report.credit, wire.pack_grant(none, none, none))
+                grants.setdefault(report.credit, wire.pack_grant(none, none, none, none))
                 crowd.send(received.source, Tag.GRANT, grants[report.credit])
             elif not done:
                 _tell(crowd, nodes, Stop.LEAVE)
