@@ -1,89 +1,186 @@
-"""What a task writes: an unnamed file for each descriptor of a slot, used again by the next task of that slot.
+"""What a task writes: a pipe for each stream of a slot, used again by its next task, and what was read from it.
 
-A file, not a pipe: a task is never held up by a reader, and a background child that it leaves behind holds up nobody.
-Unnamed (O_TMPFILE): no file is created per task and none is left behind, whoever is killed. Opened for appending, so
-that a shortened file is written from its start again.
+A pipe, and not a file: what opens `/dev/stdout` anew (`> /dev/stderr` in a shell, Python's `open("/dev/stdout", "w")`,
+`tee /dev/stderr`) would truncate a file, and what the task has written before would be gone; to a pipe it adds, as it does
+everywhere else. So
+
+1. The helper keeps both ends, so that a pipe outlives its tasks, and reads whenever there is something: a task waits for
+   it only when it writes faster than that. A pipe is a single read, so whatever a process has written before it ended is
+   there after one more.
+2. A little stays in memory. More goes to an unnamed file, so no file is created per task and none is left behind, whoever
+   is killed; it is kept for the next task. Where that file takes no more, reading goes on, and the attempt has failed.
+3. Somebody may go on writing when a task has ended: what it has left in the background. The next task gets a pipe of its
+   own, and the old one is read until nobody is left to write to it: were it closed, the next word would kill the writer.
+4. A wide node has thousands of these descriptors, a task should see the limit that its user has set, and what has a number
+   below the limit stays open when the limit falls. So the limit is raised only while some are opened, to high numbers.
 """
 
 from __future__ import annotations
 
-import ctypes
-import errno
 import fcntl
 import os
-import sys
-import tempfile
+import resource
+import selectors
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from mpifarm import files
+from mpifarm.frames import MAX_SLOTS
 
 INLINE_BYTES = 16 * 1024  # standard output up to here travels with its record; the rest is streamed
 CLIP_BYTES = 256 * 1024  # of a standard error, and of a failed attempt's output, head and tail make at most this
 
-_BLOCK_BYTES = 4096
-_PLENTY = 0.02  # of a file system that is free
-_KEEP_SIZE = 1  # FALLOC_FL_KEEP_SIZE: fallocate(2)
-_SPACE_BYTES = 64 * 1024  # where less is left, something may be missing
-_LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
-_LOWEST = 10  # a task is given the descriptors below
+_PIPE_BYTES = 64 * 1024  # what a pipe holds on Linux, unless it is told otherwise: pipe(7)
+_SLOT_DESCRIPTORS = 6  # two pipes, and a file for each
+_OTHER_DESCRIPTORS = 10  # that the helper opens now and then, with numbers below those
+_FIRST = 10  # a task is given the descriptors below
 
 
-def open_unnamed() -> int:
-    """Open a file that has no name, in $TMPDIR or /tmp, for appending. Raises OSError."""
-    with tempfile.TemporaryFile(buffering=0) as unnamed:
-        descriptor = fcntl.fcntl(unnamed.fileno(), fcntl.F_DUPFD_CLOEXEC, _LOWEST)
-    fcntl.fcntl(descriptor, fcntl.F_SETFL, fcntl.fcntl(descriptor, fcntl.F_GETFL) | os.O_APPEND)
-    return descriptor
+def most_slots() -> int:
+    """Return how many slots a helper can have, by the descriptors that it may open."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if most == resource.RLIM_INFINITY:
+        return MAX_SLOTS
+    return min(MAX_SLOTS, max(0, (most - _FIRST - _OTHER_DESCRIPTORS) // _SLOT_DESCRIPTORS))
 
 
-def open_capture() -> int:
-    """Open a file for what the tasks of a slot write. Raises OSError."""
-    descriptor = open_unnamed()
-    os.utime(descriptor, (0, 0))
-    return descriptor
+class Capture:
+    """One stream of a slot, and what the task that runs there has written to it."""
+
+    def __init__(self) -> None:
+        """Raises OSError."""
+        self.size = 0  # bytes
+        self.trouble = ""  # why some of it is missing
+        self._parts: list[bytes] = []  # up to INLINE_BYTES
+        self._file = -1
+        self._in_file = False
+        reader, writer = os.pipe()
+        try:
+            with _room():
+                self.reader, self.writer = _high(reader), _high(writer)
+        finally:
+            os.close(reader)
+            os.close(writer)
+        os.set_blocking(self.reader, False)
+
+    @property
+    def file(self) -> int:
+        """The descriptor of a file that begins with what was written, if that is more than INLINE_BYTES."""
+        return self._file
+
+    def read(self) -> None:
+        """Take what is in the pipe."""
+        with suppress(BlockingIOError):
+            self._keep(os.read(self.reader, _PIPE_BYTES))
+
+    def whole(self) -> bytes:
+        """Return all of it."""
+        return os.pread(self._file, self.size, 0) if self._in_file else b"".join(self._parts)
+
+    def clipped(self) -> tuple[bytes, bool]:
+        """Return all of it and False, or, of more than CLIP_BYTES, head, notice and tail, and True."""
+        if self.size <= CLIP_BYTES:
+            return self.whole(), False
+        half = CLIP_BYTES // 2
+        notice = b"\n[mpifarm: %d bytes left out here]\n" % (self.size - 2 * half)
+        return os.pread(self._file, half, 0) + notice + os.pread(self._file, half, self.size - half), True
+
+    def empty(self) -> None:
+        """Forget it: the next task begins."""
+        self.trouble = ""
+        if not self.size:
+            return
+        self.size = 0
+        self._parts.clear()
+        if self._in_file:
+            self._in_file = False
+            try:
+                os.ftruncate(self._file, 0)
+            except OSError:  # btrfs cannot shorten a file where the quota is used up
+                os.close(self._file)
+                self._file = -1
+
+    def leave(self) -> int:
+        """Close all but the reader, which is the caller's now."""
+        os.close(self.writer)
+        if self._file >= 0:
+            os.close(self._file)
+        return self.reader
+
+    def _keep(self, part: bytes) -> None:
+        if self.trouble:
+            return
+        if not self._in_file and self.size + len(part) <= INLINE_BYTES:
+            self._parts.append(part)
+            self.size += len(part)
+            return
+        try:
+            self._write(part)
+        except OSError as error:
+            self.trouble = error.strerror or str(error)
+
+    def _write(self, part: bytes) -> None:
+        if self._file < 0:
+            with _room():
+                unnamed = files.open_unnamed()
+                try:
+                    self._file = _high(unnamed)
+                finally:
+                    os.close(unnamed)
+        if not self._in_file:
+            files.write_all(self._file, b"".join(self._parts))
+            self._in_file = True
+            self._parts.clear()
+        files.write_all(self._file, part)
+        self.size += len(part)
 
 
-def written(descriptor: int) -> int | None:
-    """Return the bytes in the file; None if no task has tried to write.
+class Readers:
+    """The readers' ends of all pipes of a helper."""
 
-    That is told by the time, which write(2) sets before it looks for space.
-    """
-    status = os.fstat(descriptor)
-    return status.st_size if status.st_mtime_ns else None
+    def __init__(self) -> None:
+        self._selector = selectors.DefaultSelector()
 
+    @property
+    def descriptor(self) -> int:
+        """Is ready for reading when there is something to `read`."""
+        return self._selector.fileno()  # epoll and kqueue have one
 
-def clipped(descriptor: int, length: int) -> tuple[bytes, bool]:
-    """Return the first *length* bytes and False, or, of more than CLIP_BYTES, head, notice and tail, and True."""
-    if length <= CLIP_BYTES:
-        return whole(descriptor, length), False
-    half = CLIP_BYTES // 2
-    notice = b"\n[mpifarm: %d bytes left out here]\n" % (length - 2 * half)
-    return os.pread(descriptor, half, 0) + notice + os.pread(descriptor, half, length - half), True
+    def add(self, capture: Capture) -> None:
+        """From now on, read from *capture*."""
+        self._selector.register(capture.reader, selectors.EVENT_READ, capture)
 
+    def drop(self, capture: Capture) -> None:
+        """Read what comes from *capture*, and forget it, until nobody is left who might write to it."""
+        self._selector.modify(capture.leave(), selectors.EVENT_READ)
 
-def whole(descriptor: int, length: int) -> bytes:
-    """Return the first *length* bytes."""
-    return os.pread(descriptor, length, 0) if length else b""
+    def read(self) -> None:
+        """Take what is there, at most what a pipe holds from each."""
+        for key, _ in self._selector.select(0):
+            if key.data is None:
+                self._pour_away(key.fd)
+            else:
+                key.data.read()
 
-
-def full(descriptor: int) -> bool:
-    """Return whether there is hardly any space left where the file is, so that some of it may be missing.
-
-    Asked for by taking some: statvfs knows of no quota, and of what ext4 keeps for itself. What is taken goes with the
-    next `empty`. On ext4 that takes half a millisecond; so only where there is reason to ask: a file that ends with a
-    block, as one does that could not go on, or little space.
-    """
-    space = os.fstatvfs(descriptor)
-    size = os.fstat(descriptor).st_size
-    if size % _BLOCK_BYTES and space.f_bavail > _PLENTY * space.f_blocks:
-        return False
-    if _LIBC is None:
-        return bool(space.f_blocks) and space.f_bavail == 0
-    end = ctypes.c_long(size)
-    failed = _LIBC.fallocate(descriptor, _KEEP_SIZE, end, ctypes.c_long(_SPACE_BYTES))
-    if failed and ctypes.get_errno() not in (errno.ENOSPC, errno.EDQUOT):  # not known here
-        return bool(space.f_blocks) and space.f_bavail == 0
-    return bool(failed)
+    def _pour_away(self, reader: int) -> None:
+        with suppress(BlockingIOError):
+            if not os.read(reader, _PIPE_BYTES):
+                self._selector.unregister(reader)
+                os.close(reader)
 
 
-def empty(descriptor: int) -> None:
-    """Make the file ready for the next task."""
-    os.ftruncate(descriptor, 0)
-    os.utime(descriptor, (0, 0))
+def _high(descriptor: int) -> int:
+    """Return a copy of *descriptor* that is out of the way, and that no task inherits. Raises OSError."""
+    return fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _FIRST + _OTHER_DESCRIPTORS)
+
+
+@contextmanager
+def _room() -> Iterator[None]:
+    """Let this process open as many descriptors as it may at most."""
+    soft, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if most != resource.RLIM_INFINITY:  # macOS says so, and takes no such number
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, most))

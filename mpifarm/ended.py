@@ -24,6 +24,7 @@ FIELDS = (
     ("user_s", "d"),  # CPU time of the attempt and of the children it waited for
     ("system_s", "d"),
     ("rss_kib", "q"),  # peak resident set of the largest process
+    ("left", "q"),  # processes that it has left running in the background, of an attempt that exited with 0
     ("out_total", "q"),  # bytes of standard output, all of it
     ("out_bytes", "q"),  # bytes of standard output in this batch
     ("err_bytes", "q"),  # bytes of standard error in this batch

@@ -26,6 +26,7 @@ from typing import NoReturn
 from mpifarm import FarmError, config, say, slurm, wire
 from mpifarm.comm import CRASHED, Backoff, Comm, Loopback, connect
 from mpifarm.config import Config
+from mpifarm.frames import Killed
 from mpifarm.launcher import Handle, Launcher
 from mpifarm.manager import Manager
 from mpifarm.opening import open_run
@@ -98,6 +99,8 @@ def run(settings: Config, helpers: Sequence[Handle], asked: subprocess.Popen[str
     signals = Signals()
     launcher = Launcher(helpers)
     try:
+        if not launcher.most_slots:
+            raise FarmError(f"ulimit -n is too low on {settings.node} for any task to be started: raise it")
         comm = _connect(settings)
     except FarmError as error:
         launcher.close()
@@ -161,14 +164,15 @@ def _run_rank(
         say(error)
         launcher.close()
         manager.abandon()
-        comm.leave(2, complete=_dismiss(comm, manager.gone))
+        complete, _ = _dismiss(comm, manager.gone)
+        comm.leave(2, complete)
     if manager is None:
         assert worker is not None
         comm.leave(0, worker.complete)
-    if worker:
-        worker.close()
-    outcome = manager.close(time.monotonic())
-    comm.leave(outcome, complete=_dismiss(comm, manager.gone))
+    killed = worker.close() if worker else Killed()
+    manager.finish(time.monotonic())
+    complete, killed_there = _dismiss(comm, manager.gone)
+    comm.leave(manager.close(time.monotonic(), killed + killed_there), complete)
 
 
 def _open_manager(settings: Config, comm: Comm, launcher: Launcher, end: float | None) -> Manager:
@@ -193,11 +197,12 @@ def _open_manager(settings: Config, comm: Comm, launcher: Launcher, end: float |
             ranks = range(0 if settings.manager_works or comm.size == 1 else 1, comm.size)
             return Manager(settings, comm, opened, opened.journal, ranks, now, end)
     launcher.close()
-    comm.leave(code, complete=_dismiss(comm, set()))
+    complete, _ = _dismiss(comm, set())
+    comm.leave(code, complete)
 
 
 def _make_worker(settings: Config, comm: Comm, launcher: Launcher, index: int, mates: int) -> Worker:
-    slots = settings.threads or max(1, settings.cpus // mates)
+    slots = _slots(settings, launcher, mates)
     told = Settings(
         node=settings.node,
         cpus=settings.cpus,
@@ -210,6 +215,15 @@ def _make_worker(settings: Config, comm: Comm, launcher: Launcher, index: int, m
         alone=comm.rank == 0,
     )
     return Worker(told, launcher, lambda tag, message: comm.send(0, tag, message), time.monotonic())
+
+
+def _slots(settings: Config, launcher: Launcher, mates: int) -> int:
+    """Return how many tasks to run at a time."""
+    wanted = settings.threads or max(1, settings.cpus // mates)
+    slots = min(wanted, launcher.most_slots)
+    if slots < wanted:
+        say(f"{settings.node}: {slots} tasks at a time and not {wanted}, for want of descriptors: raise ulimit -n")
+    return slots
 
 
 def _loop(comm: Comm, manager: Manager | None, worker: Worker | None, signals: Signals) -> None:
@@ -279,8 +293,9 @@ def _wait(comm: Comm, worker: Worker | None, signals: Signals, wait_s: float) ->
             signals.clear()
 
 
-def _dismiss(comm: Comm, gone: set[int]) -> bool:
-    """Let the workers go, in two steps; return whether all of them are there to take part in MPI_Finalize.
+def _dismiss(comm: Comm, gone: set[int]) -> tuple[bool, Killed]:
+    """Let the workers go, in two steps. Return whether all of them are there to take part in MPI_Finalize, and what they
+    have killed of what tasks had left behind.
 
     A rank that died a moment ago may not have been missed yet, and MPI_Finalize would wait for it for ever: so everybody is
     asked once more.
@@ -290,10 +305,13 @@ def _dismiss(comm: Comm, gone: set[int]) -> bool:
         comm.send(rank, Tag.STOP, wire.pack_stop(Stop.LEAVE))
     until = time.monotonic() + GOODBYE_S
     left: set[int] = set()
+    killed = Killed()
     while left < awaited and time.monotonic() < until:
         for received in comm.poll():
-            if received.tag is Tag.REPORT and wire.unpack_report(received.message).notes & Note.LEFT:
+            report = wire.unpack_report(received.message) if received.tag is Tag.REPORT else None
+            if report and report.notes & Note.LEFT and received.source not in left:
                 left.add(received.source)
+                killed += Killed.unpacked(report.output)
         awaited -= comm.take_lost()
         time.sleep(SENDING_WAIT_S)
     complete = len(left) == comm.size - 1
@@ -304,4 +322,4 @@ def _dismiss(comm: Comm, gone: set[int]) -> bool:
         for _ in comm.poll():
             pass
         time.sleep(SENDING_WAIT_S)
-    return complete
+    return complete, killed

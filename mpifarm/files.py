@@ -14,9 +14,11 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import select
 import stat
+import tempfile
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -27,6 +29,7 @@ _WRITE_BYTES = 1024 * 1024  # small parts are joined up to this much; one write(
 
 _LOOK_BYTES = 64 * 1024
 
+_LOWEST = 10  # a task is given the descriptors below
 _PATIENCE_S = 1.0
 _MOST_LINKS = 40  # as path_resolution(7)
 
@@ -76,6 +79,14 @@ def replace(path: Path, content: bytes) -> None:
 def named(error: OSError, path: Path | str) -> OSError:
     """Return *error*, saying which file it is about."""
     return OSError(error.errno, error.strerror, error.filename or str(path)) if error.errno else error
+
+
+def open_unnamed() -> int:
+    """Open a file that has no name (O_TMPFILE), in $TMPDIR or /tmp, for appending and reading. Raises OSError."""
+    with tempfile.TemporaryFile(buffering=0) as unnamed:
+        descriptor = fcntl.fcntl(unnamed.fileno(), fcntl.F_DUPFD_CLOEXEC, _LOWEST)
+    fcntl.fcntl(descriptor, fcntl.F_SETFL, fcntl.fcntl(descriptor, fcntl.F_GETFL) | os.O_APPEND)
+    return descriptor
 
 
 def sync_directory(path: Path) -> None:

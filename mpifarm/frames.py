@@ -1,4 +1,4 @@
-"""What a worker and its launcher's helpers say to each other, over a socket pair on one machine.
+"""What a worker and its launcher's helpers say to each other, over a socket pair and a shared table on one machine.
 
 Worker to helper, `<BI` kind and length, then the body:
   READY      nothing: MPI has started
@@ -18,6 +18,7 @@ Example of a START, 41 bytes long, for task 432, line 18 of the list, attempt 1,
 from __future__ import annotations
 
 import struct
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -26,6 +27,10 @@ REPLY = struct.Struct("<BII")
 ENTRY = struct.Struct("<qqidI")
 SESSION = struct.Struct("<q")  # an entry of the table of the tasks' sessions that both sides see
 MAX_SLOTS = 4096  # entries of that table, and so the slots of a rank; more is a typing error
+KILLED_AT = MAX_SLOTS * SESSION.size  # behind these entries stands a Killed
+MOST_NAMED = 8
+_KILLED = struct.Struct(f"<{1 + MOST_NAMED}q")
+TABLE_BYTES = KILLED_AT + _KILLED.size
 
 
 class Task(NamedTuple):
@@ -36,6 +41,27 @@ class Task(NamedTuple):
     attempt: int
     timeout_s: float  # 0: none
     command: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Killed:
+    """What tasks had left running in the background, and what was killed of it in the end."""
+
+    processes: int = 0
+    tasks: tuple[int, ...] = ()  # which had left it: their seqs, sorted, MOST_NAMED at most
+
+    def __add__(self, other: Killed) -> Killed:
+        return Killed(self.processes + other.processes, tuple(sorted({*self.tasks, *other.tasks})[:MOST_NAMED]))
+
+    def packed(self) -> bytes:
+        """Return it as bytes, always as many."""
+        return _KILLED.pack(self.processes, *self.tasks, *[0] * (MOST_NAMED - len(self.tasks)))
+
+    @staticmethod
+    def unpacked(packed: bytes | memoryview) -> Killed:
+        """Read it."""
+        processes, *tasks = _KILLED.unpack(packed)
+        return Killed(processes, tuple(filter(None, tasks)))
 
 
 class Order(IntEnum):

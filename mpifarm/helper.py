@@ -26,6 +26,7 @@ from collections.abc import Mapping
 from typing import NoReturn
 
 from mpifarm import process
+from mpifarm.capture import Readers
 from mpifarm.frames import ENTRY, ORDER, Order, Task
 from mpifarm.outbox import Outbox
 from mpifarm.slots import Slots
@@ -33,7 +34,7 @@ from mpifarm.slots import Slots
 LONGEST_WAIT_S = 3600.0  # poll(2) takes an int of milliseconds
 
 
-def main(connection: socket.socket, sessions: mmap.mmap, environ: Mapping[str, str], start_s: float) -> NoReturn:
+def main(connection: socket.socket, table: mmap.mmap, environ: Mapping[str, str], start_s: float) -> NoReturn:
     """Serve the worker at the other end of *connection* until it is gone. Runs in a forked child, never returns."""
     os.setsid()
     try:
@@ -41,7 +42,7 @@ def main(connection: socket.socket, sessions: mmap.mmap, environ: Mapping[str, s
         process.adopt_orphans()
         _close_all_but(connection.fileno())
         os.dup2(os.open(os.devnull, os.O_RDWR), 0)  # what the tasks read
-        Helper(connection, sessions, dict(environ), start_s).run()
+        Helper(connection, table, dict(environ), start_s).run()
         os._exit(0)
     except BaseException:
         traceback.print_exc()
@@ -60,12 +61,13 @@ def _close_all_but(kept: int) -> None:
 class Helper:
     """The orders, the queue, and the one loop that waits."""
 
-    def __init__(self, connection: socket.socket, sessions: mmap.mmap, environ: dict[str, str], start_s: float) -> None:
+    def __init__(self, connection: socket.socket, table: mmap.mmap, environ: dict[str, str], start_s: float) -> None:
         self._start_by = time.monotonic() + start_s
         self._connection = connection
         self._connection.setblocking(False)
         self._outbox = Outbox(connection)
-        self._slots = Slots(self._outbox, sessions, environ)
+        self._readers = Readers()
+        self._slots = Slots(self._outbox, self._readers, table, environ)
         self._orders = bytearray()
         self._connected = True
         self._queue: deque[Task] = deque()
@@ -76,30 +78,38 @@ class Helper:
         signal.signal(signal.SIGCHLD, lambda *_: None)
         self._poll = select.poll()
         self._poll.register(self._child_ended, select.POLLIN)
+        self._poll.register(self._readers.descriptor, select.POLLIN)
         self._awaited = 0  # events of the connection
 
     def run(self) -> None:
         """Serve until the worker is gone, then kill what is left."""
+        now = time.monotonic()
         while self._connected:
-            told = self._wait()
+            told = self._wait(now)
             now = time.monotonic()
             if told:
                 self._receive(now)
             self._watch_start(now)
             self._slots.reap(now)
             self._slots.expire(now)
-            while self._can_start:
+            while self._can_start(now):
                 task = self._queue.popleft()
                 if not self._slots.start(task, now):
                     self._queue.appendleft(task)
+            if self._queue and self._slots.is_hopeless(now):
+                self._give_up(now)
             self._report(now)
         self._slots.kill_all()
 
-    @property
-    def _can_start(self) -> bool:
-        return bool(self._queue) and self._slots.free and not self._outbox.full
+    def _can_start(self, now: float) -> bool:
+        return bool(self._queue) and self._slots.can_start(now) and not self._outbox.full
 
-    def _wait(self) -> bool:
+    def _give_up(self, now: float) -> None:
+        """Nothing can be started on this node: others may do better with what waits here."""
+        self._give_back(now)
+        self._outbox.add_trouble("no task can be started: no processes, memory or descriptors are left (ulimit -u, -n)")
+
+    def _wait(self, now: float) -> bool:
         """Wait until there is something to do; return whether the worker has said something, or gone."""
         told = False
         events = select.POLLIN | select.POLLOUT if self._outbox.eager else select.POLLIN
@@ -107,15 +117,18 @@ class Helper:
             self._poll.register(self._connection, events)
             self._awaited = events
         wait_s = 0.0  # what was sent has freed its slot
-        if not self._can_start:
-            wake_at = min(self._start_by, self._outbox.due_at, self._slots.due_at)
+        if not self._can_start(now):
+            retry_at = self._slots.retry_at if self._queue and not self._outbox.full else math.inf
+            wake_at = min(self._start_by, self._outbox.due_at, self._slots.due_at, retry_at)
             wait_s = min(max(0.0, wake_at - time.monotonic()), LONGEST_WAIT_S)
         for descriptor, event in self._poll.poll(wait_s * 1000):
-            if descriptor != self._child_ended:
+            if descriptor == self._child_ended:
+                with contextlib.suppress(BlockingIOError):
+                    os.read(self._child_ended, 4096)
+            elif descriptor == self._readers.descriptor:
+                self._readers.read()
+            else:
                 told = event != select.POLLOUT
-                continue
-            with contextlib.suppress(BlockingIOError):
-                os.read(self._child_ended, 4096)
         return told
 
     def _watch_start(self, now: float) -> None:
@@ -155,11 +168,14 @@ class Helper:
         elif kind is Order.READY:
             self._start_by = math.inf
         else:
-            for task in self._queue:
-                self._slots.give_back(task, now)
-            self._queue.clear()
+            self._give_back(now)
             if kind is not Order.RECALL:
                 self._slots.terminate_all(now, at_once=kind is Order.KILL)
+
+    def _give_back(self, now: float) -> None:
+        for task in self._queue:
+            self._slots.give_back(task, now)
+        self._queue.clear()
 
     def _set_up(self, body: bytes) -> None:
         settings = json.loads(body)
@@ -170,9 +186,9 @@ class Helper:
     def _enqueue(self, body: bytes) -> None:
         at = 0
         while at < len(body):
-            *numbers, length = ENTRY.unpack_from(body, at)
+            offset, seq, attempt, timeout_s, length = ENTRY.unpack_from(body, at)
             at += ENTRY.size
-            self._queue.append(Task(*numbers, body[at : at + length]))
+            self._queue.append(Task(offset, seq, attempt, timeout_s, body[at : at + length]))
             at += length
 
     def _report(self, now: float) -> None:

@@ -29,7 +29,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from mpifarm import FarmError, capture, fastrecovery, files, lines, resume
+from mpifarm import FarmError, fastrecovery, files, lines, resume
 from mpifarm.fastrecovery import Covered
 from mpifarm.files import Appender, Extent
 from mpifarm.lines import Attempt, Attempts, Numbers
@@ -99,7 +99,7 @@ class Spool:
         if self.size <= SPOOL_BYTES:
             return
         if self._file is None:
-            self._file = os.fdopen(capture.open_unnamed(), "w+b", buffering=0)
+            self._file = os.fdopen(files.open_unnamed(), "w+b", buffering=0)
         for kept in self._parts:
             files.write_all(self._file.fileno(), kept)  # a raw file's own write() may keep a part of it and say nothing
         self._parts.clear()

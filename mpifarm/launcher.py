@@ -21,9 +21,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NoReturn
 
-from mpifarm import helper
-from mpifarm.frames import ENTRY, MAX_SLOTS, REPLY, SESSION, Order, Reply, Task, order
-from mpifarm.process import Children, kill_adopted, living_sessions, signal_session
+from mpifarm import capture, helper
+from mpifarm.frames import ENTRY, KILLED_AT, MAX_SLOTS, REPLY, SESSION, TABLE_BYTES, Killed, Order, Reply, Task, order
+from mpifarm.process import Children, census, kill_adopted, sessions_of, signal_session
 
 CPUS_PER_HELPER = 32  # one helper starts some 700 tasks a second; on two cores a second helper only takes turns with it
 MAX_HELPERS = 8
@@ -39,7 +39,7 @@ class Handle:
 
     pid: int
     connection: socket.socket
-    sessions: mmap.mmap  # SESSION for each slot: the session that runs there, or 0
+    table: mmap.mmap  # SESSION for each slot: the session that runs there, or 0; then a Killed
     slots: int = 0
     busy: int = 0  # tasks that it has and has not reported
     received: bytearray = field(default_factory=bytearray)
@@ -64,15 +64,15 @@ def fork_helpers(cpus: int, environ: Mapping[str, str], start_s: float = math.in
     handles: list[Handle] = []
     for _ in range(max(1, min(MAX_HELPERS, cpus // CPUS_PER_HELPER))):
         ours, theirs = socket.socketpair()
-        sessions = mmap.mmap(-1, MAX_SLOTS * SESSION.size)
+        table = mmap.mmap(-1, TABLE_BYTES)
         pid = os.fork()
         if not pid:
             try:
-                helper.main(theirs, sessions, environ, start_s)
+                helper.main(theirs, table, environ, start_s)
             finally:
                 os._exit(1)  # whatever happened there, this must not go on as a second rank
         theirs.close()
-        handles.append(Handle(pid, ours, sessions))
+        handles.append(Handle(pid, ours, table))
     return handles
 
 
@@ -80,9 +80,15 @@ class Launcher:
     """Runs tasks in the slots of its helpers."""
 
     def __init__(self, helpers: Sequence[Handle]) -> None:
+        self.killed = Killed()
         self._helpers = list(helpers)
         self._children = Children()
         self._born: set[int] = set()  # children of this process: what comes later was a helper's
+
+    @property
+    def most_slots(self) -> int:
+        """How many slots there can be, by the descriptors that the helpers may open."""
+        return min(MAX_SLOTS, len(self._helpers) * capture.most_slots())
 
     def ready(self) -> None:
         """Tell the helpers that MPI has started."""
@@ -152,9 +158,10 @@ class Launcher:
         return frames
 
     def close(self) -> None:
-        """Let the helpers go. They kill what still runs."""
+        """Let the helpers go. They kill what still runs; `killed` is what tasks had left behind of it."""
         for handle in self._helpers:
             _close(handle)
+            self.killed += Killed.unpacked(handle.table[KILLED_AT:])
         self._helpers = []
 
     def _room(self, lane: int) -> int:
@@ -180,9 +187,9 @@ class Launcher:
         return bool(received)
 
     def _lose(self, handle: Handle) -> NoReturn:
-        sessions = living_sessions()
+        sessions = sessions_of(census())
         for index in range(handle.slots):
-            (session,) = SESSION.unpack_from(handle.sessions, index * SESSION.size)
+            (session,) = SESSION.unpack_from(handle.table, index * SESSION.size)
             signal_session(session, signal.SIGKILL, sessions)
         self.close()
         kill_adopted(self._children, self._born)

@@ -61,6 +61,7 @@ class Attempt:
     user_s: float
     system_s: float
     rss_kib: int
+    left: int  # processes that it has left in the background
     out_total: int  # bytes of standard output
     command: bytes
 
@@ -87,8 +88,8 @@ class Attempts:
             offset=int(row["offset"]), length=self.lengths[0], seq=self.seqs[0], attempt=int(row["attempt"]),
             node=self.node, slot=int(row["slot"]), status=int(row["status"]), flags=int(row["flags"]),
             start=float(row["start"]), seconds=float(row["seconds"]), user_s=float(row["user_s"]),
-            system_s=float(row["system_s"]), rss_kib=int(row["rss_kib"]), out_total=int(row["out_total"]),
-            command=self.commands[0],
+            system_s=float(row["system_s"]), rss_kib=int(row["rss_kib"]), left=int(row["left"]),
+            out_total=int(row["out_total"]), command=self.commands[0],
         )  # fmt: skip
 
 
@@ -154,9 +155,8 @@ def _one_by_one(batches: Sequence[Attempts], rows: Rows, added: Numbers) -> tupl
     for batch in batches:
         node = batch.node
         for length, seq, command in zip(batch.lengths, batch.seqs, batch.commands, strict=True):
-            (offset, attempt, slot, _, _, start, seconds, user_s, system_s, rss_kib, out_total, _, _), out_bytes = next(
-                ends
-            )
+            row, out_bytes = next(ends)
+            offset, attempt, slot, _, _, start, seconds, user_s, system_s, rss_kib, _, out_total, _, _ = row
             progress.append(_PROGRESS_LINE % (offset, node, slot, seconds, out_bytes, start + seconds, length))
             details = (attempt, slot, rss_kib, user_s, system_s, offset)
             line = _JOBLOG_LINE % (seq, node, start, seconds, out_total, 0, 0, *details)

@@ -18,8 +18,9 @@ from mpifarm import say, schedule, status, wire
 from mpifarm.comm import Comm, Received
 from mpifarm.config import Config
 from mpifarm.ended import Ended
+from mpifarm.frames import Killed
 from mpifarm.journal import Journal, Spool
-from mpifarm.lines import Attempts
+from mpifarm.lines import Attempt, Attempts
 from mpifarm.lock import Lock
 from mpifarm.opening import Run
 from mpifarm.quarantine import Judged
@@ -33,6 +34,8 @@ LAST_S = 10.0  # how long before the end of the job what runs is ended: TERM, 5 
 
 _AHEAD_BYTES = 8192
 _NOTHING = memoryview(b"")
+_NONE_KILLED = Killed()
+_MOST_TOLD = 3  # of tasks that leave processes behind, on standard error; the log has them all
 
 
 class Manager:
@@ -71,6 +74,7 @@ class Manager:
         self._limits = _limits(config, end, now)
         self._spools: dict[tuple[int, int], Spool] = {}  # by rank and lane
         self._stopped_writing = False
+        self._left = 0  # tasks that have left processes behind
         self._began = now
         self._beat_s = config.lost_after_s / wire.BEATS_PER_LOST_AFTER
         self._beat_at = now + self._beat_s
@@ -119,15 +123,26 @@ class Manager:
             self._status_at = now + status.EVERY_S
             self._say(self._status(now))
 
-    def close(self, now: float) -> Outcome:
-        """Write the last word, give the list back, and return how it ended."""
+    def finish(self, now: float) -> None:
+        """Write the last word on the tasks. Nothing runs any more but what some have left behind."""
+        if self._stopped_writing:
+            return
+        try:
+            if self.outcome is Outcome.ALL_SUCCEEDED:
+                self._journal.finish()
+            else:
+                self._checkpoint()
+        except OSError as error:
+            self._stop_writing(_cannot_write(error), now)
+
+    def close(self, now: float, killed: Killed = _NONE_KILLED) -> Outcome:
+        """Give the list back, say how it ended, and return that; *killed* is what tasks had left behind."""
         assert self.outcome is not None
+        if notice := status.killed(killed):
+            self._tell(notice)
         if not self._stopped_writing:
             try:
-                if self.outcome is Outcome.ALL_SUCCEEDED:
-                    self._journal.finish()
-                else:
-                    self._checkpoint()
+                self._journal.flush()
                 self._journal.close()
             except OSError as error:
                 self._stop_writing(_cannot_write(error), now)
@@ -188,7 +203,8 @@ class Manager:
         ends = self._schedule.attempts_ended(rank, offsets, ended["attempt"].tolist(), bad, interrupted, now)
         told = Attempts(self._schedule.node(rank), ended, ends.lengths, ends.seqs, self._commands(offsets, ends.lengths))
         spool = self._spools.pop((rank, report.lane), None)
-        if spool or ends.verdicts.count(Verdict.SUCCEEDED) < len(offsets) or np.count_nonzero(ended["err_bytes"]):
+        plain = ends.verdicts.count(Verdict.SUCCEEDED) == len(offsets) and not np.count_nonzero(ended["left"])
+        if spool or not plain or np.count_nonzero(ended["err_bytes"]):
             self._record_each(told, ends.verdicts, spool, report.output)
         else:
             self._journal.succeeded(told, None, report.output, _NOTHING)
@@ -228,12 +244,24 @@ class Manager:
     def _record(self, one: Attempts, verdict: Verdict, spool: Spool | None, out: memoryview, err: memoryview) -> None:
         if verdict is Verdict.SUCCEEDED:
             self._journal.succeeded(one, spool, out, err)
+            if one.ended["left"][0]:
+                self._on_left(one.first())
             return
         attempt = one.first()
         if verdict is not Verdict.INTERRUPTED:
             self._journal.failed(attempt, out, err, verdict is Verdict.FAILED_FOR_GOOD)
         elif not attempt.flags & Ended.NOT_STARTED:
             self._journal.interrupted(attempt)
+
+    def _on_left(self, attempt: Attempt) -> None:
+        """A task has ended with 0, and some of it goes on: what comes of that nobody will know."""
+        self._left += 1
+        text = status.left_behind(attempt)
+        self._journal.event(text)
+        if self._left <= _MOST_TOLD:
+            self._say(text)
+        elif self._left == _MOST_TOLD + 1:
+            self._say(f"more tasks leave processes running in the background: {self._run.names.log} names them")
 
     # decisions
 

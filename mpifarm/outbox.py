@@ -86,7 +86,9 @@ class Outbox:
         self._streams.append(stream)
 
     def add_trouble(self, text: str) -> None:
-        """Report that this helper cannot work."""
+        """Report that this helper cannot work, after all else."""
+        if self._batch.records:
+            self._put_batch()
         self._put(reply(Reply.TROUBLE, text.encode()))
 
     def close_batch(self, now: float, idle: bool) -> None:

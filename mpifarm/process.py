@@ -14,14 +14,16 @@ from __future__ import annotations
 
 import ctypes
 import os
+import resource
 import signal
 import sys
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple
 
-from mpifarm import capture
+from mpifarm import files
 
 LONGEST_ARGUMENT = 128 * 1024 - 1  # bytes; Linux, MAX_ARG_STRLEN without its final NUL: execve(2)
 
@@ -52,7 +54,7 @@ def spawn(command: bytes, environ: Environ, stdout: int, stderr: int) -> int:
         # `--`: a line that begins with - or + is a command, not an option of sh
         dashes = [b"--"] if command[:1] in (b"-", b"+") else []
         return spawn_program(_SHELL, [b"sh", b"-c", *dashes, command], environ, stdout, stderr)
-    script = capture.open_unnamed()
+    script = files.open_unnamed()
     try:
         with open(script, "wb", closefd=False) as file:
             # The dot command has opened the script for itself: what it runs does not inherit the descriptor.
@@ -67,8 +69,22 @@ def spawn_program(
     path: bytes, argv: list[bytes], environ: Environ, stdout: int, stderr: int, *more: tuple[int, int, int]
 ) -> int:
     """Start a program, with *more* file actions, as the leader of a new session; return its pid. Raises OSError."""
-    actions = [(os.POSIX_SPAWN_DUP2, stdout, 1), (os.POSIX_SPAWN_DUP2, stderr, 2), *more]
-    return os.posix_spawn(path, argv, environ, file_actions=actions, setsid=True, setsigmask=(), setsigdef=_RESET)
+    with _below_the_limit(stdout) as out, _below_the_limit(stderr) as err:
+        actions = [(os.POSIX_SPAWN_DUP2, out, 1), (os.POSIX_SPAWN_DUP2, err, 2), *more]
+        return os.posix_spawn(path, argv, environ, file_actions=actions, setsid=True, setsigmask=(), setsigdef=_RESET)
+
+
+@contextmanager
+def _below_the_limit(descriptor: int) -> Iterator[int]:
+    """Give a copy of a descriptor that is above the soft limit, which glibc's posix_spawn takes for a bad one."""
+    if descriptor < resource.getrlimit(resource.RLIMIT_NOFILE)[0]:
+        yield descriptor
+        return
+    copy = os.dup(descriptor)
+    try:
+        yield copy
+    finally:
+        os.close(copy)
 
 
 def adopt_orphans() -> None:
@@ -105,17 +121,56 @@ def session_of(pid: int) -> int:
         return 0
 
 
-def living_sessions() -> Sessions:
-    """Return the sessions on this host and their process groups; none where there is no /proc."""
-    sessions: dict[int, set[int]] = {}
+class Alive(NamedTuple):
+    """A process that is no zombie: proc(5), /proc/pid/stat."""
+
+    parent: int
+    group: int
+    session: int
+
+
+def census() -> dict[int, Alive]:
+    """Return the processes of this host that are alive, by pid; none where there is no /proc."""
+    found: dict[int, Alive] = {}
     for entry in Path("/proc").glob("[0-9]*/stat"):
         try:
-            state, _, group, session, *_ = entry.read_bytes().rpartition(b")")[2].split()
+            state, *numbers = entry.read_bytes().rpartition(b")")[2].split(maxsplit=4)[:4]
         except OSError:
             continue
         if state not in (b"Z", b"X"):
-            sessions.setdefault(int(session), set()).add(int(group))
+            found[int(entry.parent.name)] = Alive(*map(int, numbers))
+    return found
+
+
+def sessions_of(living: Mapping[int, Alive]) -> Sessions:
+    """Return the sessions of these processes, and the process groups of each."""
+    sessions: dict[int, set[int]] = {}
+    for process in living.values():
+        sessions.setdefault(process.session, set()).add(process.group)
     return sessions
+
+
+def descendants(living: Mapping[int, Alive], ancestors: Iterable[int]) -> set[int]:
+    """Return the processes that *ancestors* have started, and those that these have, and so on, themselves included."""
+    children: dict[int, list[int]] = {}
+    for pid, process in living.items():
+        children.setdefault(process.parent, []).append(pid)
+    found: set[int] = set()
+    pending = list(ancestors)
+    while pending:
+        pid = pending.pop()
+        if pid not in found:
+            found.add(pid)
+            pending += children.get(pid, [])
+    return found & living.keys()
+
+
+def environ_of(pid: int) -> list[bytes]:
+    """Return the variables that a process was started with, NAME=VALUE each; none if it is gone, or not ours."""
+    try:
+        return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return []
 
 
 def kill_adopted(children: Children, born: set[int]) -> None:
@@ -124,7 +179,7 @@ def kill_adopted(children: Children, born: set[int]) -> None:
         adopted = (children.pids() or set()) - born
         if not adopted:
             return
-        sessions = living_sessions()
+        sessions = sessions_of(census())
         for pid in adopted:
             signal_session(session_of(pid), signal.SIGKILL, sessions)
             os.waitpid(pid, os.WNOHANG)

@@ -6,7 +6,10 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
+from mpifarm import lines
 from mpifarm.config import Config
+from mpifarm.frames import Killed
+from mpifarm.lines import Attempt
 from mpifarm.quarantine import Fitness, Judged
 from mpifarm.schedule import Counts, Outcome
 from mpifarm.wire import Hello
@@ -65,6 +68,24 @@ def judgement(judged: Judged) -> str:
     return f"node {judged.node} is in quarantine: what failed there succeeds elsewhere; it gets nothing more in this run"
 
 
+def left_behind(attempt: Attempt) -> str:
+    """Return what is to be said of a task that has succeeded, and left processes behind."""
+    processes = _count(attempt.left, "process", "es")
+    command = lines.in_one_line(attempt.command).decode(errors="replace")
+    return (
+        f"task {attempt.seq} has ended with 0, and {processes} of it went on in the background: it counts as done,"
+        f" whatever comes of them, and they are killed when the farm ends: {command}"
+    )
+
+
+def killed(killed: Killed) -> str:
+    """Return what is to be said of what tasks had left running until the end; nothing if there was nothing."""
+    if not killed.processes:
+        return ""
+    tasks = f" (left by task {', '.join(map(str, killed.tasks))})" if killed.tasks else ""
+    return f"{_count(killed.processes, 'process', 'es')} that went on in the background{tasks} had not ended: killed"
+
+
 def _binding(hello: Hello, config: Config) -> str | None:
     """Return what is to be said about the CPUs of a worker: nothing if it has what its tasks need."""
     theirs = max(hello.usable_cpus, config.job.cpus if config.job else 0)  # Slurm may keep the step from some of them
@@ -81,8 +102,8 @@ def _binding(hello: Hello, config: Config) -> str | None:
     return None
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" + ("" if number == 1 else "s")
+def _count(number: int, noun: str, plural: str = "s") -> str:
+    return f"{number} {noun}" + ("" if number == 1 else plural)
 
 
 def duration(seconds: float) -> str:

@@ -6,7 +6,8 @@ Every message is one numpy buffer of bytes, sent point-to-point, little-endian a
 |--------|---------|--------|
 | HELLO  | worker  | one HELLO: protocol version, slots, CPUs, node name |
 | REPORT | worker  | its header, `records` x ENDED, then what these attempts wrote; with no record: the next part of the |
-|        |         | standard output of the first record of the next REPORT of this rank and lane that has one |
+|        |         | standard output of the first record of the next REPORT of this rank and lane that has one; with |
+|        |         | LEFT: a frames.Killed |
 | GRANT  | manager | any number of GRANTED: offset, length, seq, attempt |
 | BEAT   | both    | nothing; any other message says as much |
 | STOP   | manager | one byte, a `Stop` |

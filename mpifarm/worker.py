@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from mpifarm import files, say, wire
 from mpifarm.comm import Received
 from mpifarm.ended import Ended
-from mpifarm.frames import Reply, Task
+from mpifarm.frames import Killed, Reply, Task
 from mpifarm.launcher import Frame, HelperLost, Launcher
 from mpifarm.tasklist import Reader, command_of, is_record
 from mpifarm.wire import Hello, Message, Note, Stop, Tag
@@ -32,6 +32,8 @@ PATIENCE_S = 0.03  # not to look for messages while there is enough to do; a hel
 MOST_AHEAD = 1024  # tasks held beyond the slots
 MOST_UNSENT_BYTES = 8 * 1024 * 1024  # of reports on their way; beyond it the helpers are not read, and so slow down
 DOUBT_S = 1.0  # how much later than its tasks this process may learn of a signal that was sent to both
+UNREAD_S = 60.0  # how long the list may look different here than to rank 0: NFS shows some things late
+UNREAD_PAUSE_S = 1.0  # and when to look again, doubled each time
 MANAGER_SLOW_S = 60.0  # a manager may hang so much longer in a slow file system than a worker may be silent
 
 _STOPPED = [
@@ -64,6 +66,66 @@ class Settings:
     alone: bool  # manager and worker share the process: no heartbeats
 
 
+class _List:
+    """The .tfin file as this node sees it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._descriptor = -1  # opened when it is needed: NFS shows what was closed before an open
+        self._reader: Reader | None = None
+
+    def commands(self, granted: wire.Records) -> list[bytes | None]:
+        """Return the commands of these tasks; None for each of which this node sees something else than rank 0."""
+        offsets, lengths = granted["offset"].tolist(), granted["length"].tolist()
+        try:
+            if self._reader is None:
+                self._descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+                self._reader = Reader(self._descriptor)
+            records = self._reader.records(offsets, lengths)
+        except OSError:
+            return [None] * len(offsets)
+        pairs = zip(records, lengths, strict=True)
+        return [command_of(record) if is_record(record, length) else None for record, length in pairs]
+
+    def reopen(self) -> None:
+        """Look anew."""
+        if self._reader is not None:
+            os.close(self._descriptor)
+            self._reader = None
+
+
+class _Unread:
+    """Tasks whose lines this node could not read yet."""
+
+    def __init__(self) -> None:
+        self.tasks: wire.Records = np.empty(0, dtype=wire.GRANTED)
+        self.due_at = 0.0  # when to try again
+        self._since: float | None = None
+        self._pause_s = UNREAD_PAUSE_S
+
+    def for_s(self, now: float) -> float:
+        """Return for how long there have been some."""
+        return 0.0 if self._since is None else now - self._since
+
+    def keep(self, tasks: wire.Records, now: float) -> None:
+        """Keep these, too. If there are none at all, all is well."""
+        if not tasks.size:
+            if not self.tasks.size:
+                self._since, self._pause_s = None, UNREAD_PAUSE_S
+            return
+        if self._since is None:
+            self._since = now
+        if now >= self.due_at:
+            self.due_at = now + self._pause_s
+            self._pause_s *= 2
+        self.tasks = np.concatenate((self.tasks, tasks))
+
+    def take(self) -> wire.Records:
+        """Return them, and keep none."""
+        taken, self.tasks = self.tasks, self.tasks[:0]
+        return taken
+
+
 class ManagerLost(Exception):
     """Rank 0 is gone: nobody will ever take what this worker does."""
 
@@ -78,7 +140,7 @@ class Worker:
         self._settings = settings
         self._launcher = launcher
         self._send_message = send
-        self._tfin: Reader | None = None
+        self._list = _List(settings.tfin)
         self._seen = 0  # tasks granted so far
         self._held = 0  # of those, not reported yet
         self._mean_s = 1.0  # of the attempts' wall time, recent ones weighing more
@@ -89,6 +151,7 @@ class Worker:
         self._doubted_bytes = 0
         self._stuck = False  # so much is on its way that the launcher is not read, and nobody should wake up for it
         self._rejoining = False
+        self._unread = _Unread()
         widen = settings.cpus < min(settings.slots, settings.usable_cpus)
         launcher.set_up(settings.node, settings.slots, settings.first_slot, widen)
         self._join(now)
@@ -138,6 +201,8 @@ class Worker:
             _, frame = self._doubted.popleft()
             self._doubted_bytes -= len(frame.body)
             self._pass_on(frame, now)
+        if self._unread.tasks.size and self.state is State.WORKING and not self._rejoining:
+            self._read_again(now)
         if self._rejoining and not self._held:
             self._rejoining = False
             self._join(now)
@@ -145,10 +210,11 @@ class Worker:
             self._keep_in_touch(now)
         return bool(frames)
 
-    def close(self) -> None:
-        """End what runs, and the launcher."""
+    def close(self) -> Killed:
+        """End what runs, and the launcher; return what was killed of what tasks had left behind."""
         self.state = State.GONE
         self._launcher.close()
+        return self._launcher.killed
 
     def _join(self, now: float) -> None:
         self._seen = 0
@@ -158,10 +224,11 @@ class Worker:
 
     def _break(self, why: str, now: float) -> None:
         """Without its launcher this node can run nothing: what it had is dead, and rank 0 deals it again."""
-        say(f"{self._settings.node}: {why}")
+        say(f"{self._settings.node}: {why}: nothing more is run here")
         self._launcher.close()
-        self._notes |= Note.BROKEN
         self.state = State.LEAVING
+        self._give_back(self._unread.take(), now)
+        self._notes |= Note.BROKEN
         self._report(now)
 
     def _start(self, granted: wire.Records, now: float) -> None:
@@ -169,45 +236,45 @@ class Worker:
         if self._notes & Note.BROKEN:
             return  # it was sent before rank 0 knew, and has been dealt again since
         self._held += granted.size
-        tasks, unreadable = [], []
-        for (offset, _, seq, attempt), command in zip(granted.tolist(), self._commands(granted), strict=True):
-            if command is None:
-                unreadable.append((offset, attempt))
-            else:
-                tasks.append(Task(offset, seq, attempt, self._settings.timeout_s, command))
-        self._launcher.start(tasks)
+        self._launch(granted, now)
+
+    def _launch(self, granted: wire.Records, now: float) -> None:
+        """Start what can be read of these; keep the rest."""
+        commands = self._list.commands(granted)
+        self._launcher.start(
+            Task(offset, seq, attempt, self._settings.timeout_s, command)
+            for (offset, _, seq, attempt), command in zip(granted.tolist(), commands, strict=True)
+            if command is not None
+        )
         if self.state is State.LEAVING:
             self._launcher.recall()
-        for offset, attempt in unreadable:
-            self._refuse(offset, attempt, now)
+        self._unread.keep(granted[[command is None for command in commands]], now)
 
-    def _commands(self, granted: wire.Records) -> list[bytes | None]:
-        """Read commands from the .tfin file; None for each of which this node sees something else than the manager."""
-        offsets, lengths = granted["offset"].tolist(), granted["length"].tolist()
-        try:
-            if self._tfin is None:  # opened as late as this: NFS shows what was closed before an open
-                self._tfin = Reader(os.open(self._settings.tfin, os.O_RDONLY | os.O_CLOEXEC))
-            records = self._tfin.records(offsets, lengths)
-        except OSError:
-            return [None] * len(offsets)
-        pairs = zip(records, lengths, strict=True)
-        return [command_of(record) if is_record(record, length) else None for record, length in pairs]
+    def _read_again(self, now: float) -> None:
+        """Try what could not be read; when that takes too long, it is this node that cannot work."""
+        if self._unread.for_s(now) >= UNREAD_S:
+            place = f"{self._settings.tfin} in {files.working_directory()}"
+            self._break(f"does not see {place} as rank 0 does", now)
+        elif now >= self._unread.due_at:
+            self._list.reopen()
+            self._launch(self._unread.take(), now)
 
-    def _refuse(self, offset: int, attempt: int, now: float) -> None:
-        place = f"{self._settings.tfin} in {files.working_directory()}"
-        why = f"mpifarm: {self._settings.node} does not see {place} as rank 0 does\n".encode()
-        record = np.zeros(1, dtype=wire.ENDED)
-        record["offset"], record["attempt"], record["status"] = offset, attempt, 126
-        record["flags"], record["err_bytes"] = Ended.NOT_STARTED, len(why)
-        self._held -= 1
-        self._report(now, records=1, body=record.tobytes() + why)
+    def _give_back(self, granted: wire.Records, now: float) -> None:
+        """Report tasks that were not started, and are nobody's failure."""
+        if not granted.size:
+            return
+        ended = np.zeros(granted.size, dtype=wire.ENDED)
+        ended["offset"], ended["attempt"] = granted["offset"], granted["attempt"]
+        ended["flags"] = Ended.INTERRUPTED | Ended.NOT_STARTED
+        self._held -= granted.size
+        self._report(now, records=granted.size, body=ended.tobytes())
 
     def _stop(self, how: Stop, now: float) -> None:
         if how is Stop.LEAVE:
             self._launcher.close()
             self.state = State.LEAVING
             self._notes |= Note.LEFT
-            self._report(now)
+            self._report(now, body=self._launcher.killed.packed())
             return
         if how in (Stop.FINALIZE, Stop.VANISH):
             self.complete = how is Stop.FINALIZE
@@ -218,8 +285,10 @@ class Worker:
             self._held -= sum(frame.records for _, frame in self._doubted)
             self._doubted.clear()
             self._doubted_bytes = 0
+            self._held -= self._unread.take().size
         else:
             self.state = State.LEAVING
+            self._give_back(self._unread.take(), now)
         orders = {Stop.DRAIN: self._launcher.recall, Stop.KILL: self._launcher.terminate}
         orders.get(how, self._launcher.kill)()
 

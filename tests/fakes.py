@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import numpy as np
 
-from mpifarm import ended, wire
+from mpifarm import ended, frames, wire
 from mpifarm.comm import Received
 from mpifarm.frames import Reply, Task
 from mpifarm.launcher import Frame, HelperLost
@@ -69,6 +69,7 @@ class FakeLauncher:
         self.orders: list[str] = []
         self.frames: list[Frame] = []
         self.broken = False
+        self.killed = frames.Killed()
 
     def set_up(self, node: str, slots: int, first_slot: int, widen: bool = False) -> None:
         self.orders.append(f"set up {slots} slots from {first_slot} on {node}" + ", widened" * widen)

@@ -182,6 +182,7 @@ def finished(output: bool) -> Sample:
     for number in (1, 0, 2):
         play.end(number)
     play.manager.turn(0.0)
+    play.manager.finish(0.0)
     play.manager.close(0.0)
     return sample_of(output)
 

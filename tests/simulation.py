@@ -30,10 +30,10 @@ from fakes import ended_record
 from simdisk import Disk, Killed
 from simnet import Network
 
-from mpifarm import FarmError, fastrecovery, files
+from mpifarm import FarmError, fastrecovery, files, frames
 from mpifarm.config import Config
 from mpifarm.ended import Ended
-from mpifarm.frames import Reply, Task
+from mpifarm.frames import Reply
 from mpifarm.journal import Names
 from mpifarm.launcher import Frame, Launcher
 from mpifarm.lock import Holder
@@ -74,7 +74,7 @@ class ModelLauncher:
     def set_up(self, node: str, slots: int, first_slot: int, widen: bool = False) -> None:
         self._slots = slots
 
-    def start(self, tasks: Iterable[Task]) -> None:
+    def start(self, tasks: Iterable[frames.Task]) -> None:
         for offset, seq, attempt, _, command in tasks:
             assert command == b"task %d" % offset, "the command of another task"
             assert seq == 1 + list(self._farm.tasks).index(offset), "the number of another task"
@@ -257,6 +257,7 @@ class Simulation:
                 manager.stop(self.random.choice(list(How)), self.now, "asked")
             assert self.now < began + RUN_S, "it does not end"
             manager._schedule.check()
+        manager.finish(self.now)
         return manager.close(self.now)
 
     def _join(self, network: Network, rank: int) -> Rank:

@@ -27,7 +27,7 @@ OUTPUT = Path("output")
 NOTHING = memoryview(b"")
 ATTEMPT = Attempt(
     offset=432, length=32, seq=18, attempt=1, node="nid-0001", slot=2, status=0, flags=0, start=1795344287.123,
-    seconds=0.0042, user_s=0.001, system_s=0.002, rss_kib=1824, out_total=3, command=b"echo\ttask 17; exit \xff",
+    seconds=0.0042, user_s=0.001, system_s=0.002, rss_kib=1824, left=0, out_total=3, command=b"echo\ttask 17; exit \xff",
 )  # fmt: skip
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import itertools
 import os
 import select
 import signal
@@ -14,13 +16,14 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from mpifarm import ended
+from mpifarm import ended, process
 from mpifarm.capture import CLIP_BYTES, INLINE_BYTES
 from mpifarm.ended import Ended
-from mpifarm.frames import Reply, Task
+from mpifarm.frames import SESSION, Killed, Reply, Task
 from mpifarm.launcher import CPUS_PER_HELPER, HelperLost, Launcher, fork_helpers
 from mpifarm.outbox import CHUNK_BYTES
 from mpifarm.process import LONGEST_ARGUMENT
@@ -40,6 +43,7 @@ class Attempt:
     flags: Ended
     out: bytes
     err: bytes
+    left: int
 
 
 class Farm:
@@ -53,6 +57,7 @@ class Farm:
         self._streamed: dict[int, bytes] = defaultdict(bytes)
         self._ended: list[Attempt] = []
         self._offset = 0
+        self._trouble = b""
 
     def start(self, *commands: bytes, timeout_s: float = 0.0) -> None:
         first, self._offset = self._offset, self._offset + len(commands)
@@ -73,8 +78,16 @@ class Farm:
         self.start(*commands, timeout_s=timeout_s)
         return self.take(len(commands))
 
+    def trouble(self) -> bytes:
+        """Return why a helper cannot work."""
+        for frame in self.launcher.read():
+            self._unpack(frame.lane, frame.kind, frame.records, frame.body)
+        return self._trouble
+
     def _unpack(self, lane: int, kind: Reply, records: int, body: bytes) -> None:
-        assert kind is not Reply.TROUBLE, body
+        if kind is Reply.TROUBLE:
+            self._trouble = body
+            return
         if kind is Reply.CHUNK:
             self.chunks.append(len(body))
             self._streamed[lane] += body
@@ -82,12 +95,12 @@ class Farm:
         at = records * ended.STRUCT.size
         for index in range(records):
             fields = ended.STRUCT.unpack_from(body, index * ended.STRUCT.size)
-            offset, _, slot, status, flags, *_, out_total, out_bytes, err_bytes = fields
+            offset, _, slot, status, flags, *_, left, out_total, out_bytes, err_bytes = fields
             out = self._streamed.pop(lane, b"") + body[at : at + out_bytes]
             err = body[at + out_bytes : at + out_bytes + err_bytes]
             at += out_bytes + err_bytes
             assert len(out) == out_total
-            self._ended.append(Attempt(offset, slot, status, Ended(flags), out, err))
+            self._ended.append(Attempt(offset, slot, status, Ended(flags), out, err, left))
         assert at == len(body)
 
 
@@ -233,7 +246,7 @@ def test_a_timeout_of_many_days_is_no_trouble(launch: Launch) -> None:
     ("command", "grace_s", "status"),
     [
         ("{ready}; exec sleep 600", 600.0, -signal.SIGTERM),
-        ("trap 'wait; exit 4' TERM; sleep 600 & {ready}; wait", 600.0, 4),
+        ("trap 'wait; exit 4' TERM; sh -c '{ready}; exec sleep 600' & wait", 600.0, 4),  # no TERM between fork and exec
         ("trap '' TERM; {ready}; while :; do sleep 1; done", 0.2, -signal.SIGKILL),
         ("sh -c 'trap \"\" TERM; {ready}; while :; do sleep 1; done' & wait", 0.2, -signal.SIGTERM),
     ],
@@ -329,6 +342,8 @@ def test_a_helper_that_is_killed_is_lost_and_all_tasks_of_the_rank_with_it(launc
     farm = launch(slots=2, cpus=2 * CPUS_PER_HELPER)
     farm.start(b"echo $$ > a; sleep 600", b"echo $$ > b; sleep 600")
     pids = number_in(tmp_path / "a"), number_in(tmp_path / "b")
+    # A task may run before its helper has put it into the table. The rank adopts such a one; this process does not.
+    wait_until(lambda: all(SESSION.unpack_from(handle.table) != (0,) for handle in farm.handles))
     os.kill(farm.handles[0].pid, signal.SIGKILL)
     with pytest.raises(HelperLost):
         farm.take(1)
@@ -459,20 +474,150 @@ def test_a_rank_whose_mpi_never_starts_is_killed_and_one_that_has_started_is_not
         assert (b"MPI does not start" in ended.stderr) == (status != 0)
 
 
-def test_a_slot_without_a_place_for_output_leaves_the_tasks_to_the_others(
+def test_only_what_prints_much_needs_a_place_for_it_and_fails_without(
     launch: Launch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place = tmp_path / "place"
     place.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(place))
-    farm = launch(slots=2)
-    farm.run(b"true", b"true")
+    farm = launch()
     place.rmdir()
-    farm.run(b"sleep 60 &")  # this slot needs a new file now
-    assert [end.status for end in farm.run(*[b"echo"] * 6)] == [0] * 6
-    farm.run(b"sleep 60 &")
-    (end,) = farm.run(b"echo")
-    assert (end.status, end.flags) == (126, Ended.NOT_STARTED), "no slot has a place"
-    assert b"set TMPDIR" in end.err
+    much = b"head -c %d /dev/zero" % (INLINE_BYTES + 1)
+    little, out, err = farm.run(b"head -c %d /dev/zero" % INLINE_BYTES, much, much + b" >&2; echo out")
+    assert (little.status, little.out) == (0, bytes(INLINE_BYTES))
+    assert (out.status, err.status) == (os.EX_IOERR, os.EX_IOERR)
+    assert b"nid0001: no place for what it printed: No such file or directory (set TMPDIR)" in out.err
+    assert err.out == b"out\n"
     place.mkdir()
-    assert [end.status for end in farm.run(b"echo", b"echo")] == [0, 0]
+    assert [(end.status, len(end.out)) for end in farm.run(much)] == [(0, INLINE_BYTES + 1)]
+
+
+REOPENING = [
+    (b"echo first; echo second > /dev/stdout; echo third", b"first\nsecond\nthird\n", b""),
+    (b"echo FATAL > /dev/stderr; echo cleaning > /dev/stderr", b"", b"FATAL\ncleaning\n"),
+    (b"echo before; echo x | tee /dev/stderr > /dev/null; echo after >&2", b"before\n", b"x\nafter\n"),
+    (b"echo 1; echo 2 | tee /dev/stdout; echo 3", b"1\n2\n2\n3\n", b""),
+    (b"echo 1 >&2; echo 2 > /proc/self/fd/2; echo 3 > /dev/fd/2", b"", b"1\n2\n3\n"),
+    (b"""echo 1; $PYTHON -c 'open("/dev/stdout", "w").write("2\\n")'; echo 3""", b"1\n2\n3\n", b""),
+]
+
+
+@pytest.mark.parametrize(("line", "out", "err"), REOPENING)
+def test_what_a_task_opens_anew_loses_nothing_of_what_it_has_written(
+    launch: Launch, line: bytes, out: bytes, err: bytes
+) -> None:
+    (end,) = launch(environ={**os.environ, "PYTHON": sys.executable}).run(line)
+    assert (end.status, end.out, end.err) == (0, out, err)
+
+
+def test_a_task_is_read_while_it_runs_however_much_it_prints(launch: Launch, tmp_path: Path) -> None:
+    farm = launch()
+    farm.start(b"head -c 1000000 /dev/zero; : > written; while [ ! -e go ]; do sleep 0.02; done")
+    wait_until((tmp_path / "written").exists)
+    (tmp_path / "go").touch()
+    assert farm.take(1)[0].out == bytes(1_000_000)
+
+
+@linux
+def test_what_is_left_in_the_background_can_go_on_writing(launch: Launch, tmp_path: Path) -> None:
+    """It would be killed by SIGPIPE if its pipe were closed, and wait for ever if nobody read from it."""
+    farm = launch()
+    farm.run(b"{ head -c 1000000 /dev/zero; echo; echo $? > wrote; } & exit 0")
+    wait_until((tmp_path / "wrote").exists)
+    assert (tmp_path / "wrote").read_text() == "0\n"
+
+
+@linux
+def test_what_is_about_to_end_belongs_to_the_task(launch: Launch) -> None:
+    """bash's `exec > >(tee log)`: the leader does not wait for tee."""
+    farm = launch()
+    (end,) = farm.run(b"{ sleep 0.05; echo late; } &")
+    assert (end.status, end.out, end.left) == (0, b"late\n", 0)
+
+
+@linux
+@pytest.mark.parametrize(
+    ("line", "left"),
+    [
+        (b"sleep 600 & sleep 600 &", 2),
+        (b"sh -c 'sleep 600; :' &", 2),
+        (b"setsid -f sleep 600", 1),
+        (b"setsid -f sh -c 'sleep 600; :'", 2),
+        (b"true", 0),
+        (b"sleep 600 & exit 3", 0),  # it has failed, and nobody takes it for done
+    ],
+)
+def test_a_success_that_leaves_processes_behind_says_how_many_and_they_are_killed_in_the_end(
+    launch: Launch, line: bytes, left: int
+) -> None:
+    farm = launch()
+    (end,) = farm.run(line)
+    assert end.left == left
+    farm.launcher.close()
+    killed = 1 if b"exit 3" in line else left
+    assert farm.launcher.killed == Killed(killed, (100,) if killed else ())
+
+
+@linux
+def test_what_a_task_has_put_into_a_session_of_its_own_ends_with_its_timeout(launch: Launch, tmp_path: Path) -> None:
+    farm = launch(grace_s=0.2)
+    (other,) = farm.run(b"setsid -f sleep 600; pgrep -n sleep")
+    inner = b"trap '' TERM; echo $$ > inner; while :; do sleep 0.1; done"
+    (end,) = farm.run(b'setsid -f sh -c "echo \\$\\$ > daemon; exec sleep 600"; setsid sh -c "%s"' % inner, timeout_s=1.0)
+    assert end.flags == Ended.TIMED_OUT
+    wait_until(lambda: all(gone(number_in(tmp_path / name)) for name in ("daemon", "inner")))
+    assert not gone(int(other.out)), "that was another task's"
+
+
+def test_a_start_that_finds_no_room_is_no_attempt(launch: Launch, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The helper is forked with it: three of four starts fail, as fork(2) does at the limit of a user's processes."""
+    real, refused = process.spawn, itertools.count()
+
+    def spawn(*arguments: Any) -> int:
+        if next(refused) % 4:
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        return real(*arguments)
+
+    monkeypatch.setattr("mpifarm.process.spawn", spawn)
+    monkeypatch.setattr("mpifarm.scarcity.PAUSE_S", 0.01)
+    monkeypatch.setattr("mpifarm.scarcity.LONGEST_PAUSE_S", 0.05)
+    ends = launch(slots=4).run(*[b"echo $MPIFARM_SEQ; true"] * 12)
+    assert [(end.status, end.out) for end in ends] == [(0, b"%d\n" % seq) for seq in range(100, 112)]
+
+
+def test_a_node_where_nothing_can_be_started_gives_all_back_and_says_so(
+    launch: Launch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def spawn(*_: Any) -> int:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr("mpifarm.process.spawn", spawn)
+    monkeypatch.setattr("mpifarm.scarcity.PAUSE_S", 0.01)
+    monkeypatch.setattr("mpifarm.scarcity.HOPELESS_S", 0.3)
+    farm = launch(slots=2)
+    farm.start(b"true; true", b"true; true", b"true; true")
+    assert [end.flags for end in farm.take(3)] == [GIVEN_BACK] * 3
+    wait_until(lambda: farm.trouble() != b"")
+    assert b"ulimit -u" in farm.trouble()
+
+
+@linux
+def test_many_slots_find_their_descriptors_under_a_low_soft_limit_that_the_tasks_still_see(tmp_path: Path) -> None:
+    """In a process of its own, which has few descriptors open."""
+    program = f"""if True:
+        import sys; sys.path[:0] = {sys.path!r}
+        import os, resource, time
+        from mpifarm.launcher import Launcher, fork_helpers
+        resource.setrlimit(resource.RLIMIT_NOFILE, (64, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+        launcher = Launcher(fork_helpers(1, os.environ))
+        launcher.set_up("nid0001", 60, 1)
+        much, stray = b"ulimit -n >&2; head -c {2 * INLINE_BYTES} /dev/zero", b"ulimit -n >&2; sleep 600 &"
+        launcher.start([(n, n, 1, 0.0, stray if 60 <= n < 120 else much) for n in range(180)])
+        got, deadline = [], time.monotonic() + {DEADLINE_S}
+        while sum(frame.records for frame in got) < 180 and time.monotonic() < deadline:
+            got += launcher.read()
+            time.sleep(0.01)
+        print(b"".join(frame.body for frame in got).count(b"64\\n"), sum(frame.records for frame in got))
+        launcher.close()"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout == "180 180\n"

@@ -109,7 +109,7 @@ class JournalMachine(RuleBasedStateMachine):
     def end(self, task: tuple[int, int, int], end: str, text: bytes) -> None:
         offset, length, seq = task
         status, flags = int("failed" in end), Ended.TIMED_OUT if end == "timed out" else 0
-        attempt = Attempt(offset, length, seq, 1, "nid-1", 1, status, flags, 1.7e9, 0.1, 0.1, 0.1, 9, len(text), b"echo")
+        attempt = Attempt(offset, length, seq, 1, "nid-1", 1, status, flags, 1.7e9, 0.1, 0.1, 0.1, 9, 0, len(text), b"echo")
         if end.startswith("succeeded"):
             spool = spooled(text[:3]) if "spooled" in end else None
             out = memoryview(text)[3 if spool else 0 :]

@@ -85,6 +85,7 @@ def test_the_end_is_written_down_and_the_lock_given_back(make_farm: MakeFarm) ->
     for rank, tasks in granted.items():
         farm.say(rank, Tag.REPORT, report(3, 3, *(ended_record(offset) for offset, _ in tasks)))
     farm.manager.turn(0.0)
+    farm.manager.finish(0.0)
     assert farm.manager.close(0.0) is Outcome.ALL_SUCCEEDED
     assert Path("done.tasks.txt.tfin").read_bytes() == b"done"
     assert not Path("fastrecovery.tasks.txt.tfin").exists()
@@ -118,6 +119,7 @@ def test_an_interrupted_attempt_is_no_failure(make_farm: MakeFarm) -> None:
     )
     farm.say(1, Tag.REPORT, report(2, 0, *ends))
     farm.manager.turn(0.0)
+    farm.manager.finish(0.0)
     assert farm.manager.close(0.0) is Outcome.WORK_LEFT
     assert "failed" not in log()
     assert Path("fastrecovery.tasks.txt.tfin").read_text().splitlines()[1:] == ["0", "9"]
@@ -182,6 +184,7 @@ def test_whoever_has_taken_over_the_list_is_not_written_into(make_farm: MakeFarm
     assert farm.stops() == [(1, Stop.KILL), (2, Stop.KILL)]
     farm.say(1, Tag.BEAT, wire.pack_beat(), 60.0)
     farm.manager.turn(60.0)
+    farm.manager.finish(60.0)
     assert farm.manager.close(60.0) is Outcome.WORK_LEFT
     assert FASTRECOVERY.read_bytes() == before
     assert Path("lock.tasks.txt.tfin").read_text() == "somebody else"

@@ -10,13 +10,12 @@ import tempfile
 import tracemalloc
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mpifarm import capture, frames
+from mpifarm import files, frames
 from mpifarm.frames import REPLY, Order, Reply
 from mpifarm.outbox import BACKLOG_BYTES, BATCH_BYTES, BATCH_ENDS, BATCH_S, CHUNK_BYTES, Outbox, Stream
 
@@ -43,7 +42,7 @@ def pair() -> Iterator[Pair]:
 
 @pytest.fixture
 def unnamed() -> Iterator[int]:
-    descriptor = capture.open_unnamed()
+    descriptor = files.open_unnamed()
     yield descriptor
     os.close(descriptor)
 
@@ -273,34 +272,7 @@ def test_trouble_is_told_as_text(pair: Pair) -> None:
 
 def test_the_example_of_a_start_is_41_bytes_long() -> None:
     frame = frames.order(Order.START, frames.ENTRY.pack(432, 18, 1, 3.0, 9) + b"make soup")
-    assert frame == bytes.fromhex("02 29000000 b001000000000000 1200000000000000 01000000 0000000000000840 09000000") + b"make soup"
-
-
-def test_an_unnamed_file_has_no_name_and_is_inherited_by_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    descriptor = capture.open_unnamed()
-    try:
-        assert os.fstat(descriptor).st_dev == tmp_path.stat().st_dev
-        assert list(tmp_path.iterdir()) == []
-        assert not os.get_inheritable(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def test_an_emptied_file_is_written_from_its_start_again(unnamed: int) -> None:
-    os.write(unnamed, b"the first task")
-    capture.empty(unnamed)
-    os.write(unnamed, b"second")
-    assert capture.whole(unnamed, capture.written(unnamed) or 0) == b"second"
-
-
-@given(st.binary(max_size=60), st.integers(1, 20))
-def test_clipping_keeps_head_and_tail_and_counts_the_rest(written: bytes, half: int) -> None:
-    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryFile() as file:
-        patch.setattr(capture, "CLIP_BYTES", 2 * half)
-        os.write(file.fileno(), written)
-        kept, clipped = capture.clipped(file.fileno(), len(written))
-    assert clipped == (len(written) > 2 * half)
-    left_out = len(written) - 2 * half
-    notice = b"\n[mpifarm: %d bytes left out here]\n" % left_out
-    assert kept == (written[:half] + notice + written[-half:] if clipped else written)
+    assert (
+        frame
+        == bytes.fromhex("02 29000000 b001000000000000 1200000000000000 01000000 0000000000000840 09000000") + b"make soup"
+    )

@@ -14,8 +14,9 @@ from mpifarm.ended import Ended
 from mpifarm.frames import Reply
 from mpifarm.launcher import Frame, Launcher
 from mpifarm.wire import Message, Note, Stop, Tag
-from mpifarm.worker import ManagerLost, Settings, State, Worker
+from mpifarm.worker import UNREAD_S, ManagerLost, Settings, State, Worker
 
+GIVEN_BACK = Ended.INTERRUPTED | Ended.NOT_STARTED
 LINES = b"> echo 1\n> echo 2\r\n> echo 3\n"
 
 
@@ -87,15 +88,63 @@ def test_it_looks_for_messages_when_its_slots_may_be_idle_and_else_leaves_them_w
 
 
 @pytest.mark.parametrize(("offset", "length"), [(1, 9), (0, 8), (0, 19), (19, 90), (900, 9)])
-def test_a_record_that_is_not_there_is_a_failed_attempt_that_says_why(rank: Rank, offset: int, length: int) -> None:
+def test_a_record_that_is_not_there_is_waited_for_and_is_no_attempt(rank: Rank, offset: int, length: int) -> None:
+    rank.sent.clear()
     rank.grant((offset, length), (0, 9))
     assert rank.launcher.started == [(0, 2, 1, 3.0, b"echo 1")]
-    report = reports(rank.sent)[-1]
-    assert report.ended["offset"].tolist() == [offset]
-    assert report.ended["flags"].tolist() == [Ended.NOT_STARTED]
-    assert report.ended["status"].tolist() != [0]
-    assert b"n1 does not see" in bytes(report.output)
-    assert report.credit == 1
+    for now in (0.5, 1.0, 2.0, 3.0, 30.0):
+        rank.worker.turn(now, backlog=0)
+    assert len(rank.launcher.started) == 1
+    assert reports(rank.sent) == []
+
+
+def test_a_list_that_is_seen_late_is_read_then(rank: Rank, tmp_path: Path) -> None:
+    tfin = tmp_path / "tasks.txt.tfin"
+    content = tfin.read_bytes()
+    tfin.unlink()
+    rank.grant((0, 9), (9, 10))
+    rank.worker.turn(0.5, backlog=0)
+    tfin.write_bytes(content[:9])
+    rank.worker.turn(1.0, backlog=0)
+    assert rank.launcher.started == [(0, 1, 1, 3.0, b"echo 1")]
+    tfin.write_bytes(content)
+    rank.worker.turn(2.9, backlog=0)
+    assert len(rank.launcher.started) == 1, "the pause is longer now"
+    rank.worker.turn(3.0, backlog=0)
+    assert rank.launcher.started[1:] == [(9, 2, 1, 3.0, b"echo 2")]
+
+
+def test_what_this_node_does_not_see_for_a_minute_is_given_back_uncharged_and_the_node_is_broken(rank: Rank) -> None:
+    rank.grant((900, 9), (0, 9))
+    rank.launcher.end(0)
+    for now in range(int(UNREAD_S)):
+        rank.worker.turn(float(now), backlog=0)
+    rank.sent.clear()
+    rank.worker.turn(UNREAD_S, backlog=0)
+    back, broken = reports(rank.sent)
+    assert back.ended["offset"].tolist() == [900]
+    assert back.ended["flags"].tolist() == [GIVEN_BACK]
+    assert (back.credit, broken.credit, broken.notes) == (0, 0, Note.BROKEN)
+
+
+@pytest.mark.parametrize("how", [Stop.DRAIN, Stop.KILL])
+def test_what_could_not_be_read_is_given_back_at_a_stop(rank: Rank, how: Stop) -> None:
+    rank.grant((900, 9))
+    rank.sent.clear()
+    rank.tell(Tag.STOP, wire.pack_stop(how))
+    (back,) = reports(rank.sent)
+    assert (back.ended["offset"].tolist(), back.ended["flags"].tolist()) == ([900], [GIVEN_BACK])
+    rank.worker.turn(5.0, backlog=0)
+    assert rank.launcher.started == []
+
+
+def test_a_worker_that_was_taken_for_lost_forgets_what_it_could_not_read(rank: Rank) -> None:
+    rank.grant((900, 9))
+    rank.sent.clear()
+    rank.tell(Tag.STOP, wire.pack_stop(Stop.REJOIN))
+    rank.worker.turn(5.0, backlog=0)
+    assert [tag for tag, _ in rank.sent] == [Tag.HELLO, Tag.REPORT]
+    assert reports(rank.sent)[0].credit == 2
 
 
 def test_a_stop_is_carried_out_and_nothing_more_is_asked_for(rank: Rank) -> None:

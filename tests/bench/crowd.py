@@ -29,6 +29,7 @@ import numpy as np
 
 from mpifarm import cli, comm, config, farm, wire
 from mpifarm.comm import Backoff, Comm, Received
+from mpifarm.frames import Killed
 from mpifarm.wire import Hello, Message, Note, Stop, Tag
 
 _NODE = np.dtype("<i4")
@@ -115,7 +116,7 @@ class Players:
                 if received.tag is Tag.GRANT:
                     self._end(node, wire.unpack_grant(message))
                 elif received.tag is Tag.STOP and wire.unpack_stop(message) is Stop.LEAVE:
-                    self._send(node, Tag.REPORT, wire.pack_report(self._seen[node], 0, Note.LEFT))
+                    self._send(node, Tag.REPORT, wire.pack_report(self._seen[node], 0, Note.LEFT, body=Killed().packed()))
                 elif received.tag is Tag.STOP:
                     present.discard(node)
             self._go_on()
