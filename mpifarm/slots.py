@@ -23,7 +23,9 @@ import mmap
 import os
 import signal
 import sys
+import tempfile
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -145,6 +147,8 @@ class Slots:
         self._direct = Direct(self._environ)
         self._slots = [Slot(index, first + index) for index in range(count)]
         self._free = self._slots[::-1]
+        with suppress(OSError):  # chosen now: later on TMPDIR may be full, and outputs would go to /tmp unasked
+            tempfile.gettempdir()
 
     def give_back(self, task: Task, now: float) -> None:
         """Report a task that was never started."""
