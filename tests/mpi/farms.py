@@ -249,6 +249,10 @@ class Farms:
         with self.file("joblog").open(newline="") as file:
             return list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
 
+    def log(self) -> list[str]:
+        """Return the lines of the log."""
+        return self.file("log").read_text().splitlines()
+
     def attempted(self) -> list[int]:
         """Return the offset of every attempt that ended, sorted."""
         return sorted(int(line["Offset"]) for line in self.joblog())
