@@ -32,6 +32,9 @@ LAYERS = {
     "schedule": "quarantine",
     "quoting": "",
     "grammar": "quoting",
+    "bashisms": "quoting",
+    "foreign": "quoting",
+    "check": "bashisms foreign grammar quoting",
     "tasklist": "files",
     "wire": "ended",
     "comm": "wire",
@@ -111,7 +114,8 @@ def test_a_module_uses_the_standard_library_and_its_own_packages_only(module: st
 
 def test_the_state_machine_and_the_pure_modules_reach_no_clock_no_file_and_no_process() -> None:
     edges = {"os", "io", "time", "datetime", "pathlib", "socket", "select", "signal", "subprocess", "sys", "tempfile"}
-    for module in ("schedule", "wire", "environ", "ended", "frames", "grammar", "quoting"):
+    pure = ("bashisms", "check", "ended", "environ", "foreign", "frames", "grammar", "quoting", "schedule", "wire")
+    for module in pure:
         assert packages(module) & edges == set(), module
 
 
