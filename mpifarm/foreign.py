@@ -42,7 +42,9 @@ _OURS = (
     (r"retries|crash-limit", "how often a failed task is tried again is --retries N"),
 )
 
-VARIABLES = rb"(?:LAUNCHER|DISBATCH|PYL|HQ|PARALLEL)_\w+"
+VARIABLES = (
+    rb"(?:LAUNCHER|DISBATCH|PYL|HQ|PARALLEL)_\w+|(?:SLURM|PBS)_ARRAY\w+|SGE_TASK_ID|LSB_JOBINDEX"  # of job arrays, too
+)
 _VARIABLE = re.compile(rb"\$(?:\{[#!]?)?(" + VARIABLES + rb")\b(?!:?\?)")  # ${X?} ends the task if X is not set
 _FIELD = re.compile(rb"(?<![@\])])\{(?:[#%]|/?[./]?|\d+[./]{0,2})\}")  # not of x@{1}, [0-9]{4}
 _FIELD_USERS = re.compile(
@@ -86,14 +88,14 @@ def advice(directive: bytes) -> str:
 
 
 def variable(line: Line, known: Collection[str]) -> str | None:
-    """Return what to say of the first variable of another farm in *line* that is not *known* to be set."""
+    """Return what to say of the first variable of another farm or a job array in *line* that is not *known* to be set."""
     if not _VARIABLE.search(line.text):
         return None
     names = _VARIABLE.findall(line.only(Part.CODE, Part.NESTED, Part.TEXT, Part.ARITHMETIC))
     for name in dict.fromkeys(names):
         set_here = re.search(rb"\b%b\+?=|\b(?:for|read)\b.*\b%b\b" % (name, name), line.text)
         if name.decode() not in known and not set_here:
-            return f"${name.decode()} is set by another farm, and by nobody here: {_our_variable(name.decode())}"
+            return f"${name.decode()} is set by others, and by nobody here: {_our_variable(name.decode())}"
     return None
 
 

@@ -116,7 +116,7 @@ class _Parsing:
             self._sure = self._sure and not (word == b"{" and b"for" in self._open)  # bash knows `for i in a; { b; }`, too
             self._open.append(word)
             self._keywords = word not in (b"for", b"case")
-            self._for = word == b"for"
+            self._for = 1 if word == b"for" else 0
             if not self._keywords:
                 self._begin()  # its name and words are nobody's command, but they are words
         elif word in _MIDDLES:

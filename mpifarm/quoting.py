@@ -65,7 +65,6 @@ _BRACE = re.compile(
 _NUMBERS = (
     rb"(?P<plain>[^()'\"\\`$]+)|(?P<inner>\()" + _NESTING + rb"|(?P<parameter>\$[#$?!*@-]?)|(?P<end>%b)|(?P<unsure>.)"
 )
-
 _ARITHMETIC = re.compile(_NUMBERS % rb"\)\)")  # a lone ) shows that it was none
 _INNER = re.compile(_NUMBERS % rb"\)")
 
@@ -82,9 +81,7 @@ _EDGES = {"$(": Part.NESTED, **{frame: part for frame, part in _PARTS.items() if
 _BREAKS = b" \t;&|()<>"  # behind these, a word begins
 _CASE = re.compile(rb"\bcase\b")
 _FUNNY = re.compile(rb"[ \t|(]|#[^\w@*}]")  # behind ${: a command (bash 5.3), or what the shells take differently
-_PARAMETER = re.compile(
-    rb"#?(?:\w+|[@*#?$!-])(?:[}:%#=+?/^,@\[-]|$)"
-)  # what else stands behind ${ may be open to dash, or not
+_PARAMETER = re.compile(rb"#?(?:\w+|[@*#?$!-])(?:[}:%#=+?/^,@\[-]|$)")  # behind ${ anything else may be an end, to dash
 _DEEP = 40  # what is nested deeper is no task of anybody's
 _PARENS = ("(", "((", "$(")
 

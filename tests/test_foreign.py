@@ -111,6 +111,8 @@ def test_a_directive_is_answered_with_our_word_for_it(directive: bytes, words: l
     ("line", "ours"),
     [
         (b"./fit out/$LAUNCHER_TSK_ID", "$MPIFARM_SEQ"), (b'./fit "out/${DISBATCH_TASKID}"', "$MPIFARM_SEQ"),
+        (b"./fit $SLURM_ARRAY_TASK_ID", "$MPIFARM_SEQ"), (b"./fit $SGE_TASK_ID", "$MPIFARM_SEQ"),
+        (b"./fit $PBS_ARRAYID", "$MPIFARM_SEQ"), (b"./fit $LSB_JOBINDEX", "$MPIFARM_SEQ"),
         (b"./fit $PYL_ID ?.log > log.$PYL_ID", "$MPIFARM_SEQ"), (b"./fit $(f $HQ_TASK_ID)", "$MPIFARM_SEQ"),
         (b"./fit `f $HQ_TASK_ID`", "$MPIFARM_SEQ"), (b"./fit $((PARALLEL_SEQ + $PARALLEL_SEQ))", "$MPIFARM_SEQ"),
         (b"./fit ${PARALLEL_SEQ:-0}", "$MPIFARM_SEQ"), (b"./fit $PARALLEL_JOBSLOT", "$MPIFARM_SLOT"),
@@ -133,7 +135,7 @@ def test_a_variable_of_another_farm_is_answered_with_ours(line: bytes, ours: str
             b"./fit ${HQ_TASK_ID:?}",
             b"./fit $HQ",
         ),
-        *(b"./fit $MPIFARM_SEQ $LAUNCHER", b"./fit HQ_TASK_ID"),
+        *(b"./fit $MPIFARM_SEQ $LAUNCHER", b"./fit HQ_TASK_ID", b"./fit $SLURM_JOB_ID"),
     ],
 )
 def test_a_variable_that_is_none_or_is_set_is_let_be(line: bytes) -> None:
