@@ -121,14 +121,12 @@ def look(parts: Iterable[tuple[int, bytes]], dash: bool, known: Collection[str])
 
 def encoding(head: bytes) -> str | None:
     """Return the name of the encoding of a list that begins with *head*, if no shell can read it."""
-    for mark, name in (
-        (b"\xff\xfe\0\0", "UTF-32"),
-        (b"\0\0\xfe\xff", "UTF-32"),
-        (b"\xff\xfe", "UTF-16"),
-        (b"\xfe\xff", "UTF-16"),
-    ):
-        if head.startswith(mark):
-            return name
+    if b"\0" not in head:  # every blank and every line's end has one there
+        return None
+    if head.startswith((b"\xff\xfe\0\0", b"\0\0\xfe\xff")):
+        return "UTF-32"
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "UTF-16"
     pairs = head[: len(head) // 2 * 2]
     for nothing, name in ((pairs[1::2], "UTF-16LE"), (pairs[::2], "UTF-16BE")):
         if len(nothing) > 1 and not nothing.strip(b"\0") and pairs.count(b"\0") == len(nothing):

@@ -296,6 +296,7 @@ def test_a_line_is_judged_whatever_stands_before_it(lines: list[bytes], dash: bo
         ("a", "utf-8", None),
         ("a\0", "utf-8", None),
         ("a\0bc", "utf-8", None),
+        ("ÿþ 1\n", "latin-1", None),
     ],
 )
 def test_an_encoding_that_no_shell_reads_is_named(text: str, encoding: str, named: str | None) -> None:
