@@ -21,6 +21,8 @@ _EPILOG = """\
 the task list:
   One command a line, run by /bin/sh -c in the directory you start from, with /dev/null as standard input.
   Lines that begin with # are comments. It may grow at its end between runs; what was dealt must not change.
+  The lines have no order, and each has a shell of its own. What must come after it goes into a second list:
+  python -m mpifarm first.txt && python -m mpifarm second.txt
 
 examples:
   mpiexec -n 3 python -m mpifarm tasks.txt            on a laptop: one manager, two workers
@@ -100,6 +102,10 @@ def parser() -> argparse.ArgumentParser:
              " whatever was killed when [standard output]")
     add("--keep-mpi-env", action="store_true",
         help="leave the variables of MPI and srun in the tasks' environment; an MPI program run as a task may hang")
+    add("--ignore-directives", action="store_true",
+        help="run a list as if the directives (#DISBATCH, #SBATCH, #mpifarm, ...) and words of other farms were not in it")
+    add("--anyway", action="store_true",
+        help="run a list with lines that cannot be meant: wait alone, an open quote, for ...; do")
     add("--no-mpi", action="store_true", help="one process, MPI not imported: for a login node where MPI_Init aborts")
     add("--quiet", action="store_true", help="print nothing but errors and the tasks' own output")
     add("--version", action="version", version=f"mpifarm {__version__}")

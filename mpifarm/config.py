@@ -55,6 +55,9 @@ class Config:
     walltime_s: float | None = None
     margin_s: float | None = None
     time_request_s: float = 0.0
+    anyway: bool = False
+    ignore_directives: bool = False
+    variables: frozenset[str] = frozenset()  # names of those that the tasks find set
 
 
 def seconds(text: str) -> float:
@@ -77,6 +80,7 @@ def read(args: argparse.Namespace) -> tuple[Config, dict[str, str]]:
     """Make the Config of this run and the environment of its tasks from the options and from this process."""
     environ = dict(os.environ)
     cpus, usable_cpus = _cpus(environ)
+    task_environ = environ if args.keep_mpi_env else scrub(environ)
     config = Config(
         tasklist=args.tasklist,
         threads=_threads(args.threads, environ),
@@ -98,8 +102,11 @@ def read(args: argparse.Namespace) -> tuple[Config, dict[str, str]]:
         walltime_s=args.walltime,
         margin_s=args.margin,
         time_request_s=args.time_request or 0.0,
+        anyway=args.anyway,
+        ignore_directives=args.ignore_directives,
+        variables=frozenset(task_environ),
     )
-    return config, environ if args.keep_mpi_env else scrub(environ)
+    return config, task_environ
 
 
 def ask_end(config: Config) -> subprocess.Popen[str] | None:

@@ -10,7 +10,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from mpifarm import FarmError, files, journal, resume
+from mpifarm import FarmError, files, journal, lint, resume
+from mpifarm.check import Watch
 from mpifarm.config import Config
 from mpifarm.files import Extent
 from mpifarm.journal import Journal, Names
@@ -58,11 +59,16 @@ def open_run(config: Config, now: float) -> Run:
 
 
 def _open(config: Config, tasklist: Tasklist, names: Names, lock: Lock, output: Extent | None) -> Run:
-    scan = tasklist.scan()
+    dash = lint.is_dash("/bin/sh")
+    watch = Watch(dash)
+    lint.refuse_encoding(tasklist)
+    scan = tasklist.scan(watch.see)
     finished = names.done.exists() and not names.fastrecovery.exists()  # TaskFarmer never removes an old done file
     if finished and not config.rerun and scan.had_tfin and scan.differs_at is None:
         notice = f"{tasklist.path} is done: to run it again, give --rerun, or delete {names.progress} and {names.done}"
         return Run([notice], tasklist, names, scan, resume.Resume(), lock)
+    lint.refuse_words(config, tasklist, watch, scan)
+    remarks = lint.remarks(config, tasklist, dash)
     start = resume.Resume()
     if not config.rerun:
         start = resume.load(tasklist, scan, Sources(names.fastrecovery, names.progress, names.joblog, output))
@@ -75,13 +81,16 @@ def _open(config: Config, tasklist: Tasklist, names: Names, lock: Lock, output: 
         return Run([f"{tasklist.path} has no tasks: nothing to do"], tasklist, names, scan, start, lock)
     opened = Journal(names, Path(config.output) if config.output else None, start)
     opened.checkpoint(start.seq - 1, start.offset, start.list_crc, start.again["offset"])
-    return Run(_notices(tasklist, names, scan, start), tasklist, names, scan, start, lock, opened)
+    notices = _notices(tasklist, names, scan, start, watch) + remarks
+    return Run(notices, tasklist, names, scan, start, lock, opened)
 
 
-def _notices(tasklist: Tasklist, names: Names, scan: Scan, start: resume.Resume) -> list[str]:
+def _notices(tasklist: Tasklist, names: Names, scan: Scan, start: resume.Resume, watch: Watch) -> list[str]:
     notices = [f"{tasklist.path}: {scan.tasks} tasks" + (f", {start.done_count} done" if start.done_count else "")]
     if scan.carriage_returns:
         notices.append(f"{tasklist.path} has lines that end in a carriage return: it is left out of the commands")
+    if watch.byte_order_mark:
+        notices.append(f"{tasklist.path}:{watch.byte_order_mark}: a byte-order mark: it is left out of the command")
     if start.bad:
         notices.append(f"{names.progress} is damaged: {start.bad} lines do not count, their tasks run again")
     return notices

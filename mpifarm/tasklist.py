@@ -2,7 +2,8 @@
 
 The .tfin file is, byte for byte, what TaskFarmer makes with `egrep -v '^#' tasks.txt | awk '{print "> "$0}'`: lines that
 begin with # are dropped, every other line becomes a record `> LINE\\n`. The byte offset of a record is the task's id.
-Blank and comment-only records stay in the file, but they are no tasks.
+Blank and comment-only records stay in the file, but they are no tasks. A byte-order mark (of UTF-8) and a carriage return
+at the two ends of a line stay there, too, and are no part of the command.
 Example: the list "# sweep\\necho 1\\n\\necho 2\\n" becomes "> echo 1\\n> \\n> echo 2\\n", with tasks at 0 and 12.
 
 The rule: neither file is ever in memory as a whole; both are walked in chunks of whole lines, and records are numpy
@@ -16,7 +17,7 @@ from __future__ import annotations
 import os
 import zlib
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from operator import add
@@ -27,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpifarm import FarmError, files
+from mpifarm.quoting import BYTE_ORDER_MARK
 
 # A dozen passes go over a chunk, so it and its copies should stay in a core's cache. And from 128 KiB on glibc's malloc
 # may map a block anew for each chunk (mallopt(3), M_MMAP_THRESHOLD): a page fault for every 4 KiB.
@@ -35,6 +37,7 @@ _APART_BYTES = 64 * 1024  # records that lie so far apart are read one by one
 
 RECORD = np.dtype([("offset", "<i8"), ("length", "<i8"), ("seq", "<i8")])  # seq: which line of the .tfin, from 1
 Records = NDArray[np.void]  # of dtype RECORD
+Watch = Callable[[bytes, int, int], object]  # sees lines of the list: them, the number of the first, the tasks before it
 
 _NONE = np.empty(0, dtype=np.int64)
 _END = (b"", 0, 0)  # behind the last chunk: what follows in the other file is a difference, too
@@ -84,13 +87,18 @@ def open_list(path: Path) -> BinaryIO:
         raise FarmError(f"cannot read the task list {path}: {error.strerror}") from None
 
 
-def formatted(source: BinaryIO) -> Iterator[tuple[bytes, int, int]]:
+def formatted(source: BinaryIO, watch: Watch | None = None) -> Iterator[tuple[bytes, int, int]]:
     """Yield the .tfin form of the list *source*: chunks of whole records, each with its number of records and of tasks."""
+    number, tasks_before = 1, 0
     while lines := source.read(CHUNK_BYTES):
-        lines = b"".join((lines, source.readline())).removesuffix(b"\n")
+        lines = b"".join((lines, source.readline()))
+        if watch:
+            watch(lines, number, tasks_before)
+        lines = lines.removesuffix(b"\n")
         chunk = b"".join((_MARK, lines.replace(b"\n", b"\n" + _MARK), b"\n"))
         starts, first = _split(chunk)
         tasks = int(np.count_nonzero(_are_tasks(chunk, starts, first)))
+        number, tasks_before = number + starts.size, tasks_before + tasks
         comments = first == _HASH
         if comments.any():
             chunk = _without(chunk, starts, comments)
@@ -108,9 +116,10 @@ class Tasklist:
         self._new = files.new_name(self.tfin)
         self._file: BinaryIO | None = None
 
-    def scan(self) -> Scan:
+    def scan(self, watch: Watch | None = None) -> Scan:
         """Read the list once; leave its .tfin form beside the one of an earlier run, if that differs, for `commit`.
 
+        *watch* sees all of its lines, comments included, in chunks.
         Raises FarmError for a NUL byte, and OSError where nothing can be written.
         """
         old = self.tfin.open("rb") if self.tfin.is_file() else None
@@ -120,7 +129,7 @@ class Tasklist:
         places = array("q")  # rows of Index
         self.discard()  # what a killed scan has left
         self._source.seek(0)
-        for chunk, records, of_them in chain(formatted(self._source), [_END]):
+        for chunk, records, of_them in chain(formatted(self._source, watch), [_END]):
             self._refuse_nul(chunk, size)
             if new is None and (differs := _difference(old, chunk)) is not None:
                 differs_at = size + differs
@@ -150,6 +159,31 @@ class Tasklist:
     def discard(self) -> None:
         """Leave nothing behind of a scan that was not committed."""
         self._new.unlink(missing_ok=True)
+
+    def head(self, size: int) -> bytes:
+        """Return the first *size* bytes of the list."""
+        self._source.seek(0)
+        return self._source.read(size)
+
+    def ends(self, size: int) -> list[tuple[int, bytes]]:
+        """Return the first and the last *size* bytes of the list, cut to whole lines, each with its place in the list."""
+        length = self._source.seek(0, os.SEEK_END)
+        if length <= 2 * size:
+            return [(0, self.head(length))]
+        head = self.head(size)
+        self._source.seek(length - size)
+        begun = len(self._source.readline())
+        tail = self._source.read(size - begun) if begun < size else b""
+        return [(0, head[: head.rfind(b"\n") + 1]), (length - size + begun, tail)]
+
+    def number_at(self, place: int) -> int:
+        """Return the number of the line, from 1, in which the byte at *place* of the list stands."""
+        self._source.seek(0)
+        newlines = 0
+        while place > 0 and (part := self._source.read(min(CHUNK_BYTES, place))):
+            newlines += part.count(b"\n")
+            place -= len(part)
+        return 1 + newlines
 
     def line_at(self, offset: int) -> int:
         """Return the number of the line of the list, from 1, whose record holds byte *offset* of the .tfin file."""
@@ -327,8 +361,8 @@ class Reader:
 
 
 def command_of(record: bytes) -> bytes:
-    """Return the shell command of a record: without its mark, its newline, and one carriage return before that."""
-    return record[len(_MARK) : -1].removesuffix(b"\r")
+    """Return the shell command of a record: without its mark, its newline, one carriage return, and a byte-order mark."""
+    return record[len(_MARK) : -1].removesuffix(b"\r").removeprefix(BYTE_ORDER_MARK)
 
 
 def is_record(record: bytes, length: int) -> bool:
@@ -349,6 +383,7 @@ def _are_tasks(chunk: bytes, starts: NDArray[np.int64], first: NDArray[np.uint8]
     """Return which records are tasks: neither blank nor a comment."""
     is_task: NDArray[np.bool_] = first > _HASH  # nearly every command begins so
     unsure = np.flatnonzero(~is_task)
+    marked = np.flatnonzero(first == BYTE_ORDER_MARK[0])
     places = starts[unsure] + len(_MARK)
     characters = np.frombuffer(chunk, dtype=np.uint8)
     for _ in range(_INDENT):  # a column at a time
@@ -358,8 +393,9 @@ def _are_tasks(chunk: bytes, starts: NDArray[np.int64], first: NDArray[np.uint8]
         blank = (column == _SPACE) | (column == _TAB) | (column == _RETURN)
         is_task[unsure] = ~blank & (column != _NEWLINE) & (column != _HASH)
         unsure, places = unsure[blank], places[blank] + 1
-    for record, place in zip(unsure.tolist(), places.tolist(), strict=True):
-        line = chunk[place : chunk.index(b"\n", place)].strip(_BLANKS)
+    rest = chain(zip(unsure, places, strict=True), zip(marked, starts[marked] + len(_MARK), strict=True))
+    for record, place in rest:
+        line = chunk[place : chunk.index(b"\n", place)].removeprefix(BYTE_ORDER_MARK).strip(_BLANKS)
         is_task[record] = bool(line) and not line.startswith(b"#")
     return is_task
 

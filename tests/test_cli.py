@@ -12,7 +12,7 @@ import pytest
 from mpifarm import __version__
 
 OPTIONS = """--threads --retries --timeout --max-fails --manager-works --rerun --lost-after --output --keep-mpi-env
-    --no-mpi --quiet --version --help"""
+    --ignore-directives --anyway --no-mpi --quiet --version --help"""
 
 WITHOUT_PACKAGES = """if True:
     import sys

@@ -185,3 +185,17 @@ def test_only_the_cpus_that_this_process_may_use_count() -> None:
     finally:
         os.sched_setaffinity(0, usable)
     assert read().cpus == len(usable)
+
+
+def test_the_variables_that_the_tasks_find_set_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAUNCHER_DIR", "/opt")
+    monkeypatch.setenv("PMI_RANK", "0")
+    assert "LAUNCHER_DIR" in read().variables
+    assert "PMI_RANK" not in read().variables
+    assert "PMI_RANK" in read("--keep-mpi-env").variables
+
+
+def test_what_runs_a_list_all_the_same_has_to_be_given() -> None:
+    assert (read().anyway, read().ignore_directives) == (False, False)
+    assert (read("--anyway").anyway, read("--anyway").ignore_directives) == (True, False)
+    assert (read("--ignore-directives").anyway, read("--ignore-directives").ignore_directives) == (False, True)

@@ -32,7 +32,12 @@ LAYERS = {
     "scarcity": "",
     "strays": "frames process",
     "schedule": "quarantine",
-    "tasklist": "files",
+    "quoting": "",
+    "grammar": "quoting",
+    "bashisms": "quoting",
+    "foreign": "quoting",
+    "check": "bashisms foreign grammar quoting",
+    "tasklist": "files quoting",
     "wire": "ended",
     "comm": "wire",
     "status": "config frames lines quarantine schedule wire",
@@ -45,7 +50,8 @@ LAYERS = {
     "journal": "fastrecovery files lines resume",
     "lines": "ended",
     "launcher": "capture frames helper process",
-    "opening": "config files journal lock resume tasklist",
+    "lint": "check config tasklist",
+    "opening": "check config files journal lint lock resume tasklist",
     "manager": "comm config ended frames journal lines lock opening quarantine schedule status tasklist wire",
     "worker": "comm ended files frames launcher tasklist wire",
     "farm": "comm config frames launcher manager opening schedule slurm wire worker",
@@ -111,7 +117,8 @@ def test_a_module_uses_the_standard_library_and_its_own_packages_only(module: st
 
 def test_the_state_machine_and_the_pure_modules_reach_no_clock_no_file_and_no_process() -> None:
     edges = {"os", "io", "time", "datetime", "pathlib", "socket", "select", "signal", "subprocess", "sys", "tempfile"}
-    for module in ("schedule", "wire", "environ", "ended", "frames"):
+    pure = ("bashisms", "check", "ended", "environ", "foreign", "frames", "grammar", "quoting", "schedule", "wire")
+    for module in pure:
         assert packages(module) & edges == set(), module
 
 

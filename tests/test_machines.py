@@ -41,7 +41,10 @@ PLACES = st.integers(0, 99)  # of a task among those that could be meant
 TEXT = st.binary(max_size=9).map(lambda text: text.replace(b"\0", b"0"))  # zeros at the end are what a crash leaves
 HOW = st.sampled_from(["succeeded", "succeeded", "succeeded, spooled", "failed", "timed out", "failed for good"])
 ENDS = st.lists(st.tuples(PLACES, HOW, TEXT), max_size=4)
-CONFIGS = {output: Config("tasks.txt", output=str(OUTPUT) if output else None, quiet=True) for output in (False, True)}
+CONFIGS = {  # the lists are any lines
+    output: Config("tasks.txt", output=str(OUTPUT) if output else None, quiet=True, anyway=True, ignore_directives=True)
+    for output in (False, True)
+}
 
 
 def walk_from(run: Run) -> Walk:

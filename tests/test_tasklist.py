@@ -39,6 +39,10 @@ LINES = (
     b" \t" * 20,  # further than is looked column by column
     b" \t" * 20 + b"# c",
     b" \t" * 20 + b"echo 3",
+    b"\xef\xbb\xbfecho 4",
+    b"\xef\xbb\xbf",
+    b"\xef\xbb\xbf # c\r",
+    b"\xef\xbc\xa1",  # begins like a byte-order mark
 )
 CONTENTS = st.lists(st.sampled_from(LINES) | st.binary(max_size=8).map(lambda line: line.replace(b"\0", b"0"))).map(
     b"\n".join
@@ -90,7 +94,8 @@ def tasks_of(content: bytes) -> list[tuple[int, int, int]]:
     """The model: offset, length, seq of the tasks."""
     tasks, offset = [], 0
     for seq, (_, line) in enumerate(lines_of(content), start=1):
-        if line.strip(b" \t\r") and not line.strip(b" \t\r").startswith(b"#"):
+        command = line.removeprefix(b"\xef\xbb\xbf").strip(b" \t\r")
+        if command and not command.startswith(b"#"):
             tasks.append((offset, len(line) + 3, seq))
         offset += len(line) + 3
     return tasks
@@ -247,6 +252,44 @@ def test_every_byte_is_traced_to_its_line(content: bytes, chunk_bytes: int) -> N
     assert [made.line_at(at) for at in range(len(lines))] == lines
 
 
+@given(CONTENTS, CHUNKS)
+def test_a_watch_sees_every_line_with_its_number_and_the_tasks_before_it(content: bytes, chunk_bytes: int) -> None:
+    seen: list[tuple[bytes, int, int]] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tasklist, "CHUNK_BYTES", chunk_bytes)
+        write(content).scan(lambda *chunk: seen.append(chunk))
+    assert b"".join(lines for lines, _, _ in seen) == content
+    before = b""
+    for lines, number, tasks in seen:
+        assert (number, tasks) == (1 + before.count(b"\n"), len(tasks_of(before)))
+        before += lines
+
+
+@given(CONTENTS, st.integers(1, 40))
+def test_the_ends_of_a_list_are_whole_lines_in_their_places(content: bytes, size: int) -> None:
+    made = write(content)
+    parts = made.ends(size)
+    assert made.head(size) == content[:size]
+    if len(content) <= 2 * size:
+        assert parts == [(0, content)]
+        return
+    (start, head), (place, tail) = parts
+    assert (start, head) == (0, content[: content.rfind(b"\n", 0, size) + 1])
+    assert tail == content[place:]
+    cut = content.find(b"\n", len(content) - size)  # the line that the size cuts is left out
+    assert place == (cut + 1 if cut >= 0 else len(content))
+
+
+@given(CONTENTS, CHUNKS)
+def test_every_place_in_a_list_has_its_line(content: bytes, chunk_bytes: int) -> None:
+    made = write(content)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tasklist, "CHUNK_BYTES", chunk_bytes)
+        assert [made.number_at(at) for at in range(len(content))] == [
+            1 + content.count(b"\n", 0, at) for at in range(len(content))
+        ]
+
+
 def test_a_line_of_a_mebibyte_is_one_record(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tasklist, "CHUNK_BYTES", 100)
     long = b"echo " + b"x" * 2**20
@@ -257,9 +300,17 @@ def test_a_line_of_a_mebibyte_is_one_record(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize(
-    ("record", "command"), [(b"> a\r\n", b"a"), (b"> a\r\r\n", b"a\r"), (b">   a \n", b"  a "), (b"> > a\n", b"> a")]
+    ("record", "command"),
+    [
+        (b"> a\r\n", b"a"),
+        (b"> a\r\r\n", b"a\r"),
+        (b">   a \n", b"  a "),
+        (b"> > a\n", b"> a"),
+        (b"> \xef\xbb\xbfa\r\n", b"a"),
+        (b"> a\xef\xbb\xbf\n", b"a\xef\xbb\xbf"),
+    ],
 )
-def test_a_command_loses_its_mark_and_one_carriage_return(record: bytes, command: bytes) -> None:
+def test_a_command_loses_its_mark_and_one_carriage_return_and_a_byte_order_mark(record: bytes, command: bytes) -> None:
     assert tasklist.command_of(record) == command
 
 

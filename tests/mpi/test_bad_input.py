@@ -65,6 +65,27 @@ def test_a_directory_that_cannot_be_written_to_is_refused(farms: Farms) -> None:
     assert_refused(farms.run(2, str(farms.directory / "tasks.txt"), cwd=Path("/sys")), "/sys")
 
 
+@pytest.mark.parametrize(
+    ("content", "option", "words", "output"),
+    [
+        ("echo 1 > a\necho 2 > b\nwait\ncat a\n", "--anyway", ["tasks.txt:3: ", "second list"], b"1\n"),
+        ("echo one\recho two\r", "--anyway", ["tasks.txt:1: ", "old line ends"], b"one\recho two\n"),
+        ("echo 1 #mpifarm cpus=2\n#DISBATCH BARRIER\necho 2\n", "--ignore-directives", ["tasks.txt:1: "], b"1\n2\n"),
+        ("#DISBATCH REPEAT 20 start 5 ./a\n", "--ignore-directives", ["tasks.txt:1: ", "disBatch"], b""),
+        ("echo $LAUNCHER_JID. {}\n", "--ignore-directives", ["tasks.txt:1: ", "$MPIFARM_SEQ"], b". {}\n"),
+    ],
+)
+def test_a_list_that_cannot_be_meant_is_refused_until_that_is_asked_for(
+    farms: Farms, content: str, option: str, words: list[str], output: bytes
+) -> None:
+    (farms.directory / "tasks.txt").write_text(content, newline="")
+    before = farms.snapshot()
+    assert_refused(farms.run(2, "tasks.txt"), *words, option)
+    assert farms.snapshot() == before
+    ended = farms.run(2, "--threads", "1", option, "tasks.txt")
+    assert (ended.code, ended.out) == (0, output)
+
+
 def test_an_edited_list_is_refused_until_it_is_restored(farms: Farms) -> None:
     farms.tasks("echo 1", "exit 1", "echo 3")
     assert farms.run(2, "--threads", "1", "--retries", "0", "tasks.txt").code == 1

@@ -39,6 +39,18 @@ def test_a_list_runs_to_its_end(farms: Farms, ranks: int, options: list[str], sl
     assert set(farms.snapshot()) == made | {f"met.{number}" for number in range(slots)}
 
 
+def test_a_byte_order_mark_is_no_part_of_a_command_and_stays_in_the_record(farms: Farms) -> None:
+    offsets = farms.tasks("\ufeff# a comment", "\ufeffecho first", "cd nowhere || exit 0", "false &")
+    ended = farms.run(2, "--threads", "1", "tasks.txt")
+    assert (ended.code, ended.out) == (0, b"first\n")
+    assert farms.progress() == offsets[1:]
+    assert [line["Command"] for line in farms.joblog()] == ["echo first", "cd nowhere || exit 0", "false &"]
+    assert farms.file("progress").read_text().splitlines()[0].split()[5] == str(len("> echo first\n") + 3)
+    said = [line.removeprefix("mpifarm: tasks.txt:").partition(":")[0] for line in ended.said]
+    assert [number for number in said if number.isdigit()] == ["1", "3", "4"]
+    assert farms.run(2, "--quiet", "--rerun", "tasks.txt").said == []
+
+
 @pytest.mark.parametrize("options", [[], ["--output", "all.out"]], ids=["stdout", "--output"])
 def test_large_and_binary_outputs_of_both_workers_at_once_are_whole_blocks(farms: Farms, options: list[str]) -> None:
     large = [f"{meet}; yes 'line of {name}' | head -c {3 * MIB}" for meet, name in zip(meeting(2), "ab", strict=True)]
