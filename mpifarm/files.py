@@ -17,6 +17,7 @@ import errno
 import os
 import select
 import stat
+import zlib
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -136,7 +137,7 @@ class Appender:
 
     def __init__(self, path: Path) -> None:
         self.path = own(path)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
         self._descriptor = os.open(self.path, flags, 0o666)
         _refuse_foreign(os.fstat(self._descriptor), self.path)
         self.size = os.fstat(self._descriptor).st_size
@@ -184,6 +185,16 @@ class Appender:
                 raise named(error, self.path) from None
             self._dirty = False
 
+    def tail(self) -> int:
+        """Return the checksum of the end, as `tail` does. Raises OSError if somebody else has changed the file."""
+        try:
+            status = os.fstat(self._descriptor)
+            if status.st_size != self.size or not status.st_nlink:
+                raise OSError(errno.EIO, "somebody else has changed or removed it")
+            return _checksum(self._descriptor, self.size)
+        except OSError as error:
+            raise named(error, self.path) from None
+
     def close(self) -> None:
         """Sync and close."""
         self.sync()
@@ -215,6 +226,17 @@ def extent(path: Path) -> Extent:
                 return Extent(size, start + sound)
             end = start
     return Extent(size, 0)
+
+
+def tail(path: Path, end: int) -> int:
+    """Return the CRC-32 of the last 64 KiB before position *end* of *path*: by them a file is known. Raises OSError."""
+    with path.open("rb") as file:
+        return _checksum(file.fileno(), end)
+
+
+def _checksum(descriptor: int, end: int) -> int:
+    start = max(0, end - _LOOK_BYTES)
+    return zlib.crc32(os.pread(descriptor, end - start, start))
 
 
 def whole_lines(path: Path) -> int:
