@@ -180,9 +180,9 @@ class Output:
             )
 
     @property
-    def elsewhere(self) -> str | None:
-        """The file of the earlier runs, if none was given now."""
-        return self._then.output if self._then and self.given is None else None
+    def recorded(self) -> str | None:
+        """The file of the earlier runs."""
+        return self._then.output if self._then else None
 
     @property
     def _then(self) -> Identity | None:

@@ -126,9 +126,10 @@ def _finished(tasklist: Tasklist, names: Names, scan: Scan, output: Output) -> s
     if scan.tasks and output.found is not None:
         unrecorded = output.last is None or output.last.identity is None
         output.check_finished(_load(tasklist, names, scan, output).output_bytes if unrecorded else 0)
-    where = f", its output went to {output.elsewhere}" if output.elsewhere else ""
     again = f"to run it again, give --rerun, or delete {names.progress} and {names.done}"
-    return f"{tasklist.path} is done{where}: {again}"
+    if output.recorded is None:
+        return f"{tasklist.path} is done: {again}"
+    return f"{tasklist.path} is done, its output went to {output.recorded}: {again}, and that file"
 
 
 def _notices(tasklist: Tasklist, names: Names, scan: Scan, start: Resume) -> list[str]:

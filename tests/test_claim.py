@@ -6,11 +6,14 @@ Each refusal says what to do instead, in one line, and leaves every file as it w
 from __future__ import annotations
 
 import os
+import random
 import shutil
 from pathlib import Path
 
 import pytest
 from fakes import success
+from fuzz import scratch
+from simdisk import Disk, Killed
 
 from mpifarm import FarmError, fastrecovery
 from mpifarm.config import Config
@@ -220,7 +223,10 @@ def test_of_a_finished_list_is_said_where_its_output_went(here: Path) -> None:
     ran(ALL, OUT)
     (notice,) = opened().notices
     assert f"tasks.txt is done, its output went to {here}/all.out:" in notice
-    assert "went to" not in opened(OUT).notices[0]
+    for path in (NAMES.progress, NAMES.done, OUT):
+        path.unlink()  # as it says
+    ran(ALL, OUT)
+    assert OUT.read_bytes() == b"<0><9><18>"
 
 
 @pytest.mark.parametrize("content", [b"", b"precious", b"<0", b"<0><9>+"])
@@ -366,6 +372,41 @@ def test_a_kill_while_a_finished_list_is_reopened_loses_no_record() -> None:
     ran(1, OUT)
     assert OUT.read_bytes() == b"<0><9><18><27>"
     assert NAMES.done.read_bytes() != told
+
+
+@pytest.mark.parametrize("crash", [False, True])
+@pytest.mark.parametrize(("done", "grown", "rerun"), [(1, False, True), (ALL, False, True), (ALL, True, False)])
+def test_a_kill_at_any_moment_of_an_opening_leaves_records_to_go_on_from(
+    done: int, grown: bool, rerun: bool, crash: bool
+) -> None:
+    killed = True
+    with scratch():
+        for seed in range(120):
+            for path in Path().iterdir():
+                path.unlink()
+            Path("tasks.txt").write_bytes(b"echo 0\necho 1\necho 2\n")
+            ran(done, OUT)
+            with Path("tasks.txt").open("ab") as file:
+                file.write(b"echo 3\n" * grown)
+            disk = Disk(random.Random(seed), left=seed // 3)
+            disk.synced = {path.stat().st_ino: path.stat().st_size for path in Path().iterdir()}
+            try:
+                with disk.installed():
+                    let_go(opened(OUT, rerun=rerun))
+                killed = False
+            except Killed:
+                if crash:
+                    disk.crash()
+            for path in (NAMES.lock, Path("lock.all.out")):
+                path.write_text(this_process().text().replace("born=", "born=1"))
+            run = let_go(opened(OUT))
+            assert run.journal is None or run.start.done_count in (0, done)
+            if run.journal:
+                ran(ALL, OUT)
+            offsets = [int(line.split()[0]) for line in NAMES.progress.read_bytes().splitlines()]
+            assert sorted(offsets) == [0, 9, 18, 27][: ALL + grown]
+            assert OUT.read_bytes() == b"".join(b"<%d>" % offset for offset in offsets)
+    assert not killed, "the opening has never come to its end"
 
 
 # which list
