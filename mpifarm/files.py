@@ -186,11 +186,13 @@ class Appender:
             self._dirty = False
 
     def tail(self) -> int:
-        """Return the checksum of the end, as `tail` does. Raises OSError if somebody else has changed the file."""
+        """Return the checksum of the end, as `tail` does. Raises OSError if somebody else has changed or removed it."""
         try:
             status = os.fstat(self._descriptor)
-            if status.st_size != self.size or not status.st_nlink:
-                raise OSError(errno.EIO, "somebody else has changed or removed it")
+            if not status.st_nlink:
+                raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
+            if status.st_size != self.size:
+                raise OSError(errno.EIO, "somebody else has changed it")
             return _checksum(self._descriptor, self.size)
         except OSError as error:
             raise named(error, self.path) from None

@@ -9,7 +9,6 @@ remembers before the list changes, and a file given as --output is recorded befo
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,8 +70,8 @@ def _acquire(lock: Lock, path: Path, now: float) -> None:
 
 
 def _lock_output(output: Path, holder: Holder, now: float) -> Lock:
-    real = Path(os.path.realpath(output))
-    path = real.with_name(f"lock.{real.name}")
+    target = files.own(output)  # a relative path stays one: the working directory may be renamed meanwhile
+    path = target.with_name(f"lock.{target.name}")
     lock = Lock(path, holder, output)
     _acquire(lock, path, now)
     return lock
