@@ -38,7 +38,8 @@ the files, beside you, for a list named tasks.txt:
   joblog.tasks.txt.tfin        a line for every attempt, in the columns of GNU Parallel
   log.tasks.txt.tfin           the failed attempts and what they printed
   done.tasks.txt.tfin          every task has succeeded
-To start over, delete the progress and the done file, or give --rerun.
+To start over, delete the progress and the done file, or give --rerun. A list that was begun with --output goes on with
+the same FILE; nothing that the list's own runs have not written is ever cut off or overwritten.
 
 signals to rank 0:
   INT, TERM  stop: end what runs (TERM, after 5 s KILL), write the files, exit 3; a second INT kills at once
@@ -100,6 +101,7 @@ def parser() -> argparse.ArgumentParser:
     add("--output", metavar="FILE",
         help="collect the standard output of the tasks that succeed in FILE: one block a task, never twice,"
              " whatever was killed when [standard output]")
+    add("--shell", metavar="PATH", help="the shell that runs the tasks, also when the list is gone on with [/bin/sh]")
     add("--keep-mpi-env", action="store_true",
         help="leave the variables of MPI and srun in the tasks' environment; an MPI program run as a task may hang")
     add("--ignore-directives", action="store_true",

@@ -44,6 +44,7 @@ class Config:
     rerun: bool = False
     lost_after_s: float = 120.0
     output: str | None = None
+    shell: str | None = None  # that runs the tasks; None: not given
     no_mpi: bool = False
     quiet: bool = False
     node: str = "localhost"
@@ -91,6 +92,7 @@ def read(args: argparse.Namespace) -> tuple[Config, dict[str, str]]:
         rerun=args.rerun,
         lost_after_s=args.lost_after,
         output=args.output,
+        shell=args.shell,
         no_mpi=args.no_mpi,
         quiet=args.quiet,
         node=slurm.node(environ) or socket.gethostname().split(".")[0] or "localhost",

@@ -19,6 +19,7 @@ import os
 import select
 import stat
 import tempfile
+import zlib
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -112,8 +113,10 @@ def write_to_reader(descriptor: int, content: bytes | memoryview, waiting: Calla
     """
     view = memoryview(content)
     at_once = len(view) if stat.S_ISREG(os.fstat(descriptor).st_mode) else select.PIPE_BUF
+    ready = select.poll()
+    ready.register(descriptor, select.POLLOUT)
     while view:
-        if select.select((), (descriptor,), (), _PATIENCE_S)[1]:
+        if ready.poll(_PATIENCE_S * 1000):
             with suppress(BlockingIOError):
                 view = view[os.write(descriptor, view[:at_once]) :]
         else:
@@ -147,7 +150,7 @@ class Appender:
 
     def __init__(self, path: Path) -> None:
         self.path = own(path)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
         self._descriptor = os.open(self.path, flags, 0o666)
         _refuse_foreign(os.fstat(self._descriptor), self.path)
         self.size = os.fstat(self._descriptor).st_size
@@ -195,6 +198,18 @@ class Appender:
                 raise named(error, self.path) from None
             self._dirty = False
 
+    def tail(self) -> int:
+        """Return the checksum of the end, as `tail` does. Raises OSError if somebody else has changed or removed it."""
+        try:
+            status = os.fstat(self._descriptor)
+            if not status.st_nlink:
+                raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
+            if status.st_size != self.size:
+                raise OSError(errno.EIO, "somebody else has changed it")
+            return _checksum(self._descriptor, self.size)
+        except OSError as error:
+            raise named(error, self.path) from None
+
     def close(self) -> None:
         """Sync and close."""
         self.sync()
@@ -226,6 +241,17 @@ def extent(path: Path) -> Extent:
                 return Extent(size, start + sound)
             end = start
     return Extent(size, 0)
+
+
+def tail(path: Path, end: int) -> int:
+    """Return the CRC-32 of the last 64 KiB before position *end* of *path*: by them a file is known. Raises OSError."""
+    with path.open("rb") as file:
+        return _checksum(file.fileno(), end)
+
+
+def _checksum(descriptor: int, end: int) -> int:
+    start = max(0, end - _LOOK_BYTES)
+    return zlib.crc32(os.pread(descriptor, end - start, start))
 
 
 def whole_lines(path: Path) -> int:

@@ -32,6 +32,7 @@ import numpy as np
 from mpifarm import FarmError, fastrecovery, files, lines, resume
 from mpifarm.fastrecovery import Covered
 from mpifarm.files import Appender, Extent
+from mpifarm.identity import Identity
 from mpifarm.lines import Attempt, Attempts, Numbers
 
 SYNC_S = 1.0
@@ -44,7 +45,7 @@ _MUCH_BYTES = 64 * 1024 * 1024  # a slow disk takes some seconds for it
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """The files of a list, in the working directory."""
+    """The files of a list, beside its .tfin file: in the working directory."""
 
     tfin: Path
 
@@ -77,7 +78,7 @@ class Names:
         return [self.tfin, self.progress, self.fastrecovery, self.log, self.joblog, self.done, self.lock]
 
     def _of(self, kind: str) -> Path:
-        return Path(f"{kind}.{self.tfin}")
+        return self.tfin.with_name(f"{kind}.{self.tfin.name}")
 
 
 class Spool:
@@ -121,9 +122,10 @@ class Spool:
 class Journal:
     """The open files of a run. Every method may raise OSError; nothing is half written then, and nothing more should be."""
 
-    def __init__(self, names: Names, output: Path | None, start: resume.Resume) -> None:
+    def __init__(self, names: Names, output: Path | None, start: resume.Resume, run: Identity | None = None) -> None:
         """Open the files, and cut off what *start* does not count: torn tails, and blocks without a progress line."""
         self._names = names
+        self._identity = run
         for path in names.all():
             files.new_name(path).unlink(missing_ok=True)  # of a manager that was killed
         self._output = _open_output(output, start.output_bytes)
@@ -236,14 +238,11 @@ class Journal:
 
     def checkpoint(self, index: int, offset: int, list_crc: int, left: Iterable[int]) -> None:
         """Replace fastrecovery: of the *index* records before *offset* all are done but those at *left*, none behind."""
-        self._sync()
-        covered = Covered(self._progress.size, self._output_bytes, self._joblog.size)
-        files.replace(self._names.fastrecovery, fastrecovery.content(index, offset, list_crc, covered, left))
+        files.replace(self._names.fastrecovery, self._state(index, offset, list_crc, left))
 
-    def finish(self) -> None:
-        """Say that all is done."""
-        self._sync()
-        files.replace(self._names.done, b"done")
+    def finish(self, index: int, offset: int, list_crc: int) -> None:
+        """Say that all is done: the *index* records before *offset*, the end of the list."""
+        files.replace(self._names.done, fastrecovery.done_content(self._state(index, offset, list_crc, ())))
         self._names.fastrecovery.unlink(missing_ok=True)
 
     def close(self) -> None:
@@ -264,6 +263,14 @@ class Journal:
 
     def _appenders(self) -> list[Appender]:
         return ([self._output] if self._output else []) + list(self._lines)
+
+    def _state(self, index: int, offset: int, list_crc: int, left: Iterable[int]) -> bytes:
+        """Return what fastrecovery is to say. What it stands for is synced by then."""
+        self._sync()
+        covered = Covered(
+            self._progress.size, self._output_bytes, self._joblog.size, self._output.tail() if self._output else 0
+        )
+        return fastrecovery.content(index, offset, list_crc, covered, left, self._identity)
 
     def _sync(self) -> None:
         try:
@@ -290,10 +297,22 @@ class Journal:
         self._lines[self._log] += entry
 
 
-def forget(names: Names) -> None:
-    """Forget earlier runs. Progress goes first: without it, fastrecovery counts for nothing, whenever we are killed."""
-    for path in (names.progress, names.fastrecovery, names.done):
-        path.unlink(missing_ok=True)
+def reopen(names: Names) -> None:
+    """Take the done file away: there is more to do. What it remembers is a checkpoint again, at any moment."""
+    if fastrecovery.read_done(names.done) and not names.fastrecovery.exists():
+        files.replace(names.fastrecovery, fastrecovery.remembered(names.done))
+    names.done.unlink(missing_ok=True)
+
+
+def forget(names: Names, run: Identity) -> None:
+    """Forget earlier runs, and that they are forgotten holds whenever we are killed.
+
+    Progress goes first: without it, fastrecovery counts for nothing, but it still tells whose --output is. Then *run* has
+    that file: what stands in it is cut when it is opened.
+    """
+    names.progress.unlink(missing_ok=True)
+    joblog = files.whole_lines(names.joblog) if names.joblog.exists() else 0
+    files.replace(names.fastrecovery, fastrecovery.content(0, 0, 0, Covered(0, 0, joblog, 0), (), run))
 
 
 def _open_output(path: Path | None, size: int) -> Appender | None:
@@ -308,7 +327,7 @@ def check_output(path: Path, tasklist: Path, names: Names) -> Extent:
     """Return what there is of the file given as --output. Raises FarmError if it cannot be one."""
     try:
         files.own(path)
-        if any(_same(path, other) for other in (tasklist, *names.all())):
+        if any(_same(path, other) for other in (tasklist, *names.all(), *map(files.new_name, names.all()))):
             raise FarmError(f"--output {path} is the task list or one of the farm's own files: give another name")
         if path.exists() and not path.is_file():
             raise FarmError(f"--output {path} is not a regular file: it could not be shortened after a kill")

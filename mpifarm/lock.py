@@ -1,5 +1,7 @@
 """Who is running this list: one file, `lock.tasks.txt.tfin`, touched every few seconds.
 
+A file given as --output has one beside it, too, `lock.all.out`: two lists would write into each other's blocks.
+
     mpifarm host=nid0001 pid=4711 born=123456 job=98765 restart=0
 
 flock is not reliable on every parallel file system, link() is: the lock is linked into place whole, or not at all.
@@ -56,11 +58,14 @@ def this_process(job: str = "", restart: int = 0) -> Holder:
 
 
 class Lock:
-    """The lock of a list, held from `acquire` to `release`."""
+    """The lock of a list, held from `acquire` to `release`, with those that are held with it."""
 
-    def __init__(self, path: Path, holder: Holder) -> None:
+    def __init__(self, path: Path, holder: Holder, output: Path | None = None) -> None:
+        """*output*: the lock is that of a file given as --output."""
         self._path = path
         self._holder = holder
+        self._output = output
+        self._more: list[Lock] = []
         self._file: BinaryIO | None = None  # held open, so that no other file can get its inode number
         self._touched = float("-inf")
 
@@ -73,10 +78,10 @@ class Lock:
         except OSError as error:
             with suppress(OSError):
                 mine.unlink()
-            here = files.working_directory()
-            raise FarmError(
-                f"cannot write in the working directory {here}: {error.strerror}: start where the farm may write"
-            ) from None
+            here = f"in the working directory {files.working_directory()}: {error.strerror}: start where"
+            if self._output:
+                here = f"beside --output {self._output}: {error.strerror}: give a file where"
+            raise FarmError(f"cannot write {here} the farm may write") from None
         try:
             while not self._link(mine):
                 self._clear(os.fstat(file.fileno()).st_mtime)
@@ -86,6 +91,20 @@ class Lock:
         self._file = file
         self._touched = now
 
+    def add(self, lock: Lock) -> None:
+        """Hold *lock*, which was acquired after this one, together with it."""
+        self._more.append(lock)
+
+    def others(self, path: Path) -> Holder | None:
+        """Return who holds the lock at *path*, another one; None if nobody who is alive does."""
+        assert self._file is not None
+        try:
+            holder, status = _parse(_read(path)), path.lstat()
+        except OSError:
+            return None
+        alive = os.fstat(self._file.fileno()).st_mtime - status.st_mtime < STALE_S
+        return holder if holder and alive and not self._dead(holder) else None
+
     def held(self, now: float) -> bool:
         """Touch the lock now and then; return False if it has been taken over."""
         if now < self._touched + TOUCH_S:
@@ -94,15 +113,19 @@ class Lock:
         if self._file is None or not self._ours():
             return False
         self.touch()
-        return True
+        return all(lock.held(now) for lock in self._more)
 
     def touch(self) -> None:
         """Show that its holder is alive."""
         if self._file is not None:
             os.utime(self._file.fileno())
+        for lock in self._more:
+            lock.touch()
 
     def release(self) -> None:
         """Give the lock back, if it is still ours."""
+        for lock in self._more:
+            lock.release()
         if self._file is None:
             return
         with suppress(OSError):  # a file system that is gone: the lock will be stale soon
@@ -148,9 +171,9 @@ class Lock:
         if holder is None and age_s < STALE_S:
             raise FarmError(f"{self._path} is held by somebody who has not signed it: if no farm runs here, remove it")
         if holder is not None and not self._dead(holder) and age_s < STALE_S:
+            busy = f"--output {self._output} is being written" if self._output else "this list is being run"
             raise FarmError(
-                f"this list is being run by {holder}: wait for it, or stop it"
-                f" ({self._path} was touched {max(age_s, 0):.0f} s ago)"
+                f"{busy} by {holder}: wait for it, or stop it ({self._path} was touched {max(age_s, 0):.0f} s ago)"
             )
         # Somebody else may have come to the same conclusion, and may hold a new lock by now. Move it aside and look
         # whether it is the one that was judged; if not, put it back.

@@ -129,7 +129,8 @@ class Manager:
             return
         try:
             if self.outcome is Outcome.ALL_SUCCEEDED:
-                self._journal.finish()
+                self._walk.take(1)  # nothing: what is left are no tasks, and they are done, too
+                self._journal.finish(*self._position())
             else:
                 self._checkpoint()
         except OSError as error:
@@ -297,7 +298,8 @@ class Manager:
             if not self._lock.held(now):
                 lock = self._run.names.lock
                 gone = f"{lock} is gone, or the whole working directory"
-                self._stop_writing("another mpifarm has taken over this list" if lock.exists() else gone, now)
+                taken = "another mpifarm has taken over this list, or its --output"
+                self._stop_writing(taken if lock.exists() else gone, now)
         except OSError as error:
             self._stop_writing(_cannot_write(error), now)
 
@@ -319,12 +321,16 @@ class Manager:
             self._stop_writing(_cannot_write(error), now)
 
     def _checkpoint(self) -> None:
+        self._journal.checkpoint(*self._position(), self._schedule.unfinished())
+
+    def _position(self) -> tuple[int, int, int]:
+        """Return how many records have been dealt, where that ends, and the checksum of the list up to there."""
         offset = self._walk.offset
         if os.fstat(self._scan.descriptor).st_size < offset:  # or its checksum would stand for less
             raise OSError(errno.EIO, "it was cut", str(self._run.names.tfin))
         self._crc = checksum(self._scan.descriptor, self._crc_offset, offset, self._crc)
         self._crc_offset = offset
-        self._journal.checkpoint(self._walk.seq - 1, offset, self._crc, self._schedule.unfinished())
+        return self._walk.seq - 1, offset, self._crc
 
     def _stop_writing(self, why: str, now: float) -> None:
         if self._stopped_writing:

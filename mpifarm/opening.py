@@ -2,6 +2,9 @@
 
 The rule: everything is read and checked first. If something is wrong, no file of an earlier run has been touched and
 none was added.
+
+Then the order is such that a kill at any moment leaves records that are true: a done file becomes the checkpoint that it
+remembers before the list changes, and a file given as --output is recorded before it is cut or written to.
 """
 
 from __future__ import annotations
@@ -10,14 +13,16 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from mpifarm import FarmError, files, journal, lint, resume
+from mpifarm import FarmError, claim, fastrecovery, files, identity, journal, lint, resume
 from mpifarm.check import Watch
+from mpifarm.claim import Output
 from mpifarm.config import Config
+from mpifarm.fastrecovery import Checkpoint
 from mpifarm.files import Extent
 from mpifarm.journal import Journal, Names
-from mpifarm.lock import Lock, this_process
-from mpifarm.resume import Sources
-from mpifarm.tasklist import Scan, Tasklist
+from mpifarm.lock import Holder, Lock, this_process
+from mpifarm.resume import Resume, Sources
+from mpifarm.tasklist import Scan, Tasklist, checksum
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +33,7 @@ class Run:
     tasklist: Tasklist  # keeps the descriptor of the scan open
     names: Names
     scan: Scan
-    start: resume.Resume
+    start: Resume
     lock: Lock
     journal: Journal | None = None
 
@@ -37,15 +42,15 @@ def open_run(config: Config, now: float) -> Run:
     """Take the lock of the list, read what earlier runs have left, and open the files. Raises FarmError."""
     tasklist = Tasklist(Path(config.tasklist))
     names = Names(tasklist.tfin)
-    output = journal.check_output(Path(config.output), tasklist.path, names) if config.output else None
-    lock = Lock(names.lock, this_process(*((config.job.id, config.job.restart) if config.job else ())))
-    try:
-        lock.acquire(now)
-    except OSError as error:  # outside of the try below: what lies here may be another manager's
-        raise FarmError(f"cannot take the lock {names.lock}: {error.strerror}: remove it if no farm runs here") from None
+    output = journal.check_output(Path(config.output), tasklist.path, names) if config.output is not None else None
+    holder = this_process(*((config.job.id, config.job.restart) if config.job else ()))
+    lock = Lock(names.lock, holder)
+    _acquire(lock, names.lock, now)  # outside of the try below: what lies here may be another manager's
     run = None
     try:
         journal.check_files(names)
+        if config.output is not None:
+            lock.add(_lock_output(Path(config.output), holder, now))
         run = _open(config, tasklist, names, lock, output)
         return run
     except OSError as error:
@@ -58,34 +63,82 @@ def open_run(config: Config, now: float) -> Run:
             lock.release()
 
 
-def _open(config: Config, tasklist: Tasklist, names: Names, lock: Lock, output: Extent | None) -> Run:
+def _acquire(lock: Lock, path: Path, now: float) -> None:
+    try:
+        lock.acquire(now)
+    except OSError as error:
+        raise FarmError(f"cannot take the lock {path}: {error.strerror}: remove it if no farm runs here") from None
+
+
+def _lock_output(output: Path, holder: Holder, now: float) -> Lock:
+    target = files.own(output)  # a relative path stays one: the working directory may be renamed meanwhile
+    path = target.with_name(f"lock.{target.name}")
+    lock = Lock(path, holder, output)
+    _acquire(lock, path, now)
+    return lock
+
+
+def _open(config: Config, tasklist: Tasklist, names: Names, lock: Lock, found: Extent | None) -> Run:
     dash = lint.is_dash("/bin/sh")
     watch = Watch(dash)
     lint.refuse_encoding(tasklist)
     scan = tasklist.scan(watch.see)
-    finished = names.done.exists() and not names.fastrecovery.exists()  # TaskFarmer never removes an old done file
-    if finished and not config.rerun and scan.had_tfin and scan.differs_at is None:
-        notice = f"{tasklist.path} is done: to run it again, give --rerun, or delete {names.progress} and {names.done}"
-        return Run([notice], tasklist, names, scan, resume.Resume(), lock)
+    this = identity.of_this_run(config.tasklist, config.output, config.shell)
+    last = claim.last_checkpoint(names, forgiving=config.rerun)
+    notices = claim.check_list(last, this, names, scan)
+    claim.check_beside_the_list(tasklist.path, this, names, lock)
+    output = Output(config.output, found, last, this, names)
+    if not config.rerun and _is_finished(names, scan, last):
+        return Run([_finished(tasklist, names, scan, output)], tasklist, names, scan, Resume(), lock)
     lint.refuse_words(config, tasklist, watch, scan)
     remarks = lint.remarks(config, tasklist, dash)
-    start = resume.Resume()
-    if not config.rerun:
-        start = resume.load(tasklist, scan, Sources(names.fastrecovery, names.progress, names.joblog, output))
-    if config.rerun or not (names.progress.exists() or start.offset):
-        journal.forget(names)
-    names.done.unlink(missing_ok=True)
+    afresh = config.rerun or resume.starts_over(last, names.progress)
+    start = Resume() if afresh else _load(tasklist, names, scan, output)
+    if scan.tasks and afresh:
+        output.check_afresh()
+    elif scan.tasks:
+        output.check_resumed(start)
+        notices += claim.check_shell(last, this, given=config.shell is not None)
+    # Everything has been checked.
+    journal.reopen(names)
+    if afresh:
+        journal.forget(names, this)
     tasklist.commit()
     if not scan.tasks:
-        files.replace(names.done, b"done")
+        names.fastrecovery.unlink(missing_ok=True)
+        files.replace(names.done, fastrecovery.done_content(b""))
         return Run([f"{tasklist.path} has no tasks: nothing to do"], tasklist, names, scan, start, lock)
-    opened = Journal(names, Path(config.output) if config.output else None, start)
+    opened = Journal(names, Path(config.output) if config.output else None, start, this)
     opened.checkpoint(start.seq - 1, start.offset, start.list_crc, start.again["offset"])
-    notices = _notices(tasklist, names, scan, start, watch) + remarks
+    notices += [*_notices(tasklist, names, scan, start, watch), *remarks]
     return Run(notices, tasklist, names, scan, start, lock, opened)
 
 
-def _notices(tasklist: Tasklist, names: Names, scan: Scan, start: resume.Resume, watch: Watch) -> list[str]:
+def _load(tasklist: Tasklist, names: Names, scan: Scan, output: Output) -> Resume:
+    recorded = names.fastrecovery if names.fastrecovery.exists() else names.done
+    sources = Sources(recorded, names.progress, names.joblog, output.found if output.ours else None)
+    return resume.load(tasklist, scan, sources, output.last)
+
+
+def _is_finished(names: Names, scan: Scan, last: Checkpoint | None) -> bool:
+    """Return whether all tasks have succeeded. TaskFarmer never removes an old done file, and ours tells of which list."""
+    if not names.done.exists() or names.fastrecovery.exists() or not scan.had_tfin or scan.differs_at is not None:
+        return False
+    return last is None or (last.offset == scan.size and last.list_crc == checksum(scan.descriptor, 0, scan.size))
+
+
+def _finished(tasklist: Tasklist, names: Names, scan: Scan, output: Output) -> str:
+    """Return what to say of a list that is done. Raises FarmError if its output is not where it should be."""
+    if scan.tasks and output.found is not None:
+        unrecorded = output.last is None or output.last.identity is None
+        output.check_finished(_load(tasklist, names, scan, output).output_bytes if unrecorded else 0)
+    again = f"to run it again, give --rerun, or delete {names.progress} and {names.done}"
+    if output.recorded is None:
+        return f"{tasklist.path} is done: {again}"
+    return f"{tasklist.path} is done, its output went to {output.recorded}: {again}, and that file"
+
+
+def _notices(tasklist: Tasklist, names: Names, scan: Scan, start: Resume, watch: Watch) -> list[str]:
     notices = [f"{tasklist.path}: {scan.tasks} tasks" + (f", {start.done_count} done" if start.done_count else "")]
     if scan.carriage_returns:
         notices.append(f"{tasklist.path} has lines that end in a carriage return: it is left out of the commands")

@@ -3,7 +3,8 @@
 Truth on restart: done = what the first line of fastrecovery covers, minus its list, plus the progress lines after it.
 
 Edge cases make all this a bit tricky:
-1. Fastrecovery stands for progress, but there is no progress file: the user has deleted it to start over. So we do.
+1. Fastrecovery stands for progress, or the done file does of a list that has grown, but there is no progress file: the
+   user has deleted it to start over. So we do.
 2. TaskFarmer's fastrecovery has no words: its progress file is read from the start. Without one, fastrecovery counts
    alone, as with TaskFarmer.
 3. No fastrecovery: TaskFarmer has removed it in the end, or the user has. Progress counts.
@@ -22,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mpifarm import FarmError, fastrecovery, progress
+from mpifarm import FarmError, progress
 from mpifarm.fastrecovery import Checkpoint
 from mpifarm.files import Extent
 from mpifarm.progress import Progress
@@ -56,11 +57,13 @@ class Sources:
     output: Extent | None
 
 
-def load(tasklist: Tasklist, scan: Scan, sources: Sources) -> Resume:
-    """Return where to go on. Changes nothing. Raises FarmError if the files do not fit the list or each other."""
-    checkpoint = fastrecovery.read(sources.fastrecovery)
+def load(tasklist: Tasklist, scan: Scan, sources: Sources, checkpoint: Checkpoint | None) -> Resume:
+    """Return where to go on. Changes nothing. Raises FarmError if the files do not fit the list or each other.
+
+    *checkpoint* is the last one, of fastrecovery or of the done file.
+    """
     has_progress = sources.progress.is_file()
-    if checkpoint and checkpoint.covered and not has_progress:
+    if starts_over(checkpoint, sources.progress):
         return Resume()
     start = checkpoint or Checkpoint(0, _NONE)
     lines = Progress(_NO_RECORDS, 0, 0)
@@ -96,6 +99,11 @@ def load(tasklist: Tasklist, scan: Scan, sources: Sources) -> Resume:
         output_bytes=lines.output_bytes,
         bad=lines.bad,
     )
+
+
+def starts_over(checkpoint: Checkpoint | None, progress_file: Path) -> bool:
+    """Return whether the user has deleted progress to start over."""
+    return bool(checkpoint and checkpoint.covered and not progress_file.is_file())
 
 
 def _refuse_changes(tasklist: Tasklist, scan: Scan, start: Checkpoint, behind_done: int, list_crc: int) -> None:

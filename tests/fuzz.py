@@ -25,7 +25,7 @@ from typing import NamedTuple
 
 from fakes import FakeComm, ended_record, report
 
-from mpifarm import FarmError, progress, resume, tasklist, wire
+from mpifarm import FarmError, fastrecovery, progress, resume, tasklist, wire
 from mpifarm.comm import Received
 from mpifarm.config import Config
 from mpifarm.ended import Ended
@@ -40,7 +40,7 @@ from mpifarm.wire import Hello, Tag
 
 NAMES = Names(Path("tasks.txt.tfin"))
 TFIN, PROGRESS, FASTRECOVERY, LOG, JOBLOG, DONE, LOCK = (str(path) for path in NAMES.all())
-LIST, OUTPUT = Path("tasks.txt"), Path("all.out")
+LIST, OUTPUT, OUTPUT_LOCK = Path("tasks.txt"), Path("all.out"), Path("lock.all.out")
 TASKFARMER = Path(__file__).parent / "data" / "taskfarmer-killed"
 DEAD = Holder(socket.gethostname(), os.getpid(), "1").text()  # a process that had our number before
 CHUNK = 1000  # seeds
@@ -89,8 +89,9 @@ class Play:
 
     def __init__(self, output: bool) -> None:
         config = Config("tasks.txt", output=str(OUTPUT) if output else None, quiet=True)
-        if NAMES.lock.exists():
-            NAMES.lock.write_text(DEAD)
+        for lock in (NAMES.lock, OUTPUT_LOCK):
+            if lock.exists():
+                lock.write_text(DEAD)
         run = open_run(config, 0.0)
         assert run.journal is not None
         self._comm, self._journal = FakeComm(2), run.journal
@@ -195,6 +196,7 @@ def taskfarmers() -> Sample:
 
 def sample_of(output: bool) -> Sample:
     files = laid() | {LOCK: DEAD.encode()}
+    files.pop(str(OUTPUT_LOCK), None)
     order, at = [], 0
     for line in files[TFIN].splitlines(keepends=True):
         if line[2:].strip():
@@ -213,7 +215,7 @@ SAMPLES: dict[str, Callable[[], Sample]] = {
     "varying, --output": partial(killed_twice, VARYING, True),
     "finished": partial(finished, True),
     "TaskFarmer": taskfarmers,
-    "TaskFarmer, then ours": partial(after_taskfarmer, True),
+    "TaskFarmer, then ours": partial(after_taskfarmer, False),
 }
 
 
@@ -418,7 +420,7 @@ class Bench:
         self._lay_damaged(rng, [name for name in (PROGRESS, FASTRECOVERY, JOBLOG) if name in self.sample.files])
         sources = Sources(NAMES.fastrecovery, NAMES.progress, NAMES.joblog, self._output)
         with suppress(FarmError):
-            left_of(self._scan, resume.load(self._tasklist, self._scan, sources))
+            left_of(self._scan, resume.load(self._tasklist, self._scan, sources, fastrecovery.read(NAMES.fastrecovery)))
 
     def try_open(self, rng: random.Random) -> None:
         """Open damaged files, and open them again."""

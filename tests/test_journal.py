@@ -6,7 +6,8 @@ import os
 import re
 import signal
 import subprocess
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from mpifarm import FarmError, fastrecovery, journal, resume
 from mpifarm.ended import Ended
 from mpifarm.fastrecovery import Covered
 from mpifarm.files import Extent
+from mpifarm.identity import Identity
 from mpifarm.journal import Journal, Names, Spool
 from mpifarm.lines import Attempt
 
@@ -25,6 +27,7 @@ LIST = Path("tasks.txt")
 NAMES = Names(Path("tasks.txt.tfin"))
 OUTPUT = Path("output")
 NOTHING = memoryview(b"")
+RUN = Identity("/lists/my tasks.txt", "/work/a=b", "/work/a=b/output", "/bin/bash")
 ATTEMPT = Attempt(
     offset=432, length=32, seq=18, attempt=1, node="nid-0001", slot=2, status=0, flags=0, start=1795344287.123,
     seconds=0.0042, user_s=0.001, system_s=0.002, rss_kib=1824, left=0, out_total=3, command=b"echo\ttask 17; exit \xff",
@@ -39,6 +42,11 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def succeed(farm: Journal, offset: int, out: bytes = b"out", spool: Spool | None = None, before: int = 0) -> None:
     attempt = replace(ATTEMPT, offset=offset, out_total=before + len(out))
     farm.succeeded(success(attempt, len(out)), spool, memoryview(out), NOTHING)
+
+
+def covered() -> Covered:
+    out = OUTPUT.read_bytes()
+    return Covered(NAMES.progress.stat().st_size, len(out), NAMES.joblog.stat().st_size, zlib.crc32(out))
 
 
 def perl_reads(path: Path) -> tuple[int, int, list[int]]:
@@ -151,7 +159,8 @@ def test_fastrecovery_is_read_alike_by_taskfarmer_and_by_us() -> None:
     read = fastrecovery.read(NAMES.fastrecovery)
     assert read is not None
     assert (read.offset, read.left.tolist(), read.list_crc) == (1035, [432, 983], 0x0D3F0A77)
-    assert read.covered == Covered(NAMES.progress.stat().st_size, 3, NAMES.joblog.stat().st_size)
+    assert read.covered == covered()
+    assert (read.covered.output, read.covered.tail) == (3, zlib.crc32(b"out"))
     farm.checkpoint(42, 1061, 1, [])
     assert perl_reads(NAMES.fastrecovery) == (42, 1061, [])
 
@@ -159,13 +168,69 @@ def test_fastrecovery_is_read_alike_by_taskfarmer_and_by_us() -> None:
 def test_the_end_leaves_done_and_no_fastrecovery() -> None:
     farm = Journal(NAMES, OUTPUT, resume.Resume())
     farm.checkpoint(0, 0, 0, [])
-    farm.finish()
+    succeed(farm, 0)
+    farm.flush()
+    farm.finish(42, 1061, 1)
     farm.close()
-    assert NAMES.done.read_bytes() == b"done"
+    first, *rest = NAMES.done.read_bytes().splitlines(keepends=True)
+    assert first == b"done\n"
     assert not NAMES.fastrecovery.exists()
-    journal.forget(NAMES)
-    journal.forget(NAMES)
-    assert sorted(os.listdir()) == sorted(map(str, (NAMES.joblog, NAMES.log, OUTPUT)))
+    read = fastrecovery.read_done(NAMES.done)
+    assert read is not None
+    assert (read.offset, read.left.size, read.list_crc, read.covered) == (1061, 0, 1, covered())
+    assert b"".join(rest) == fastrecovery.remembered(NAMES.done)
+
+
+def test_a_done_file_that_is_reopened_is_the_checkpoint_that_it_remembers() -> None:
+    farm = Journal(NAMES, OUTPUT, resume.Resume(), RUN)
+    farm.finish(42, 1061, 1)
+    told = fastrecovery.remembered(NAMES.done)
+    journal.reopen(NAMES)
+    assert not NAMES.done.exists()
+    assert NAMES.fastrecovery.read_bytes() == told
+    read = fastrecovery.read(NAMES.fastrecovery)
+    assert read is not None
+    assert (read.offset, read.list_crc, read.identity) == (1061, 1, RUN)
+
+
+@pytest.mark.parametrize("content", [b"done", b"done\n", b"done\n# max: 42 1061 list=1\n", b"done\n\0\0\0"])
+def test_a_done_file_that_remembers_nothing_leaves_no_checkpoint(content: bytes) -> None:
+    NAMES.done.write_bytes(content)
+    assert fastrecovery.read_done(NAMES.done) is None
+    journal.reopen(NAMES)
+    assert os.listdir() == []
+
+
+def test_what_is_forgotten_leaves_whose_output_it_was() -> None:
+    farm = Journal(NAMES, OUTPUT, resume.Resume(), RUN)
+    succeed(farm, 0)
+    farm.flush()
+    farm.checkpoint(41, 1035, 1, [])
+    farm.close()
+    for _ in range(2):
+        journal.forget(NAMES, RUN)
+        read = fastrecovery.read(NAMES.fastrecovery)
+        assert read is not None
+        assert (read.offset, read.left.size, read.identity) == (0, 0, RUN)
+        assert read.covered == Covered(0, 0, NAMES.joblog.stat().st_size, 0)
+        assert not NAMES.progress.exists()
+        assert OUTPUT.read_bytes() == b"out"
+
+
+@pytest.mark.parametrize("harm", [lambda: OUTPUT.write_bytes(b"ou"), lambda: OUTPUT.write_bytes(b"out+"), OUTPUT.unlink])
+def test_an_output_that_somebody_else_has_changed_meanwhile_is_no_basis_for_a_checkpoint(
+    harm: Callable[[], object],
+) -> None:
+    farm = Journal(NAMES, OUTPUT, resume.Resume(), RUN)
+    succeed(farm, 0)
+    farm.flush()
+    harm()
+    with pytest.raises(OSError, match=r"somebody else has changed it|No such file"):
+        farm.checkpoint(41, 1035, 1, [])
+    with pytest.raises(OSError, match=r"somebody else has changed it|No such file"):
+        farm.finish(42, 1061, 1)
+    assert not NAMES.done.exists()
+    assert not NAMES.fastrecovery.exists()
 
 
 # a full disk

@@ -12,14 +12,14 @@ import fuzz
 import numpy as np
 import pytest
 from fakes import success
-from fuzz import DEAD, JOBLOG, LIST, NAMES, OUTPUT, PROGRESS, laid, scratch
+from fuzz import DEAD, JOBLOG, LIST, NAMES, OUTPUT, OUTPUT_LOCK, PROGRESS, laid, scratch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from simdisk import Disk, Killed
 from test_tasklist import CHUNKS, LINES, lines_of, tasks_of, tfin_of
 
-from mpifarm import FarmError, tasklist, wire
+from mpifarm import FarmError, fastrecovery, tasklist, wire
 from mpifarm.config import Config
 from mpifarm.ended import Ended
 from mpifarm.journal import Journal, Spool
@@ -53,8 +53,12 @@ def walk_from(run: Run) -> Walk:
 
 def checkpoint(run: Run, journal: Journal, walk: Walk, left: list[int]) -> None:
     """Write fastrecovery as the manager does."""
-    crc = checksum(run.scan.descriptor, 0, walk.offset)
-    journal.checkpoint(walk.seq - 1, walk.offset, crc, left)
+    journal.checkpoint(*position_of(run, walk), left)
+
+
+def position_of(run: Run, walk: Walk) -> tuple[int, int, int]:
+    """Return what a checkpoint says of how far the list was dealt."""
+    return walk.seq - 1, walk.offset, checksum(run.scan.descriptor, 0, walk.offset)
 
 
 def spooled(text: bytes) -> Spool:
@@ -162,7 +166,8 @@ class JournalMachine(RuleBasedStateMachine):
         self.close()
         if crash:
             self.disk.crash()
-        NAMES.lock.write_text(DEAD)
+        for lock in (NAMES.lock, OUTPUT_LOCK)[: 1 + self.output]:
+            lock.write_text(DEAD)
         self.open()
         self.check_after(self.synced if crash else self.flushed)
 
@@ -182,11 +187,17 @@ class JournalMachine(RuleBasedStateMachine):
     @rule()
     def finish(self) -> None:
         self.flush()
-        self.journal.finish()
+        self.journal.finish(*position_of(self.run, self.walk))
         self.close()
         self.run.lock.release()
         assert open_run(CONFIGS[self.output], 0.0).journal is None
+        told = fastrecovery.remembered(NAMES.done)
         NAMES.done.unlink()
+        if self.output and not any(text for _, text in self.told):  # without the records nobody knows of --output
+            with pytest.raises(FarmError, match="without --output"):
+                open_run(CONFIGS[True], 0.0)
+            NAMES.done.write_bytes(fastrecovery.done_content(told))
+            NAMES.tfin.unlink()  # so it is looked at again
         self.open()
         self.check_after(len(self.told))
 

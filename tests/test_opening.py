@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from mpifarm import FarmError, fastrecovery
+from mpifarm import FarmError, fastrecovery, identity
 from mpifarm.config import Config
 from mpifarm.fastrecovery import Covered
 from mpifarm.journal import Names
@@ -22,16 +23,28 @@ OUTPUT = Path("output")
 
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An earlier run: of three tasks the first and the last are done, and progress and output have torn tails."""
+    """A run that was killed: of three tasks the first and the last are done, and progress and output have torn tails."""
     monkeypatch.chdir(tmp_path)
+    write_fastrecovery(0, Covered(tail=0))
     LIST.write_bytes(b"echo 0\necho 1\necho 2\n")
     NAMES.tfin.write_bytes(b"> echo 0\n> echo 1\n> echo 2\n")
     NAMES.progress.write_bytes(b"0 n-1 0.1 2 1 9\n18 n-1 0.1 2 1 9\n9 n")
     OUTPUT.write_bytes(b"0\n2\n1")
 
 
+def write_fastrecovery(offset: int, covered: Covered, *left: int) -> None:
+    crc = zlib.crc32(NAMES.tfin.read_bytes()[:offset]) if offset else 0
+    run = identity.of_this_run("tasks.txt", "output", None)
+    NAMES.fastrecovery.write_bytes(fastrecovery.content(offset // 9, offset, crc, covered, left, run))
+
+
 def opened(**options: object) -> Run:
     return open_run(Config("tasks.txt", output="output", **options), 0.0)  # type: ignore[arg-type]
+
+
+def shorten_output() -> None:
+    write_fastrecovery(27, Covered(9, 9, 0, 0), 9)
+    OUTPUT.write_bytes(b"1")
 
 
 def snapshot() -> dict[str, tuple[int, int, int, bytes]]:
@@ -59,13 +72,7 @@ REFUSALS: dict[str, tuple[Callable[[], object], str]] = {
     "a bad fastrecovery": (lambda: NAMES.fastrecovery.write_bytes(b"# max: x\n"), r"fastrecovery.*:1: not a line"),
     "another fastrecovery": (lambda: NAMES.fastrecovery.write_bytes(b"# max: 1 10\n"), "does not fit"),
     "another progress": (lambda: NAMES.progress.write_bytes(b"1 n-1 1 0 1 9\n"), "does not fit"),
-    "a short output": (
-        lambda: (
-            NAMES.fastrecovery.write_bytes(fastrecovery.content(3, 27, 0, Covered(9, 9, 0), [9])),
-            OUTPUT.write_bytes(b"1"),
-        ),
-        "--output has 1 bytes",
-    ),
+    "a short output": (shorten_output, "--output has 1 bytes"),
     "an output that is no file": (lambda: replace_by(OUTPUT, Path.mkdir), "not a regular file"),
     "an output that is the list": (lambda: replace_by(OUTPUT, lambda path: path.symlink_to(LIST)), "task list or one of"),
     "another manager at work": (
@@ -131,8 +138,15 @@ def test_a_good_start_cuts_what_was_torn_and_goes_on() -> None:
     assert NAMES.lock.exists()
 
 
-def test_a_list_that_is_done_is_not_run_again() -> None:
+def write_done() -> None:
+    """Write TaskFarmer's, beside an output that is whole."""
+    NAMES.fastrecovery.unlink()
     NAMES.done.write_bytes(b"done")
+    OUTPUT.write_bytes(b"0\n2\n")
+
+
+def test_a_list_that_is_done_is_not_run_again() -> None:
+    write_done()
     before = snapshot()
     run = opened()
     assert run.journal is None
@@ -140,7 +154,7 @@ def test_a_list_that_is_done_is_not_run_again() -> None:
 
 
 def test_a_list_that_has_grown_is_not_done() -> None:
-    NAMES.done.write_bytes(b"done")
+    write_done()
     LIST.write_bytes(LIST.read_bytes() + b"echo 3\n")
     run = opened()
     assert run.journal is not None
@@ -152,12 +166,13 @@ def test_a_list_that_has_grown_is_not_done() -> None:
 def test_a_done_file_that_taskfarmer_has_overlooked_does_not_hide_work() -> None:
     NAMES.done.write_bytes(b"done")  # of the list before it grew; TaskFarmer never takes it away
     NAMES.fastrecovery.write_bytes(b"# max: 4 18\n9\n")
-    assert opened().journal is not None
+    NAMES.progress.unlink()
+    assert open_run(Config("tasks.txt"), 0.0).journal is not None
 
 
 @pytest.mark.parametrize("done", [False, True])
 def test_rerun_forgets_everything(done: bool) -> None:
-    NAMES.fastrecovery.write_bytes(b"# max: 3 27\n")
+    write_fastrecovery(18, Covered(16, 2, 0, zlib.crc32(b"0\n")), 9)
     if done:
         NAMES.done.write_bytes(b"done")
     LIST.write_bytes(b"echo new\n")
@@ -172,7 +187,7 @@ def test_rerun_forgets_everything(done: bool) -> None:
 
 def test_deleting_progress_and_done_starts_over() -> None:
     NAMES.progress.unlink()
-    NAMES.fastrecovery.write_bytes(fastrecovery.content(3, 27, 0, Covered(40, 4, 0), []))
+    write_fastrecovery(27, Covered(32, 4, 0, zlib.crc32(b"0\n2\n")))
     run = opened()
     assert run.journal is not None
     assert (run.start.done_count, OUTPUT.read_bytes()) == (0, b"")
@@ -180,7 +195,8 @@ def test_deleting_progress_and_done_starts_over() -> None:
 
 
 def test_the_first_checkpoint_is_written_before_the_first_task_is_dealt() -> None:
-    NAMES.fastrecovery.unlink(missing_ok=True)
+    NAMES.fastrecovery.unlink()
+    OUTPUT.write_bytes(b"0\n2\n")
     run = opened()
     checkpoint = fastrecovery.read(NAMES.fastrecovery)
     assert checkpoint is not None
@@ -190,7 +206,7 @@ def test_the_first_checkpoint_is_written_before_the_first_task_is_dealt() -> Non
 
 @pytest.mark.parametrize("content", [b"", b"# nothing\n", b"\n  # c\n"])
 def test_a_list_without_tasks_is_done(content: bytes) -> None:
-    for path in (NAMES.progress, NAMES.tfin, OUTPUT):
+    for path in (NAMES.progress, NAMES.tfin, NAMES.fastrecovery, OUTPUT):
         path.unlink()
     LIST.write_bytes(content)
     run = opened()

@@ -70,7 +70,8 @@ def load(output_size: int | None = None, exists: bool = True) -> tuple[Resume, l
     scan = tasklist.scan()
     try:
         output = None if output_size is None else Extent(output_size, output_size, exists)
-        start = resume.load(tasklist, scan, Sources(NAMES.fastrecovery, NAMES.progress, NAMES.joblog, output))
+        sources = Sources(NAMES.fastrecovery, NAMES.progress, NAMES.joblog, output)
+        start = resume.load(tasklist, scan, sources, fastrecovery.read(NAMES.fastrecovery))
     finally:
         tasklist.discard()
     walk = Walk(scan.descriptor, scan.size, start.offset, start.seq)
