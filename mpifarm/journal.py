@@ -21,7 +21,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +33,7 @@ from mpifarm import FarmError, capture, fastrecovery, files, lines, resume
 from mpifarm.fastrecovery import Covered
 from mpifarm.files import Appender, Extent
 from mpifarm.lines import Attempt, Attempts, Numbers
+from mpifarm.suspects import Word
 
 SYNC_S = 1.0
 SPOOL_BYTES = 256 * 1024  # of an output that is under way, in memory
@@ -176,9 +177,13 @@ class Journal:
         )
         self._add_to_log(header.encode() + lines.in_one_line(attempt.command), err, out)
 
-    def interrupted(self, attempt: Attempt) -> None:
-        """Record an attempt that was stopped with the farm: no failure, it will run again."""
+    def interrupted(self, attempt: Attempt, by: str = "") -> None:
+        """Record an attempt that was stopped with the farm: no failure, it will run again. What *by* is told to people."""
         self._add_to_joblog(attempt)
+        if by:
+            ran = f"{attempt.node}-{attempt.slot}, had run {attempt.seconds:.3f} s: "
+            header = f"interrupted by {by}: task {attempt.seq} (offset {attempt.offset}), attempt {attempt.attempt}, {ran}"
+            self._add_to_log(header.encode() + lines.in_one_line(attempt.command))
 
     def event(self, text: str) -> None:
         """Tell people what happened to the farm."""
@@ -234,11 +239,13 @@ class Journal:
             self._sync()
             self._synced = now
 
-    def checkpoint(self, index: int, offset: int, list_crc: int, left: Iterable[int]) -> None:
+    def checkpoint(
+        self, index: int, offset: int, list_crc: int, left: Iterable[int], suspects: Sequence[Word] = ()
+    ) -> None:
         """Replace fastrecovery: of the *index* records before *offset* all are done but those at *left*, none behind."""
         self._sync()
         covered = Covered(self._progress.size, self._output_bytes, self._joblog.size)
-        files.replace(self._names.fastrecovery, fastrecovery.content(index, offset, list_crc, covered, left))
+        files.replace(self._names.fastrecovery, fastrecovery.content(index, offset, list_crc, covered, left, suspects))
 
     def finish(self) -> None:
         """Say that all is done."""

@@ -16,6 +16,7 @@ from mpifarm.files import Extent
 from mpifarm.journal import Journal, Names
 from mpifarm.lock import Lock, this_process
 from mpifarm.resume import Sources
+from mpifarm.suspects import NOTHING
 from mpifarm.tasklist import Scan, Tasklist
 
 
@@ -65,7 +66,7 @@ def _open(config: Config, tasklist: Tasklist, names: Names, lock: Lock, output: 
         return Run([notice], tasklist, names, scan, resume.Resume(), lock)
     start = resume.Resume()
     if not config.rerun:
-        start = resume.load(tasklist, scan, Sources(names.fastrecovery, names.progress, names.joblog, output))
+        start = resume.load(tasklist, scan, Sources(names.fastrecovery, names.progress, names.joblog, output), lock.found)
     if config.rerun or not (names.progress.exists() or start.offset):
         journal.forget(names)
     names.done.unlink(missing_ok=True)
@@ -74,7 +75,9 @@ def _open(config: Config, tasklist: Tasklist, names: Names, lock: Lock, output: 
         files.replace(names.done, b"done")
         return Run([f"{tasklist.path} has no tasks: nothing to do"], tasklist, names, scan, start, lock)
     opened = Journal(names, Path(config.output) if config.output else None, start)
-    opened.checkpoint(start.seq - 1, start.offset, start.list_crc, start.again["offset"])
+    suspects = start.suspicion.words()
+    opened.checkpoint(start.seq - 1, start.offset, start.list_crc, start.again["offset"], suspects)
+    lock.note(NOTHING)  # that stands in the checkpoint from now on
     return Run(_notices(tasklist, names, scan, start), tasklist, names, scan, start, lock, opened)
 
 
