@@ -48,7 +48,9 @@ signals to rank 0:
 
 exit codes:
   0  every task has succeeded          2  usage, environment or list error: nothing was run
-  1  some tasks failed                 3  stopped with work left: start again
+  1  some tasks failed, or the job     3  stopped with work left: start again
+     was too short for what is left
+A task that was running, alone, when the farm was killed for the third time has failed, too.
 
 a task sees:
   MPIFARM_SEQ (which line of the .tfin file, from 1), MPIFARM_TASK (its offset there), MPIFARM_ATTEMPT, MPIFARM_SLOT,
@@ -83,7 +85,8 @@ def parser() -> argparse.ArgumentParser:
     add("--threads", type=slots, metavar="N",
         help="tasks at a time on each node [$THREADS, else the CPUs this rank may use / worker ranks on the node]")
     add("--retries", type=count, metavar="N", default=2,
-        help="more attempts for a task that fails, after the rest of the list, on another node if there is one [2]")
+        help="more attempts for a task that fails, after the rest of the list, on another node if there is one, and 1 s,"
+             " then 10 s after the failure while there is other work [2]")
     add("--timeout", type=time, metavar="TIME",
         help="an attempt that takes longer has failed: TERM, after 5 s KILL, to its whole process group")
     add("--max-fails", type=count, metavar="N", help="start nothing more when more than N tasks have failed")

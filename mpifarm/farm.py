@@ -28,7 +28,7 @@ from mpifarm.comm import CRASHED, Backoff, Comm, Loopback, connect
 from mpifarm.config import Config
 from mpifarm.frames import Killed
 from mpifarm.launcher import Handle, Launcher
-from mpifarm.manager import Manager
+from mpifarm.manager import Manager, refuse_short_job
 from mpifarm.opening import open_run
 from mpifarm.schedule import How, Outcome
 from mpifarm.wire import Note, Stop, Tag
@@ -186,6 +186,7 @@ def _open_manager(settings: Config, comm: Comm, launcher: Launcher, end: float |
         most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     try:
+        refuse_short_job(settings, end, now)
         opened = open_run(settings, now)
     except FarmError as error:
         say(error)

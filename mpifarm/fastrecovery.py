@@ -12,6 +12,8 @@ TaskFarmer ignores them:
     output                the sum of those progress lines' fourth fields: bytes of the file given as --output
     tail                  the CRC-32 of the last 64 KiB of these, or of what there is
     from, in, out, shell  what the run was told: see `identity`
+    suspects              432:1,983:3!: tasks left that may have taken a worker or a farm with them, how often, and who is
+                          convicted of it; see `suspects`
     crc                   the last one: the CRC-32 of this file without this word
 
 A digit that has changed here would be a task that is never run, so a file that does not fit its CRC-32 counts for nothing.
@@ -25,8 +27,8 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -34,16 +36,18 @@ from numpy.typing import NDArray
 
 from mpifarm import FarmError, identity
 from mpifarm.identity import Identity
+from mpifarm.suspects import Word
 
 _HEADER = re.compile(rb"# max: (\d{1,18}) (\d{1,18})((?: [a-z]+=[!-~]*)*)")
 _OFFSET = re.compile(rb"\d{1,18}")
 _CRC = re.compile(r"[0-9a-f]{8}")
 _COUNT = re.compile(r"\d{1,18}")
+_SUSPECTS = re.compile(r"(?:\d{1,18}:\d{1,9}!?,?)+")
 _DONE = b"done\n"
 
 # Each word, and what its value looks like; those of the second kind came later.
 _FIRST = {"list": _CRC, "progress": _COUNT, "output": _COUNT, "joblog": _COUNT, "crc": _CRC}
-_LATER = {"tail": _CRC, **dict.fromkeys(identity.WORDS, re.compile(r".*"))}
+_LATER = {"tail": _CRC, **dict.fromkeys(identity.WORDS, re.compile(r".*")), "suspects": _SUSPECTS}
 
 _ADVICE = "restore it, or remove the file, and progress alone will count"
 
@@ -67,10 +71,17 @@ class Checkpoint:
     list_crc: int | None = None
     covered: Covered | None = None
     identity: Identity | None = None
+    suspects: list[Word] = field(default_factory=list)
 
 
 def content(
-    index: int, offset: int, list_crc: int, covered: Covered, left: Iterable[int], run: Identity | None = None
+    index: int,
+    offset: int,
+    list_crc: int,
+    covered: Covered,
+    left: Iterable[int],
+    run: Identity | None = None,
+    suspects: Sequence[Word] = (),
 ) -> bytes:
     """Return the file that says: of the *index* records before *offset* all are done but those at *left*."""
     words = {
@@ -83,6 +94,8 @@ def content(
         words["tail"] = f"{covered.tail:08x}"
     if run:
         words |= run.words()
+    if suspects:
+        words["suspects"] = ",".join(f"{task}:{deaths}{'!' * convicted}" for task, deaths, convicted in suspects)
     first = b"# max: %d %d" % (index, offset) + "".join(f" {name}={value}" for name, value in words.items()).encode()
     rest = b"\n" + b"".join(b"%d\n" % task for task in left)
     return first + _crc_word(first + rest) + rest
@@ -137,11 +150,17 @@ def _parse(path: Path, whole: bytes) -> Checkpoint:
         return Checkpoint(offset, left)
     tail = int(words["tail"], 16) if "tail" in words else None
     covered = Covered(int(words["progress"]), int(words["output"]), int(words["joblog"]), tail)
-    return Checkpoint(offset, left, int(words["list"], 16), covered, identity.of_words(words))
+    suspects = _suspects(words.get("suspects", ""))
+    return Checkpoint(offset, left, int(words["list"], 16), covered, identity.of_words(words), suspects)
 
 
 def _words(text: bytes) -> dict[str, str]:
     return dict(word.split("=", 1) for word in text.decode().split())
+
+
+def _suspects(word: str) -> list[Word]:
+    pairs = (pair.split(":") for pair in word.split(",") if pair)
+    return [(int(offset), int(deaths.rstrip("!")), deaths.endswith("!")) for offset, deaths in pairs]
 
 
 def _fits(whole: bytes, words: Mapping[str, str]) -> bool:

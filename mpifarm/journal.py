@@ -21,7 +21,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +34,7 @@ from mpifarm.fastrecovery import Covered
 from mpifarm.files import Appender, Extent
 from mpifarm.identity import Identity
 from mpifarm.lines import Attempt, Attempts, Numbers
+from mpifarm.suspects import Word
 
 SYNC_S = 1.0
 SPOOL_BYTES = 256 * 1024  # of an output that is under way, in memory
@@ -178,9 +179,13 @@ class Journal:
         )
         self._add_to_log(header.encode() + lines.in_one_line(attempt.command), err, out)
 
-    def interrupted(self, attempt: Attempt) -> None:
-        """Record an attempt that was stopped with the farm: no failure, it will run again."""
+    def interrupted(self, attempt: Attempt, by: str = "") -> None:
+        """Record an attempt that was stopped with the farm: no failure, it will run again. What *by* is told to people."""
         self._add_to_joblog(attempt)
+        if by:
+            ran = f"{attempt.node}-{attempt.slot}, had run {attempt.seconds:.3f} s: "
+            header = f"interrupted by {by}: task {attempt.seq} (offset {attempt.offset}), attempt {attempt.attempt}, {ran}"
+            self._add_to_log(header.encode() + lines.in_one_line(attempt.command))
 
     def event(self, text: str) -> None:
         """Tell people what happened to the farm."""
@@ -236,9 +241,11 @@ class Journal:
             self._sync()
             self._synced = now
 
-    def checkpoint(self, index: int, offset: int, list_crc: int, left: Iterable[int]) -> None:
+    def checkpoint(
+        self, index: int, offset: int, list_crc: int, left: Iterable[int], suspects: Sequence[Word] = ()
+    ) -> None:
         """Replace fastrecovery: of the *index* records before *offset* all are done but those at *left*, none behind."""
-        files.replace(self._names.fastrecovery, self._state(index, offset, list_crc, left))
+        files.replace(self._names.fastrecovery, self._state(index, offset, list_crc, left, suspects))
 
     def finish(self, index: int, offset: int, list_crc: int) -> None:
         """Say that all is done: the *index* records before *offset*, the end of the list."""
@@ -264,13 +271,13 @@ class Journal:
     def _appenders(self) -> list[Appender]:
         return ([self._output] if self._output else []) + list(self._lines)
 
-    def _state(self, index: int, offset: int, list_crc: int, left: Iterable[int]) -> bytes:
+    def _state(self, index: int, offset: int, list_crc: int, left: Iterable[int], suspects: Sequence[Word] = ()) -> bytes:
         """Return what fastrecovery is to say. What it stands for is synced by then."""
         self._sync()
         covered = Covered(
             self._progress.size, self._output_bytes, self._joblog.size, self._output.tail() if self._output else 0
         )
-        return fastrecovery.content(index, offset, list_crc, covered, left, self._identity)
+        return fastrecovery.content(index, offset, list_crc, covered, left, self._identity, suspects)
 
     def _sync(self) -> None:
         try:

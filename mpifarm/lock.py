@@ -2,7 +2,7 @@
 
 A file given as --output has one beside it, too, `lock.all.out`: two lists would write into each other's blocks.
 
-    mpifarm host=nid0001 pid=4711 born=123456 job=98765 restart=0
+    mpifarm host=nid0001 pid=4711 born=123456 job=98765 restart=0 dealt=... tried=... crc=...
 
 flock is not reliable on every parallel file system, link() is: the lock is linked into place whole, or not at all.
 A lock is taken over at once from a holder that is dead on this host (no such process, or one born at another time has
@@ -11,6 +11,9 @@ differences of times that the file server has set, so the clocks of two nodes ne
 
 A manager that hung for longer than that, in a slow file system say, may find that another one has taken over. So it
 looks before it writes, and stops if the lock is no longer its own.
+
+A lock that is given back is removed. So one that lies there, of a holder that is gone, means that a farm has ended without
+a word, and its last words tell who was running then: they are rewritten in place before anything is dealt. See `suspects`.
 """
 
 from __future__ import annotations
@@ -24,7 +27,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from mpifarm import FarmError, files
+from mpifarm import FarmError, files, suspects
+from mpifarm.suspects import NOTHING, Dealt
 
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)
 
@@ -44,8 +48,9 @@ class Holder:
     job: str = ""
     restart: int = 0
 
-    def text(self) -> str:
-        return f"mpifarm host={self.host} pid={self.pid} born={self.born} job={self.job} restart={self.restart}\n"
+    def text(self, dealt: Dealt = NOTHING) -> str:
+        who = f"mpifarm host={self.host} pid={self.pid} born={self.born} job={self.job} restart={self.restart}"
+        return f"{who} {dealt.words()}\n"
 
     def __str__(self) -> str:
         job = f", Slurm job {self.job} (restart {self.restart})" if self.job else ""
@@ -66,8 +71,12 @@ class Lock:
         self._holder = holder
         self._output = output
         self._more: list[Lock] = []
+        self._aside = path.with_name(f"{path.name}.{holder.host}.{holder.pid}.old")
         self._file: BinaryIO | None = None  # held open, so that no other file can get its inode number
         self._touched = float("-inf")
+        self._noted = NOTHING
+        self._synced = True
+        self.found = NOTHING  # how far a farm had dealt that has ended without a word
 
     def acquire(self, now: float) -> None:
         """Take the lock. Raises FarmError if another manager has it, or if nothing can be written here."""
@@ -85,11 +94,21 @@ class Lock:
         try:
             while not self._link(mine):
                 self._clear(os.fstat(file.fileno()).st_mtime)
+                os.pwrite(file.fileno(), self._holder.text(self.found).encode(), 0)  # or it is lost if we are killed, too
+                self._noted = self.found
         finally:
             mine.unlink(missing_ok=True)
+            self._aside.unlink(missing_ok=True)
         self._sweep(os.fstat(file.fileno()).st_mtime)
         self._file = file
         self._touched = now
+        self.note(self.found)
+
+    def note(self, dealt: Dealt) -> None:
+        """Say how far dealing goes, before what is dealt leaves. Raises OSError."""
+        if self._file is not None and dealt != self._noted:
+            os.pwrite(self._file.fileno(), self._holder.text(dealt).encode(), 0)
+            self._noted, self._synced = dealt, False
 
     def add(self, lock: Lock) -> None:
         """Hold *lock*, which was acquired after this one, together with it."""
@@ -116,9 +135,13 @@ class Lock:
         return all(lock.held(now) for lock in self._more)
 
     def touch(self) -> None:
-        """Show that its holder is alive."""
-        if self._file is not None:
-            os.utime(self._file.fileno())
+        """Show that its holder is alive; what it has noted survives a crash of the node from then on."""
+        if self._file is None:
+            return
+        os.utime(self._file.fileno())
+        if not self._synced:
+            os.fsync(self._file.fileno())
+            self._synced = True
         for lock in self._more:
             lock.touch()
 
@@ -175,24 +198,32 @@ class Lock:
             raise FarmError(
                 f"{busy} by {holder}: wait for it, or stop it ({self._path} was touched {max(age_s, 0):.0f} s ago)"
             )
+        self._remember(text)
         # Somebody else may have come to the same conclusion, and may hold a new lock by now. Move it aside and look
         # whether it is the one that was judged; if not, put it back.
-        aside = self._path.with_name(f"{self._path.name}.{self._holder.host}.{self._holder.pid}.old")
         try:
-            self._path.rename(aside)
-            if os.stat(aside).st_ino != status.st_ino:
-                os.link(aside, self._path)
+            self._path.rename(self._aside)
+            if os.stat(self._aside).st_ino == status.st_ino:
+                return  # it stays until ours is there, which says what it says
+            os.link(self._aside, self._path)
         except (FileNotFoundError, FileExistsError):
             pass
-        aside.unlink(missing_ok=True)
+        self._aside.unlink(missing_ok=True)
+
+    def _remember(self, text: str) -> None:
+        """Keep what a lock says that is about to be removed: a farm has ended without a word."""
+        found = suspects.parse(text)
+        self.found = self.found if found == NOTHING else found
 
     def _sweep(self, now: float) -> None:
         """Remove what managers that were killed while they took the lock have left."""
         for path in self._path.parent.iterdir():
             if path.name.startswith(f"{self._path.name}."):
                 with suppress(OSError):
-                    holder = _parse(_read(path))
+                    text = _read(path)
+                    holder = _parse(text)
                     if (holder and self._dead(holder)) or now - path.stat().st_mtime >= STALE_S:
+                        self._remember(text)
                         path.unlink()
 
     def _dead(self, holder: Holder) -> bool:

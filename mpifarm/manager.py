@@ -2,8 +2,9 @@
 
 Glue. An `if` about tasks belongs in `schedule`, one about files in `journal`.
 
-A turn: all that has arrived, the clock, the grants, then one flush of the journal. If a write fails, or if the lock turns
-out to be somebody else's, nothing more is dealt or written: what runs is ended, and what was not written runs again.
+A turn: all that has arrived, the clock, a note of how far dealing goes, the grants, then one flush of the journal. If a
+write fails, or if the lock turns out to be somebody else's, nothing more is dealt or written: what runs is ended, and what
+was not written runs again.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mpifarm import say, schedule, status, wire
+from mpifarm import FarmError, files, lines, say, schedule, status, wire
 from mpifarm.comm import Comm, Received
 from mpifarm.config import Config
 from mpifarm.ended import Ended
@@ -24,8 +25,10 @@ from mpifarm.lines import Attempt, Attempts
 from mpifarm.lock import Lock
 from mpifarm.opening import Run
 from mpifarm.quarantine import Judged
+from mpifarm.resume import Resume
 from mpifarm.schedule import Action, Finish, Grant, How, Lost, Outcome, Schedule, Verdict
-from mpifarm.tasklist import RECORD, Reader, Records, Walk, checksum, command_of
+from mpifarm.suspects import NOTHING, Dealt, Suspect
+from mpifarm.tasklist import RECORD, Reader, Records, Walk, among, checksum, command_of
 from mpifarm.wire import NO_NOTE, Hello, Note, Report, Tag
 
 CHECKPOINT_S = 20.0
@@ -65,13 +68,19 @@ class Manager:
         self._reader = Reader(run.scan.descriptor, _AHEAD_BYTES)
         self._crc, self._crc_offset = run.start.list_crc, run.start.offset
         left = run.scan.tasks - run.start.done_count - run.start.again.size
+        again, suspects = _suspects(run.start)
         self._schedule = Schedule(
-            self._take, left, run.start.again, ranks,
-            retries=config.retries, max_fails=config.max_fails, lost_after_s=config.lost_after_s,
+            self._take, left, again, ranks,
+            retries=config.retries, max_fails=config.max_fails, lost_after_s=config.lost_after_s, suspects=suspects,
         )  # fmt: skip
         self._now = now
         self._unreadable = ""
         self._limits = _limits(config, end, now)
+        self._asked = False  # to stop, by somebody
+        self._limited: How | None = None  # how the end of the job has stopped the farm
+        self._cut_off = 0  # tasks that ran then
+        self._longest: Attempt | None = None  # of them
+        self._dealt = False
         self._spools: dict[tuple[int, int], Spool] = {}  # by rank and lane
         self._stopped_writing = False
         self._left = 0  # tasks that have left processes behind
@@ -80,6 +89,7 @@ class Manager:
         self._beat_at = now + self._beat_s
         self._checkpoint_at = now + CHECKPOINT_S
         self._status_at = now + status.EVERY_S
+        self._tell_of_suspects()
 
     def on_message(self, received: Received, now: float) -> None:
         """A worker has sent something."""
@@ -94,7 +104,8 @@ class Manager:
             self._on_report(rank, wire.unpack_report(received.message), now)
 
     def stop(self, how: How, now: float, why: str) -> None:
-        """Deal nothing more, and end, or wait for, what runs."""
+        """Somebody asks to deal nothing more, and to end, or wait for, what runs."""
+        self._asked = True
         self._tell(why)
         self._do(self._schedule.stop_asked(how, now))
 
@@ -110,11 +121,12 @@ class Manager:
         self._keep_lock(now)
         self._keep_list(now)
         while self._limits and now >= self._limits[0][0]:
-            _, how, why = self._limits.pop(0)
-            self.stop(how, now, why)
-        self._do(self._schedule.clock_ticked(now, drained))
-        if self._unreadable:
-            self._stop_writing(self._unreadable, now)
+            self._reach_limit(*self._limits.pop(0)[1:], now)
+        actions = self._schedule.clock_ticked(now, drained)
+        trouble = self._note(actions)
+        self._do(actions)
+        if trouble or self._unreadable:
+            self._stop_writing(trouble or self._unreadable, now)
         self._write(now)
         if now >= self._beat_at:
             self._beat_at = now + self._beat_s
@@ -150,14 +162,45 @@ class Manager:
         self._lock.release()
         if self._stopped_writing:
             self.outcome = Outcome.WORK_LEFT
-        counts, total, before = self._schedule.counts, self._scan.tasks, self._start.done_count
-        counts.done = self._journal.recorded
-        self._say(status.verdict(self.outcome, counts, total, before, now - self._began, self._run.names.log))
+        self._say(self._last_words(now))
         return self.outcome
 
     def abandon(self) -> None:
         """Give the list back as it is."""
         self._lock.release()
+
+    # the end
+
+    def _reach_limit(self, how: How, why: str, now: float) -> None:
+        if self._schedule.stopping is None or self._schedule.stopping < how:
+            self._limited = how
+        self._tell(why)
+        self._do(self._schedule.stop_asked(how, now))
+
+    def _in_vain(self) -> bool:
+        """Whether the job was too short for whatever is left: it has finished nothing, and begun nothing new."""
+        limited = self._limited is not None and not self._asked and self.outcome is Outcome.WORK_LEFT
+        return limited and self._walk.offset == self._start.offset > 0 and not self._journal.recorded
+
+    def _last_words(self, now: float) -> str:
+        counts, total, before = self._schedule.counts, self._scan.tasks, self._start.done_count
+        counts.done = self._journal.recorded
+        assert self.outcome is not None
+        if self._longest:
+            where = self._place(self._longest.offset)
+            self._say(status.cut_off(self._cut_off, self._longest, where))
+        if not self._stopped_writing and self._in_vain():
+            self.outcome = Outcome.SOME_FAILED
+            return status.in_vain(before, total)
+        return status.verdict(self.outcome, counts, total, before, now - self._began, self._run.names.log)
+
+    def _place(self, offset: int) -> str:
+        """Return where in the list a task stands."""
+        path = self._run.tasklist.path
+        try:
+            return f"{path}:{self._run.tasklist.line_at(offset)}"
+        except OSError:  # gone, with its file system
+            return str(path)
 
     # reports
 
@@ -252,7 +295,16 @@ class Manager:
         if verdict is not Verdict.INTERRUPTED:
             self._journal.failed(attempt, out, err, verdict is Verdict.FAILED_FOR_GOOD)
         elif not attempt.flags & Ended.NOT_STARTED:
+            self._record_interrupted(attempt)
+
+    def _record_interrupted(self, attempt: Attempt) -> None:
+        if self._limited in (None, How.DRAIN):
             self._journal.interrupted(attempt)
+            return
+        self._journal.interrupted(attempt, "the end of the job")
+        self._cut_off += 1
+        if self._longest is None or attempt.seconds > self._longest.seconds:
+            self._longest = attempt
 
     def _on_left(self, attempt: Attempt) -> None:
         """A task has ended with 0, and some of it goes on: what comes of that nobody will know."""
@@ -287,9 +339,37 @@ class Manager:
         where = f" on {lost.node}" if lost.node else ""
         self._tell(f"worker {lost.rank}{where} is lost: {lost.leases} tasks that it had are dealt again")
         for offset in lost.poisoned:
-            self._tell(f"failed for good: the task at {offset} was on {schedule.LOST_LIMIT} workers that were lost")
+            self._convict(offset, f"has lost its worker {schedule.LOST_LIMIT} times in turn, those of earlier runs counted")
+
+    def _tell_of_suspects(self) -> None:
+        suspicion = self._start.suspicion
+        for offset in sorted(suspicion.convicted):
+            deaths = suspicion.counts[offset]
+            self._convict(offset, f"was running when its worker or the farm died, {deaths} times, the last one alone")
+        if suspicion.raised and not suspicion.convicted:
+            self._tell(f"a farm ended here without a word; what may have run then goes last: {suspicion.raised} tasks")
+
+    def _convict(self, offset: int, why: str) -> None:
+        _, length, seq = self._schedule.failed(offset)
+        command = lines.in_one_line(self._commands([offset], [length])[0]).decode(errors="replace")
+        self._tell(f"failed for good: task {seq} (offset {offset}) {why}: {command}")
 
     # files
+
+    def _note(self, actions: Sequence[Action]) -> str:
+        """Say how far dealing goes, before the grants leave; return what is wrong if that cannot be.
+
+        Who is killed while it ends what runs was given too little time, perhaps: that is nobody's fault.
+        """
+        self._dealt = self._dealt or any(isinstance(action, Grant) for action in actions)
+        if not self._dealt or self._stopped_writing:
+            return ""
+        ending = self._schedule.stopping not in (None, How.DRAIN)
+        try:
+            self._lock.note(NOTHING if ending else Dealt(self._walk.offset, *self._schedule.tried))
+        except OSError as error:
+            return _cannot_write(files.named(error, self._run.names.lock))
+        return ""
 
     def _keep_lock(self, now: float) -> None:
         if self._stopped_writing:
@@ -321,7 +401,7 @@ class Manager:
             self._stop_writing(_cannot_write(error), now)
 
     def _checkpoint(self) -> None:
-        self._journal.checkpoint(*self._position(), self._schedule.unfinished())
+        self._journal.checkpoint(*self._position(), self._schedule.unfinished(), self._schedule.suspects())
 
     def _position(self) -> tuple[int, int, int]:
         """Return how many records have been dealt, where that ends, and the checksum of the list up to there."""
@@ -365,6 +445,24 @@ class Manager:
 
 def _cannot_write(error: OSError) -> str:
     return f"cannot write {error.filename or ''}: {error.strerror or error}"
+
+
+def refuse_short_job(config: Config, end: float | None, now: float) -> None:
+    """Raise FarmError if the options leave no time to start anything in a job that ends at *end* (monotonic, seconds)."""
+    asked = {"--time-request": config.time_request_s, "--margin": config.margin_s or 0.0}
+    for option, asked_s in asked.items():
+        left_s = max(0.0, (end or 0.0) - now)
+        if end is not None and asked_s and asked_s >= left_s:
+            longer = f"{option} {status.duration(asked_s)} is longer than the job: {status.duration(left_s)} are left"
+            raise FarmError(f"{longer}: give less, or ask for a longer job")
+
+
+def _suspects(start: Resume) -> tuple[Records, list[Suspect]]:
+    """Return which tasks go again like others, and which are suspected."""
+    counts, convicted = start.suspicion.counts, start.suspicion.convicted
+    accused = among(start.again["offset"], np.array(sorted(counts), dtype=np.int64))
+    tasks = start.again[accused][["offset", "length", "seq"]].tolist()
+    return start.again[~accused], [Suspect(counts[task[0]], task, task[0] in convicted) for task in tasks]
 
 
 def _limits(config: Config, end: float | None, now: float) -> list[tuple[float, How, str]]:

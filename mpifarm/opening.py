@@ -22,6 +22,7 @@ from mpifarm.files import Extent
 from mpifarm.journal import Journal, Names
 from mpifarm.lock import Holder, Lock, this_process
 from mpifarm.resume import Resume, Sources
+from mpifarm.suspects import NOTHING, Dealt
 from mpifarm.tasklist import Scan, Tasklist, checksum
 
 
@@ -93,7 +94,7 @@ def _open(config: Config, tasklist: Tasklist, names: Names, lock: Lock, found: E
     lint.refuse_words(config, tasklist, watch, scan)
     remarks = lint.remarks(config, tasklist, dash)
     afresh = config.rerun or resume.starts_over(last, names.progress)
-    start = Resume() if afresh else _load(tasklist, names, scan, output)
+    start = Resume() if afresh else _load(tasklist, names, scan, output, lock.found)
     if scan.tasks and afresh:
         output.check_afresh()
     elif scan.tasks:
@@ -109,15 +110,17 @@ def _open(config: Config, tasklist: Tasklist, names: Names, lock: Lock, found: E
         files.replace(names.done, fastrecovery.done_content(b""))
         return Run([f"{tasklist.path} has no tasks: nothing to do"], tasklist, names, scan, start, lock)
     opened = Journal(names, Path(config.output) if config.output else None, start, this)
-    opened.checkpoint(start.seq - 1, start.offset, start.list_crc, start.again["offset"])
+    suspects = start.suspicion.words()
+    opened.checkpoint(start.seq - 1, start.offset, start.list_crc, start.again["offset"], suspects)
+    lock.note(NOTHING)  # that stands in the checkpoint from now on
     notices += [*_notices(tasklist, names, scan, start, watch), *remarks]
     return Run(notices, tasklist, names, scan, start, lock, opened)
 
 
-def _load(tasklist: Tasklist, names: Names, scan: Scan, output: Output) -> Resume:
+def _load(tasklist: Tasklist, names: Names, scan: Scan, output: Output, dealt: Dealt = NOTHING) -> Resume:
     recorded = names.fastrecovery if names.fastrecovery.exists() else names.done
     sources = Sources(recorded, names.progress, names.joblog, output.found if output.ours else None)
-    return resume.load(tasklist, scan, sources, output.last)
+    return resume.load(tasklist, scan, sources, output.last, dealt)
 
 
 def _is_finished(names: Names, scan: Scan, last: Checkpoint | None) -> bool:

@@ -14,6 +14,8 @@ Edge cases make all this a bit tricky:
 6. After the crash of a node --output may be shorter than progress says, or end in zeros that nobody wrote. Of the lines
    beyond the checkpoint, which was synced, those without their block are cut, and run again. But if there is no such
    file, it is another one than before.
+7. The farm before has ended without a word: its lock says how far it had dealt, which may be farther than the last
+   task that is recorded. What is not done of that may have taken the farm down: see `suspects`.
 """
 
 from __future__ import annotations
@@ -23,10 +25,11 @@ from pathlib import Path
 
 import numpy as np
 
-from mpifarm import FarmError, progress
+from mpifarm import FarmError, progress, suspects
 from mpifarm.fastrecovery import Checkpoint
 from mpifarm.files import Extent
 from mpifarm.progress import Progress
+from mpifarm.suspects import NOTHING, Dealt, Suspicion
 from mpifarm.tasklist import RECORD, Records, Scan, Tasklist, Walk, among, checksum, position, records_at
 
 _NONE = np.empty(0, dtype=np.int64)
@@ -45,6 +48,7 @@ class Resume:
     progress_bytes: int = 0  # what is whole and true of the progress file
     output_bytes: int = 0  # what it says was written to --output
     bad: int = 0  # lines of it that do not count because of damage
+    suspicion: Suspicion = field(default_factory=Suspicion)  # of those that go again
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +61,11 @@ class Sources:
     output: Extent | None
 
 
-def load(tasklist: Tasklist, scan: Scan, sources: Sources, checkpoint: Checkpoint | None) -> Resume:
+def load(tasklist: Tasklist, scan: Scan, sources: Sources, checkpoint: Checkpoint | None, dealt: Dealt = NOTHING) -> Resume:
     """Return where to go on. Changes nothing. Raises FarmError if the files do not fit the list or each other.
 
-    *checkpoint* is the last one, of fastrecovery or of the done file.
+    *checkpoint* is the last one, of fastrecovery or of the done file; *dealt* is how far a farm had dealt that has ended
+    without a word.
     """
     has_progress = sources.progress.is_file()
     if starts_over(checkpoint, sources.progress):
@@ -79,10 +84,11 @@ def load(tasklist: Tasklist, scan: Scan, sources: Sources, checkpoint: Checkpoin
         raise FarmError(f"{sources.fastrecovery} does not fit {tasklist.path}: restore one of them, or give --rerun")
     seq, tasks_before = at
     again = records[is_task & ~among(records["offset"], lines.done["offset"])]
-    offset = start.offset
-    ahead = lines.done[lines.done["offset"] >= offset]
-    if ahead.size:  # deal on behind the last of them: so a checkpoint can stand for all of progress
-        offset = int(ahead["offset"][-1] + ahead["length"][-1])
+    dealt = dealt if _fits(dealt, scan) else NOTHING
+    ahead = lines.done[lines.done["offset"] >= start.offset]
+    behind_last = int(ahead["offset"][-1] + ahead["length"][-1]) if ahead.size else 0
+    offset = max(start.offset, behind_last, dealt.offset)
+    if offset > start.offset:  # deal on behind the last of them: so a checkpoint can stand for all of progress
         gaps = Walk(scan.descriptor, offset, start.offset, seq, ahead["offset"]).take(scan.tasks)
         again = np.concatenate((again, gaps))
         list_crc = checksum(scan.descriptor, start.offset, offset, list_crc)
@@ -98,12 +104,19 @@ def load(tasklist: Tasklist, scan: Scan, sources: Sources, checkpoint: Checkpoin
         progress_bytes=lines.end,
         output_bytes=lines.output_bytes,
         bad=lines.bad,
+        suspicion=suspects.judge(start.suspects, again["offset"].tolist(), dealt),
     )
 
 
 def starts_over(checkpoint: Checkpoint | None, progress_file: Path) -> bool:
     """Return whether the user has deleted progress to start over."""
     return bool(checkpoint and checkpoint.covered and not progress_file.is_file())
+
+
+def _fits(dealt: Dealt, scan: Scan) -> bool:
+    """Return whether the list is still the one that was dealt so far."""
+    same = scan.differs_at is None or scan.differs_at >= dealt.offset
+    return same and position(scan, dealt.offset) is not None
 
 
 def _refuse_changes(tasklist: Tasklist, scan: Scan, start: Checkpoint, behind_done: int, list_crc: int) -> None:

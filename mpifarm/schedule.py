@@ -9,9 +9,11 @@ A task is waiting, leased (to a rank, as attempt k), done, or failed. Its laws:
 2. A task is recorded as succeeded at most once: only a lease can succeed, and succeeding ends it.
 3. Leases never exceed credit: a rank is granted no more than it said it can take.
 4. First attempts go in the order of the list. What a lost worker had, and what was interrupted, goes in front of them,
-   uncharged; what failed goes behind all of them, to another node where there is one.
-5. After 1 + retries failures a task has failed for good. So has one that was running on LOST_LIMIT lost workers in turn;
-   what may have killed a worker is not queued behind other tasks any more, so that it is known what was running.
+   uncharged; what failed goes behind all of them, after a pause, to another node where there is one: see `retries`.
+5. After 1 + retries failures a task has failed for good. So has one that was running on LOST_LIMIT lost workers in turn,
+   earlier runs counted; what may have killed a worker is not queued behind other tasks any more, so that it is known what
+   was running, and after the last but one loss no other suspect runs beside it. Who is convicted acquits the others.
+   What may have taken a whole farm down goes last, behind the retries: the rest should be done by then. See `suspects`.
 6. No slot stays idle while a task waits that it may run; beyond its slots no rank gets more than its share of what is
    left, so the last tasks spread over all of them.
 7. After a stop nothing is granted. When nothing is leased, and nothing waits or nothing may be granted: finish, once.
@@ -25,7 +27,7 @@ dealing offset, behind `fresh`. So memory grows with what is in flight, not with
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from itertools import chain, repeat
@@ -35,9 +37,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpifarm.quarantine import Fitness, Judged, Quarantine, slots_by_node
+from mpifarm.retries import Retries, Task
+from mpifarm.suspects import LIMIT, Lineup, Suspect, Word
 
-Records = NDArray[np.void]  # with the fields offset, length and seq
-Task = tuple[int, int, int]  # the same as one tuple
+Records = NDArray[np.void]  # with the fields offset, length and seq: a Task each
 
 # An attempt that runs, or waits for a slot on its node: attempt, length and seq, and whether there was a slot for it, so
 # that it runs. A plain tuple, since hundreds of thousands are made in a second.
@@ -45,8 +48,7 @@ _Lease = tuple[int, int, int, bool]
 
 _NO_LEASE: _Lease = (-1, 0, 0, False)
 
-LOST_LIMIT = 3
-PATIENCE_S = 5.0  # how long a retry waits for a slot on another node while its own has one free
+LOST_LIMIT = LIMIT
 STOP_PATIENCE_S = 15.0  # how long after a stop that kills a worker may take to say that all is dead
 LOOK_S = 1.0  # how often to look for silent workers
 
@@ -140,6 +142,7 @@ class _Worker:
     limit: int = 0  # tasks it has asked for since it joined
     heard: float = 0.0
     leaving: bool = False
+    accused: set[int] = field(default_factory=set)  # offsets of suspects among the leases
 
 
 @dataclass(slots=True)
@@ -150,13 +153,8 @@ class _History:
     failures: int = 0
     let_off: bool = False  # one of its failures was its node's
     suspect: bool = False  # its last worker was lost, perhaps because of it
-    lost_in_turn: int = 0  # workers on which it was running when they were lost
-
-
-@dataclass(frozen=True, slots=True)
-class _Retry:
-    task: Task
-    since: float
+    lost_in_turn: int = 0  # workers, or farms, on which it was running when they were lost
+    carried: bool = False  # it is suspected since an earlier run
 
 
 @dataclass(slots=True)
@@ -195,18 +193,23 @@ class Schedule:
         retries: int = 2,
         max_fails: int | None = None,
         lost_after_s: float = 120.0,
+        suspects: Sequence[Suspect] = (),
     ) -> None:
         """*fresh(n)* returns the next n tasks of the list, fewer at its end, of which there are *fresh_left*.
 
-        *again* are the tasks before those that earlier runs have dealt and not finished; *ranks* are expected to join.
+        *again* are the tasks before those that earlier runs have dealt and not finished, but for their *suspects*; *ranks*
+        are expected to join.
         """
         self._fresh = fresh
         self._fresh_left = fresh_left
         self._front: deque[Task] = deque(again[["offset", "length", "seq"]].tolist())
-        self._retries: dict[str, deque[_Retry]] = {}  # by the node where they failed
+        self._suspected: deque[Task] = deque()  # their worker was lost: they go before those in front
+        self._isolated: deque[Task] = deque()  # one more loss convicts them: they go before all
+        self._lineup = Lineup(suspects)
+        self._retries = Retries()
         self._leased = 0
-        self._failed: dict[int, tuple[int, int]] = {}  # offset -> length, seq
-        self._history: dict[int, _History] = {}
+        self._failed: dict[int, tuple[int, int]] = {one.task[0]: one.task[1:] for one in suspects if one.convicted}
+        self._history = {one.task[0]: _History(suspect=True, lost_in_turn=one.deaths, carried=True) for one in suspects}
         self._expected = set(ranks)  # they have not joined yet
         self._workers: dict[int, _Worker] = {}
         self._ready: set[int] = set()  # ranks that can take more
@@ -266,6 +269,7 @@ class Schedule:
                 ends.append(Verdict.STALE, 0, 0)
             else:
                 del worker.leases[offset]
+                worker.accused.discard(offset)
                 self._leased -= 1
                 ends.append(self._judge(worker, attempt, (offset, length, seq), bad, stopped, now), length, seq)
         return ends
@@ -284,21 +288,14 @@ class Schedule:
         self._expected.discard(rank)
         self._ready.discard(rank)
         self._nodes_changed()
-        mine = sorted(worker.leases) if worker else []
-        poisoned: list[int] = []
-        for offset in reversed(mine):
-            assert worker is not None
-            attempt, length, seq, at_once = worker.leases[offset]
-            history = self._history.setdefault(offset, _History(attempt))
-            history.suspect = True
-            history.lost_in_turn += at_once
-            if history.lost_in_turn >= LOST_LIMIT:
-                self._failed[offset] = (length, seq)
-                poisoned.append(offset)
-            else:
-                self._front.appendleft((offset, length, seq))
-        self._leased -= len(mine)
-        return [Lost(rank, worker.node if worker else "", len(mine), poisoned[::-1])]
+        if worker is None:
+            return [Lost(rank, "", 0, [])]
+        self._leased -= len(worker.leases)
+        poisoned = self._blame(worker)
+        for offset in sorted(worker.leases.keys() - set(poisoned), reverse=True):
+            _, length, seq, _ = worker.leases[offset]
+            self._queue(offset).appendleft((offset, length, seq))
+        return [Lost(rank, worker.node, len(worker.leases), poisoned)]
 
     def stop_asked(self, how: How, now: float) -> list[Action]:
         """Start nothing more; finish what runs, or end it. Never takes a stronger wish back."""
@@ -336,6 +333,11 @@ class Schedule:
         return Counts(self._done, len(self._failed), self._leased, self._waiting(), self._stale)
 
     @property
+    def stopping(self) -> How | None:
+        """How it was asked to stop."""
+        return self._stopping
+
+    @property
     def workers(self) -> dict[int, tuple[str, int]]:
         """The node and the slots of every worker, by rank."""
         return {rank: (worker.node, worker.slots) for rank, worker in self._workers.items()}
@@ -344,12 +346,26 @@ class Schedule:
         """Return the node of a worker."""
         return self._workers[rank].node
 
+    @property
+    def tried(self) -> tuple[int, int, int]:
+        """Which suspects of earlier runs may be running: their count, and the first and the last of them. See `Dealt`."""
+        return self._lineup.tried
+
+    def failed(self, offset: int) -> Task:
+        """Return a task that has failed for good."""
+        return (offset, *self._failed[offset])
+
+    def suspects(self) -> list[Word]:
+        """Return every task that may have taken its worker, or its farm, with it, sorted."""
+        known = [(offset, past.lost_in_turn) for offset, past in self._history.items() if past.lost_in_turn]
+        return sorted((offset, deaths, offset in self._failed) for offset, deaths in known)
+
     def unfinished(self) -> list[int]:
         """Return the offset of every task before the dealing offset that has not succeeded, sorted."""
-        front = (task[0] for task in self._front)
-        retries = (retry.task[0] for queue in self._retries.values() for retry in queue)
+        queues = (self._front, self._suspected, self._isolated, self._retries.tasks(), self._lineup.tasks())
+        waiting = (task[0] for task in chain.from_iterable(queues))
         leased = chain.from_iterable(worker.leases for worker in self._workers.values())
-        return sorted((*leased, *self._failed, *front, *retries))
+        return sorted((*leased, *self._failed, *waiting))
 
     def check(self) -> None:
         """Raise AssertionError if the parts contradict each other."""
@@ -359,10 +375,14 @@ class Schedule:
         for rank, worker in self._workers.items():
             assert all(attempt >= 1 for attempt, *_ in worker.leases.values())
             assert len(worker.leases) <= worker.granted, f"rank {rank} has more than it was granted"
+            held = [offset for offset in worker.leases if self._is_suspect(offset)]
+            isolated = any(map(self._one_more_convicts, held)) and not self._lineup.alone
+            assert not isolated or len(held) == 1, f"rank {rank} runs a suspect beside one that the next loss convicts"
         for offset, history in self._history.items():
             assert history.failures <= self._max_attempts
-            assert history.lost_in_turn <= LOST_LIMIT
             assert offset in self._failed or history.failures < self._max_attempts
+        count, first, last = self._lineup.tried
+        assert count < 2 or first != last or self._leased + len(self._lineup.batch) <= 1, "a suspect is not alone"
         assert not (self._finished and self._leased), "finished with leases"
 
     # how
@@ -379,6 +399,7 @@ class Schedule:
             del worker.leases[offset]
         for offset in self._history.keys() & offsets if self._history else ():
             del self._history[offset]
+            worker.accused.discard(offset)
         self._quarantine.succeeded(worker.node, offsets)
         self._leased -= len(offsets)
         self._done += len(offsets)
@@ -392,9 +413,10 @@ class Schedule:
             self._done += 1
             return Verdict.SUCCEEDED
         history = self._history.setdefault(offset, _History(attempt))
-        history.lost_in_turn, history.suspect = 0, False
+        if not (stopped and (self._stopping or history.carried)):  # the end of the farm clears nobody
+            history.lost_in_turn, history.suspect = 0, False
         if stopped:
-            self._front.append(task)
+            self._queue(offset).append(task)
             return Verdict.INTERRUPTED
         self._quarantine.failed(worker.node, offset, worker.slots)
         if self._quarantine.fitness(worker.node) is not Fitness.FIT and not history.let_off:
@@ -405,8 +427,41 @@ class Schedule:
         if history.failures >= self._max_attempts:
             self._failed[offset] = (length, seq)
             return Verdict.FAILED_FOR_GOOD
-        self._retries.setdefault(worker.node, deque()).append(_Retry(task, now))
+        self._retries.add(worker.node, task, history.failures, now)
         return Verdict.FAILED
+
+    def _blame(self, worker: _Worker) -> list[int]:
+        """What was running on a lost *worker* may have done it. Return who is convicted: one, or nobody."""
+        guilty: list[int] = []
+        for offset, (attempt, _, _, at_once) in worker.leases.items():
+            history = self._history.setdefault(offset, _History(attempt))
+            history.suspect = True
+            history.lost_in_turn += at_once
+            if at_once and history.lost_in_turn >= LOST_LIMIT:
+                guilty.append(offset)
+        if len(guilty) != 1:
+            return []
+        _, length, seq, _ = worker.leases[guilty[0]]
+        self._failed[guilty[0]] = (length, seq)
+        self._acquit_the_others(self._history[guilty[0]].carried)
+        return guilty
+
+    def _acquit_the_others(self, carried: bool) -> None:
+        """Who was suspected with one that was convicted is free; *carried*: it was so since an earlier run."""
+        for offset, history in self._history.items():
+            if offset not in self._failed and (carried or not history.carried):
+                history.lost_in_turn, history.suspect = 0, False
+        waiting = [*self._isolated, *self._suspected, *(self._lineup.acquit() if carried else ())]
+        self._isolated.clear()
+        self._suspected.clear()
+        for task in sorted(waiting, reverse=True):
+            self._queue(task[0]).appendleft(task)
+
+    def _queue(self, offset: int) -> deque[Task]:
+        """Return where a task goes that is dealt again uncharged."""
+        if self._one_more_convicts(offset):
+            return self._isolated
+        return self._suspected if self._is_suspect(offset) else self._front
 
     def _judge_nodes(self) -> list[Action]:
         """Find the nodes on which everything fails; what failed there in a row is to be tried elsewhere."""
@@ -423,9 +478,7 @@ class Schedule:
         """Put those of *accused* that wait or have failed in front, let off one failure; return them."""
         to_try = {offset for offset in accused if offset in self._history and not self._history[offset].let_off}
         found: list[Task] = [(offset, *self._failed.pop(offset)) for offset in to_try & self._failed.keys()]
-        for node, queue in self._retries.items():
-            found += [retry.task for retry in queue if retry.task[0] in to_try]
-            self._retries[node] = deque(retry for retry in queue if retry.task[0] not in to_try)
+        found += self._retries.remove(to_try)
         for offset, *_ in found:
             history = self._history[offset]
             history.failures -= 1
@@ -451,12 +504,24 @@ class Schedule:
         self._quarantine.nodes_changed()
 
     def _waiting(self) -> int:
-        return self._fresh_left + len(self._front) + sum(map(len, self._retries.values()))
+        accused = len(self._suspected) + len(self._isolated) + len(self._lineup)
+        return self._fresh_left + len(self._front) + accused + len(self._retries)
+
+    def _open_round(self, now: float) -> int:
+        """A round of dealing begins: see which retries and suspects it is the turn of. Return how many may be dealt."""
+        lineup = self._lineup
+        if lineup.alone and not lineup.batch and not self._leased:
+            lineup.end_batch()
+        others = self._fresh_left + len(self._front) + len(self._suspected) + len(self._isolated) + len(lineup.open)
+        retries = self._retries.open_round(now, busy=bool(self._leased or others)) and len(self._retries)
+        if not (lineup.alone or self._leased or others or self._retries):
+            lineup.next_batch()
+        return len(lineup.batch) if lineup.alone else others + retries
 
     def _deal(self, now: float) -> list[Action]:
         """Fill free slots; if more waits than that, let each rank hold half its share of the rest, as far as it asks."""
+        waiting = self._open_round(now)
         ready = [(rank, self._workers[rank]) for rank in self._ready if self._takes(self._workers[rank])]
-        waiting = self._waiting()
         if not ready or not waiting:
             return []
         free = sum(max(0, worker.slots - len(worker.leases)) for _, worker in ready)
@@ -472,15 +537,15 @@ class Schedule:
                 count = -(-waiting * max(0, count) // free)  # rounded up, so that nothing is left
             count = min(count, worker.limit - worker.granted)
             if count > 0:
-                actions += self._grant(rank, worker, count, now)
+                actions += self._grant(rank, worker, count)
         return actions
 
     def _takes(self, worker: _Worker) -> bool:
         return not worker.leaving and self._quarantine.fitness(worker.node) is Fitness.FIT
 
-    def _grant(self, rank: int, worker: _Worker, count: int, now: float) -> Iterator[Action]:
+    def _grant(self, rank: int, worker: _Worker, count: int) -> Iterator[Action]:
         room = max(0, worker.slots - len(worker.leases))
-        offsets, lengths, seqs = self._next(worker.node, count, room, now)
+        offsets, lengths, seqs = self._next(worker, count, room)
         if not offsets:
             return
         attempts = [self._attempt(offset) for offset in offsets] if self._history else [1] * len(offsets)
@@ -500,12 +565,15 @@ class Schedule:
         history.attempts += 1
         return history.attempts
 
-    def _next(self, node: str, count: int, room: int, now: float) -> _Tasks:
+    def _next(self, worker: _Worker, count: int, room: int) -> _Tasks:
         """Return at most *count* tasks for a worker that has *room* slots free."""
         tasks = _Tasks([], [], [])
+        if self._lineup.alone:
+            self._accuse(worker, self._lineup.batch.popleft, len(self._lineup.batch), min(count, room), tasks)
+            return tasks
+        if (self._isolated or self._suspected) and self._next_suspects(worker, min(count, room), tasks):
+            count = min(count, room)  # a slot that becomes free is for the next one
         while self._front and len(tasks.offsets) < count:
-            if len(tasks.offsets) >= room and self._suspect(self._front[0][0]):
-                return tasks
             tasks.append(self._front.popleft())
         if self._fresh_left and len(tasks.offsets) < count:
             wanted = count - len(tasks.offsets)
@@ -514,23 +582,49 @@ class Schedule:
             self._fresh_left = self._fresh_left - fresh.size if fresh.size == wanted else 0
             for column, name in zip(tasks, ("offset", "length", "seq"), strict=True):
                 column.extend(fresh[name].tolist())
-        if not self._fresh_left:
-            while len(tasks.offsets) < count and (retry := self._next_retry(node, now)):
-                tasks.append(retry.task)
+        if self._fresh_left:
+            return tasks
+        while len(tasks.offsets) < count and (retry := self._retries.take(worker.node, lambda: self._elsewhere(worker))):
+            tasks.append(retry)
+        if self._lineup.open and not self._in_isolation(worker):
+            most = min(count, room) - len(tasks.offsets)
+            self._accuse(worker, self._lineup.take_open, len(self._lineup.open), most, tasks)
         return tasks
 
-    def _suspect(self, offset: int) -> bool:
+    def _next_suspects(self, worker: _Worker, count: int, tasks: _Tasks) -> bool:
+        """Add what may have killed a worker in this run; return whether more of that waits that *worker* may have."""
+        if self._isolated and not self._accused(worker):
+            self._accuse(worker, self._isolated.popleft, 1, count, tasks)
+            return not tasks.offsets
+        if self._in_isolation(worker):
+            return False
+        self._accuse(worker, self._suspected.popleft, len(self._suspected), count, tasks)
+        return bool(self._suspected)
+
+    def _accuse(self, worker: _Worker, take: Callable[[], Task], waiting: int, most: int, tasks: _Tasks) -> None:
+        """Add suspects for *worker*: as many as wait, and *most* at the most."""
+        for _ in range(min(waiting, most)):
+            task = take()
+            worker.accused.add(task[0])
+            tasks.append(task)
+
+    def _accused(self, worker: _Worker) -> list[int]:
+        """Return the suspects that *worker* has; some may have been acquitted since it got them."""
+        return [offset for offset in worker.accused if self._is_suspect(offset)]
+
+    def _in_isolation(self, worker: _Worker) -> bool:
+        return any(self._one_more_convicts(offset) for offset in worker.accused)
+
+    def _is_suspect(self, offset: int) -> bool:
         history = self._history.get(offset)
         return history is not None and history.suspect
 
-    def _next_retry(self, node: str, now: float) -> _Retry | None:
-        """Return a task that failed on another node; one of this node only if there is no other, or after a while."""
-        for other, queue in self._retries.items():
-            if other != node and queue:
-                return queue.popleft()
-        queue = self._retries.get(node, deque())
-        alone = all(worker.node == node or not self._takes(worker) for worker in self._workers.values())
-        return queue.popleft() if queue and (alone or now >= queue[0].since + PATIENCE_S) else None
+    def _one_more_convicts(self, offset: int) -> bool:
+        history = self._history.get(offset)
+        return history is not None and history.lost_in_turn >= LOST_LIMIT - 1
+
+    def _elsewhere(self, worker: _Worker) -> bool:
+        return any(other.node != worker.node and self._takes(other) for other in self._workers.values())
 
     def _finish(self) -> Finish | None:
         if self._finished or self._leased:

@@ -6,10 +6,9 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
-from mpifarm import lines
 from mpifarm.config import Config
 from mpifarm.frames import Killed
-from mpifarm.lines import Attempt
+from mpifarm.lines import Attempt, in_one_line
 from mpifarm.quarantine import Fitness, Judged
 from mpifarm.schedule import Counts, Outcome
 from mpifarm.wire import Hello
@@ -39,6 +38,21 @@ def verdict(outcome: Outcome, counts: Counts, total: int, done_before: int, elap
     failed = f", {counts.failed} failed (see {log})" if counts.failed else ""
     again = "start again to go on" if outcome is Outcome.WORK_LEFT else "start again to try them again"
     return f"{done} of {total} tasks are done{failed}: {again}"
+
+
+def in_vain(done: int, total: int) -> str:
+    """Return the last line of a run that the end of the job has ended before anything came of it."""
+    return (
+        f"{done} of {total} tasks are done: nothing was finished in this job, and nothing begun that an earlier one had not"
+        " begun: starting again does not help, ask for a longer job"
+    )
+
+
+def cut_off(count: int, longest: Attempt, place: str) -> str:
+    """Return what is to be said of *count* tasks that the end of the job has ended, the *longest* of them at *place*."""
+    command = in_one_line(longest.command).decode(errors="replace")
+    ran = f"task {longest.seq} ({place}), had run {duration(longest.seconds)}: {command}"
+    return f"the end of the job has interrupted {_count(count, 'task')} (see the log); the longest, {ran}"
 
 
 def placement(hellos: Mapping[int, Hello], config: Config) -> list[str]:
@@ -71,7 +85,7 @@ def judgement(judged: Judged) -> str:
 def left_behind(attempt: Attempt) -> str:
     """Return what is to be said of a task that has succeeded, and left processes behind."""
     processes = _count(attempt.left, "process", "es")
-    command = lines.in_one_line(attempt.command).decode(errors="replace")
+    command = in_one_line(attempt.command).decode(errors="replace")
     return (
         f"task {attempt.seq} has ended with 0, and {processes} of it went on in the background: it counts as done,"
         f" whatever comes of them, and they are killed when the farm ends: {command}"

@@ -33,6 +33,10 @@ class Disk:
         half = memoryview(content)[: self.random.randint(0, len(content))]
         return int(self._step(lambda: real(descriptor, content), lambda: real(descriptor, half), grows=True))
 
+    def overwrite(self, real: Callable[..., int], descriptor: int, content: bytes, offset: int) -> int:
+        half = content[: self.random.randint(0, len(content))]
+        return int(self._step(lambda: real(descriptor, content, offset), lambda: real(descriptor, half, offset)))
+
     def sync(self, descriptor: int) -> None:
         status = os.fstat(descriptor)
         self._step(lambda: self.synced.__setitem__(status.st_ino, status.st_size), grows=True)
@@ -52,13 +56,14 @@ class Disk:
     def installed(self) -> Iterator[None]:
         """Let everything that mpifarm does to files go through here."""
         names = ("ftruncate", "unlink", "replace", "rename", "link")
-        real = {name: getattr(os, name) for name in (*names, "write", "fsync")}
+        real = {name: getattr(os, name) for name in (*names, "write", "pwrite", "fsync")}
         fdatasync = files._fdatasync
 
         def wrapped(name: str) -> Callable[..., Any]:
             return lambda *args, **options: self._step(lambda: real[name](*args, **options))
 
         replaced: dict[str, Callable[..., Any]] = {name: wrapped(name) for name in names}
+        replaced["pwrite"] = lambda *args: self.overwrite(real["pwrite"], *args)
         replaced |= {"write": lambda *args: self.write(real["write"], *args), "fsync": self.sync}
         try:
             for name, function in replaced.items():

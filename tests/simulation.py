@@ -1,10 +1,10 @@
 """A farm in one process, on a clock of its own, driven by a seed: real manager, schedule, journal and workers.
 
 What is modelled: the network (delays, other orders between ranks, duplicates), the tasks (short, long, failing, killing
-their worker), the launcher, workers that die or hang, nodes on which everything fails, stops, the end of the job, and a
-disk that may be full, and on which any single operation may be the manager's last: before it, after it, or in the middle
-of it. If the node dies with the manager, what was not synced may be gone or be zeros, and a file that was renamed unsynced
-may be anything.
+their worker, or the whole farm), the launcher, workers that die or hang, nodes on which everything fails, stops, the end of
+the job, and a disk that may be full, and on which any single operation may be the manager's last: before it, after it, or
+in the middle of it. If the node dies with the manager, what was not synced may be gone or be zeros, and a file that was
+renamed unsynced may be anything.
 
 After every run the files are held against what really happened; in the end, against what was asked for.
 To replay a seed: python tests/simulation.py SEED
@@ -30,7 +30,8 @@ from fakes import ended_record
 from simdisk import Disk, Killed
 from simnet import Network
 
-from mpifarm import FarmError, fastrecovery, files, frames
+from mpifarm import FarmError, fastrecovery, files, frames, suspects, wire
+from mpifarm.comm import Received
 from mpifarm.config import Config
 from mpifarm.ended import Ended
 from mpifarm.frames import Reply
@@ -39,11 +40,14 @@ from mpifarm.launcher import Frame, Launcher
 from mpifarm.lock import Holder
 from mpifarm.manager import Manager
 from mpifarm.opening import open_run
-from mpifarm.schedule import LOST_LIMIT, How, Outcome
-from mpifarm.wire import Stop
+from mpifarm.schedule import LOST_LIMIT, Action, How, Lost, Outcome, Schedule
+from mpifarm.wire import Stop, Tag
 from mpifarm.worker import ManagerLost, Settings, State, Worker
 
 RUNS = 40  # that a seed may take; the later ones are left in peace
+MANY, PARTS = 3, 2  # suspects that go together, in lists as short as these
+BISECTION = 5  # farms that may die until 30 such suspects are one
+KILLS = 2 * (LOST_LIMIT + BISECTION)  # more runs for each task that kills the farm
 RUN_S = 3000.0  # that a run may take on its own clock
 NAMES = Names(Path("tasks.txt.tfin"))
 
@@ -57,6 +61,7 @@ class Task:
     fails: float  # how often
     poison: bool  # its worker dies of it
     bytes: int
+    kills: bool = False  # the whole farm dies of it
 
 
 class ModelLauncher:
@@ -103,6 +108,10 @@ class ModelLauncher:
 
     def _end(self, offset: int, attempt: int) -> None:
         task = self._farm.tasks[offset]
+        if task.kills and not self._sick:
+            self._farm.kills[offset] += 1
+            self._farm.killer = offset
+            raise Killed
         if self._sick or self._farm.random.random() < task.fails:
             self._report(offset, attempt, status=self._farm.random.choice((1, -11, 255)))
             return
@@ -174,9 +183,16 @@ class Simulation:
         self.dying: set[int] = set()
         self.hanging: set[int] = set()
         self.poisoned: Counter[int] = Counter()  # by task: workers that died of it in this run
+        self.kills: Counter[int] = Counter()  # by task: farms that died of it
+        self.killer: int | None = None  # the task that the farm died of
+        self.accidents = 0  # farms that died of something else
+        self.stops = 0  # farms that ended by themselves, with work left
+        self.victims: set[int] = set()  # tasks that had the farm to themselves then
+        self.losses: dict[int, list[bool]] = {}  # by task: workers lost under it, and whether something else did it
+        self.heard: dict[tuple[int, int], float] = {}  # when rank 0 first heard of the failure of an attempt of this run
         self.sick = ""  # the node on which everything fails
         self.executions = 0
-        self.joblog_before = 0
+        self.joblog_before = self.progress_before = 0
         self.outputs: dict[int, set[bytes]] = {}  # of attempts that succeeded, by task
         self.retries = self.random.randrange(3)
         self.slots = self.random.randint(1, 3)
@@ -190,7 +206,8 @@ class Simulation:
         for _ in range(self.random.choice((1, 3, 10, 30))):
             fails = self.random.choice((0.0, 0.0, 0.0, 0.0, 0.3, 1.0))
             seconds = self.random.choice((0.001, 0.1, 1.0, 20.0))
-            tasks[offset] = Task(offset, seconds, fails, self.random.random() < 0.01, self.random.choice((0, 1, 20, 50)))
+            poison, size = self.random.random() < 0.01, self.random.choice((0, 1, 20, 50))
+            tasks[offset] = Task(offset, seconds, fails, poison, size, not fails and self.random.random() < 0.005)
             offset += len(b"> task %d\n" % offset)
         Path("tasks.txt").write_text("".join(f"task {offset}\n" for offset in tasks))
         return tasks
@@ -198,30 +215,33 @@ class Simulation:
     def run(self) -> None:
         """Run the farm until it has nothing left to do, whatever happens."""
         outcome: Outcome | None = None
-        for number in range(RUNS):
+        deadly = sum(task.kills for task in self.tasks.values())
+        for number in range(RUNS + deadly * KILLS):
             calm = number > RUNS // 2
             outcome = self._run(calm)
             self.check()
             if outcome in (Outcome.ALL_SUCCEEDED, Outcome.SOME_FAILED):
                 break
+            self.stops += outcome is not None
         assert outcome in (Outcome.ALL_SUCCEEDED, Outcome.SOME_FAILED), f"not done after {RUNS} runs"
         self.check_end(outcome)
 
     def _run(self, calm: bool) -> Outcome | None:
         """One start of the farm; None: the manager was killed."""
+        self.progress_before = len(self._progress())
         self.joblog_before = files.whole_lines(NAMES.joblog) if NAMES.joblog.exists() else 0
         kills = not calm and self.random.random() < 0.6
         self.disk.left = self.random.choice((5, 20, 60, 200)) if kills else None
         if kills:
             self.disk.left = self.random.randrange(cast(int, self.disk.left))
         self.disk.healthy = None if calm or self.random.random() < 0.8 else self.random.randrange(100)
+        many = patch.multiple("mpifarm.suspects", _MANY=MANY, _PARTS=PARTS)
         try:
-            with self.disk.installed(), patch("mpifarm.opening.this_process", _holder), patch("mpifarm.manager.say"):
+            with self.disk.installed(), patch("mpifarm.opening.this_process", _holder), patch("mpifarm.manager.say"), many:
                 return self._farm(calm)
         except Killed:
             self.disk.left = None
-            if self.random.random() < 0.5:
-                self.disk.crash()
+            self._note_death()
             return None
         except FarmError:
             if self.disk.healthy is None or self.disk.healthy >= 0:
@@ -229,6 +249,19 @@ class Simulation:
             return None  # it could not even start
         finally:
             self.now += 100.0  # a lock is stale by then; its holder is this very process
+
+    def _note_death(self) -> None:
+        """The farm has died: of a task, or by accident, which may have been that of the whole node."""
+        killer, self.killer = self.killer, None
+        if killer is not None:
+            return
+        self.accidents += 1
+        with suppress(FileNotFoundError):
+            dealt = suspects.parse(NAMES.lock.read_text(errors="replace"))
+            if dealt.alone:
+                self.victims.add(dealt.last)
+        if self.random.random() < 0.5:
+            self.disk.crash()
 
     def _farm(self, calm: bool) -> Outcome:
         self._age_lock()
@@ -242,6 +275,8 @@ class Simulation:
         end = self.now + self.random.uniform(5.0, 100.0) if not calm and self.random.random() < 0.2 else None
         manager = Manager(config, network, opened, opened.journal, range(1, size), self.now, end)
         network.stopping = lambda: manager._schedule._stopping is not None
+        self._watch_losses(manager._schedule)
+        self.heard.clear()
         self.dying, self.hanging = set(), set()
         self.poisoned.clear()
         self.sick = self.random.choice(("n0", "n1", "n2")) if self.random.random() < 0.1 else ""
@@ -257,8 +292,16 @@ class Simulation:
                 manager.stop(self.random.choice(list(How)), self.now, "asked")
             assert self.now < began + RUN_S, "it does not end"
             manager._schedule.check()
+        return self._end(manager)
+
+    def _end(self, manager: Manager) -> Outcome:
+        """Close the manager. A job that was too short for anything is as good as one with work left."""
         manager.finish(self.now)
-        return manager.close(self.now)
+        left, outcome = manager.outcome is Outcome.WORK_LEFT, manager.close(self.now)
+        if left and outcome is Outcome.SOME_FAILED:
+            assert len(self._progress()) == self.progress_before, "a job in which something was finished was not in vain"
+            return Outcome.WORK_LEFT
+        return outcome
 
     def _join(self, network: Network, rank: int) -> Rank:
         node = f"n{rank % 3}"
@@ -272,8 +315,16 @@ class Simulation:
         ends = (rank.launcher.next_end() for rank in awake.values())
         self.now = max(self.now + 0.001, min(network.next_arrival({0, *awake}), *ends, self.now + 1.0))
         for received in network.deliver(0):
+            self._hear(received)
             manager.on_message(received, self.now)
+        schedule = manager._schedule
+        waiting = {task[0] for task in schedule._retries.tasks()}
+        idle = not (schedule._leased or schedule._front or schedule._suspected or schedule._isolated)
+        nothing_else = idle and not (schedule._fresh_left or schedule._lineup.open)
+        workers = len(schedule._workers)
         manager.turn(self.now)
+        if waiting and not nothing_else and len(schedule._workers) == workers:  # what a lost one had is not there any more
+            self._check_pauses(schedule, waiting)
         self._check_answers(manager)
         for number, rank in list(ranks.items()):
             if rank.hangs_until > self.now:
@@ -306,12 +357,57 @@ class Simulation:
         for path in Path().glob("lock.*"):
             os.utime(path, (1.7e9, 1.7e9))
 
+    def _hear(self, received: Received) -> None:
+        """Take note of attempts that failed."""
+        if received.tag is not Tag.REPORT:
+            return
+        for row in wire.unpack_report(received.message).ended:
+            if row["status"] and not row["flags"]:
+                self.heard.setdefault((int(row["offset"]), int(row["attempt"])), self.now)
+
+    def _watch_losses(self, schedule: Schedule) -> None:
+        """Note which tasks were running on a worker when it is lost, and see who is convicted of it."""
+        lose = schedule.worker_lost
+
+        def watched(rank: int) -> list[Action]:
+            worker = schedule._workers.get(rank)
+            running = {offset for offset, lease in worker.leases.items() if lease[3]} if worker else set()
+            poisons = {offset for offset in running if self.tasks[offset].poison}
+            for offset in running:
+                self.losses.setdefault(offset, []).append(not poisons)
+            actions = lose(rank)
+            for action in actions:
+                for offset in action.poisoned if isinstance(action, Lost) else ():
+                    by_others = len(self.losses[offset]) + self.accidents + self.kills.total() >= LOST_LIMIT
+                    assert by_others, "convicted too early"
+                    innocent = not self.tasks[offset].poison
+                    assert not innocent or any(self.losses[offset]) or self._many(), "convicted of what another did"
+            return actions
+
+        schedule.worker_lost = watched  # type: ignore[method-assign]
+
+    def _many(self) -> bool:
+        """Whether there was more than one thing of which workers and farms have died."""
+        return self.accidents + sum(task.poison or task.kills for task in self.tasks.values()) > 1
+
     # what must hold
+
+    def _check_pauses(self, schedule: Schedule, waiting: set[int]) -> None:
+        """No attempt that follows a failure comes before its pause is over while there is other work."""
+        for worker in schedule._workers.values():
+            for offset in waiting & worker.leases.keys():
+                attempt, history = worker.leases[offset][0], schedule._history[offset]
+                heard = self.heard.get((offset, attempt - 1))
+                if heard is not None and not history.let_off:
+                    pause_s = 1.0 if history.failures == 1 else 10.0
+                    assert self.now >= heard + pause_s, "a retry without a pause"
 
     def _check_answers(self, manager: Manager) -> None:
         """No event is left unanswered: who asked has work, or there is none that it may have."""
         schedule = manager._schedule
         if schedule._stopping or manager.outcome is not None or not (schedule._front or schedule._fresh_left):
+            return
+        if schedule._lineup.alone:
             return
         for worker in schedule._workers.values():
             idle = len(worker.leases) < worker.slots and worker.granted < worker.limit
@@ -323,8 +419,13 @@ class Simulation:
         offsets = [offset for offset, _ in lines]
         assert len(offsets) == len(set(offsets)), "recorded twice"
         assert set(offsets) <= self.outputs.keys(), "recorded and never succeeded"
-        # the first one may have been waiting when it was dealt, and does not count
-        assert all(times <= LOST_LIMIT + 1 for times in self.poisoned.values()), "poison is dealt again and again"
+        # the first one may have been waiting when it was dealt, and does not count; who is convicted acquits the others
+        deadly = sum(task.poison or task.kills for task in self.tasks.values())
+        most = LOST_LIMIT * deadly
+        assert all(times <= most + 1 for times in self.poisoned.values()), "poison is dealt again and again"
+        # after an end of its own, a farm tries who is convicted again
+        most += BISECTION * deadly + self.accidents + self.stops
+        assert all(times <= most for times in self.kills.values()), "what kills the farm is dealt again and again"
         attempts = self._attempts()
         assert len(attempts) == len(set(attempts)), "an attempt is recorded twice"
         if not self.output:
@@ -361,8 +462,9 @@ class Simulation:
         assert not stray, f"left behind: {stray}"
 
     def _blamed(self, offset: int) -> bool:
-        """Whether a task may have been dealt to several workers that were lost in turn."""
-        return self.dealt[offset] >= LOST_LIMIT or self.tasks[offset].poison
+        """Whether a task may have been running on several workers that were lost in turn, or alone when the farm died."""
+        several = self.dealt[offset] >= LOST_LIMIT and (offset in self.losses or offset in self.victims)
+        return several or self.tasks[offset].poison or self.tasks[offset].kills
 
     def _attempts(self) -> list[tuple[bytes, bytes]]:
         """Return the task and the number of each attempt in the joblog, of the last run."""

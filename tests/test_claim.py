@@ -381,7 +381,7 @@ def test_a_kill_at_any_moment_of_an_opening_leaves_records_to_go_on_from(
 ) -> None:
     killed = True
     with scratch():
-        for seed in range(120):
+        for seed in range(210):  # three for each operation
             for path in Path().iterdir():
                 path.unlink()
             Path("tasks.txt").write_bytes(b"echo 0\necho 1\necho 2\n")

@@ -13,6 +13,7 @@ from test_files import full_at
 
 from mpifarm import FarmError
 from mpifarm.lock import STALE_S, TOUCH_S, Holder, Lock, this_process
+from mpifarm.suspects import NOTHING, Dealt
 
 PATH = Path("lock.tasks.txt.tfin")
 ELSEWHERE = Holder("elsewhere", 4711, "123", job="77", restart=1)
@@ -145,6 +146,51 @@ def test_a_manager_that_hung_finds_that_it_was_replaced_and_takes_nothing_away()
     assert other.held(TOUCH_S + 1)
     other.release()
     assert not other.held(2 * TOUCH_S + 2)
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_lock_that_is_taken_over_says_how_far_its_holder_had_dealt_and_so_does_the_new_one(again: bool) -> None:
+    dealt = Dealt(1035, 2, 432, 432)
+    first = Lock(PATH, ELSEWHERE)
+    first.acquire(0.0)
+    first.note(Dealt(999))
+    first.note(dealt)
+    assert PATH.read_text() == ELSEWHERE.text(dealt)
+    grow_old(STALE_S + 1)
+    second = Lock(PATH, replace(this_process(), pid=1))
+    second.acquire(0.0)
+    assert second.found == dealt
+    grow_old(STALE_S + 1)
+    if again:
+        second.note(NOTHING)  # it has been written down
+        grow_old(STALE_S + 1)
+    third = Lock(PATH, this_process())
+    third.acquire(0.0)
+    assert third.found == (NOTHING if again else dealt)
+    assert os.listdir() == [str(PATH)]
+
+
+def test_a_lock_that_was_given_back_says_nothing() -> None:
+    first = Lock(PATH, ELSEWHERE)
+    first.acquire(0.0)
+    first.note(Dealt(999))
+    first.release()
+    second = Lock(PATH, this_process())
+    second.acquire(0.0)
+    assert second.found == NOTHING
+
+
+def test_what_a_lock_said_outlives_one_who_is_killed_while_he_takes_it_over() -> None:
+    dealt = Dealt(1035)
+    aside = PATH.with_name(f"{PATH}.elsewhere.4712.old")  # between two of his steps
+    aside.write_text(ELSEWHERE.text(dealt))
+    then = aside.stat().st_mtime - STALE_S - 1
+    os.utime(aside, (then, then))
+    lock = Lock(PATH, this_process())
+    lock.acquire(0.0)
+    assert lock.found == dealt
+    assert PATH.read_text() == this_process().text(dealt)
+    assert os.listdir() == [str(PATH)]
 
 
 def test_a_directory_where_nothing_can_be_written_is_refused() -> None:

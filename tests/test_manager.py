@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from fakes import FakeComm, ended_record, report
 
-from mpifarm import wire
+from mpifarm import fastrecovery, wire
 from mpifarm.comm import Received
 from mpifarm.config import Config
 from mpifarm.ended import Ended
 from mpifarm.manager import Manager
 from mpifarm.opening import open_run
+from mpifarm.retries import PAUSES_S
 from mpifarm.schedule import How, Outcome
+from mpifarm.suspects import NOTHING, Dealt, parse
 from mpifarm.wire import Hello, Message, Note, Stop, Tag
 
 LIST = "echo 1\necho 2\necho 3\n"
@@ -26,14 +29,14 @@ MakeFarm = Callable[..., "Farm"]
 class Farm:
     """A manager of two workers."""
 
-    def __init__(self, end: float | None = None, **options: object) -> None:
+    def __init__(self, end: float | None = None, began: float = 0.0, **options: object) -> None:
         config = Config("tasks.txt", **options)  # type: ignore[arg-type]
         self.comm = FakeComm(3)
-        opened = open_run(config, 0.0)
+        opened = open_run(config, began)
         assert opened.journal is not None
-        self.manager = Manager(config, self.comm, opened, opened.journal, [1, 2], 0.0, end)
+        self.manager = Manager(config, self.comm, opened, opened.journal, [1, 2], began, end)
         for rank in (1, 2):
-            self.say(rank, Tag.HELLO, wire.pack_hello(Hello(2, 2, 2, f"n{rank}")))
+            self.say(rank, Tag.HELLO, wire.pack_hello(Hello(2, 2, 2, f"n{rank}")), began)
 
     def say(self, rank: int, tag: Tag, message: Message, now: float = 0.0) -> None:
         self.manager.on_message(Received(rank, tag, message), now)
@@ -101,7 +104,8 @@ def test_a_failed_attempt_is_logged_with_what_it_printed_and_dealt_again(make_fa
     farm.say(2, Tag.REPORT, report(0, 3))
     assert farm.grants() == {2: [(9, 1), (18, 1)]}
     farm.say(2, Tag.REPORT, report(2, 1, ended_record(9)))
-    assert farm.grants() == {2: [(0, 2)]}
+    assert farm.grants() == {}
+    assert farm.grants(now=PAUSES_S[0]) == {2: [(0, 2)]}
     assert "SIGSEGV" in log()
     assert log().splitlines()[1:] == ["    err", "    out"]
     assert [line.split()[0] for line in progress()] == ["9"]
@@ -210,7 +214,9 @@ def test_workers_hear_from_the_manager_though_there_is_nothing_to_say(make_farm:
     assert [message.source for message in farm.comm.take(Tag.BEAT)] == [1, 2]
 
 
-def test_near_the_end_of_the_job_nothing_is_started_and_then_what_runs_is_ended(make_farm: MakeFarm) -> None:
+def test_near_the_end_of_the_job_nothing_is_started_and_then_what_runs_is_ended(
+    make_farm: MakeFarm, capfd: pytest.CaptureFixture[str]
+) -> None:
     farm = make_farm(end=1000.0, lost_after_s=2000.0)
     farm.say(1, Tag.REPORT, report(0, 1))
     assert farm.grants(939.0) == {1: [(0, 1)]}
@@ -220,9 +226,113 @@ def test_near_the_end_of_the_job_nothing_is_started_and_then_what_runs_is_ended(
     assert not farm.stops()
     farm.manager.turn(990.0)
     assert farm.stops() == [(1, Stop.KILL), (2, Stop.KILL)]
-    farm.say(1, Tag.REPORT, report(1, 0, ended_record(0, status=-15, flags=Ended.INTERRUPTED)), 991.0)
+    farm.say(1, Tag.REPORT, report(1, 0, ended_record(0, status=-15, flags=Ended.INTERRUPTED, seconds=3720.0)), 991.0)
     farm.manager.turn(991.0)
     assert farm.manager.outcome is Outcome.WORK_LEFT
+    assert "interrupted by the end of the job: task 1 (offset 0), attempt 1, n1-1, had run 3720.000 s: echo 1\n" in log()
+    assert farm.manager.close(991.0) is Outcome.WORK_LEFT
+    *_, longest, last = capfd.readouterr().err.splitlines()
+    assert longest.endswith(
+        "has interrupted 1 task (see the log); the longest, task 1 (tasks.txt:1), had run 62 min: echo 1"
+    )
+    assert last == "mpifarm: 0 of 3 tasks are done: start again to go on"
+
+
+@pytest.mark.parametrize(
+    ("signalled", "succeeds", "grows", "outcome"),
+    [
+        (False, False, False, Outcome.SOME_FAILED),
+        (True, False, False, Outcome.WORK_LEFT),
+        (False, True, False, Outcome.WORK_LEFT),
+        (False, False, True, Outcome.WORK_LEFT),
+    ],
+)
+def test_a_second_job_that_ends_before_anything_new_was_begun_or_finished_is_a_failure(
+    make_farm: MakeFarm, signalled: bool, succeeds: bool, grows: bool, outcome: Outcome
+) -> None:
+    """In the first job all three tasks were begun, and none finished."""
+    farm = make_farm(end=100.0, threads=3)
+    for end in (100.0, 200.0):
+        farm.say(1, Tag.REPORT, report(0, 2), end - 100.0)
+        farm.say(2, Tag.REPORT, report(0, 1 + grows), end - 100.0)
+        granted = farm.grants(end - 100.0)
+        if end > 100.0 and signalled:
+            farm.manager.stop(How.KILL, end - 95.0, "TERM")
+        farm.manager.turn(end - 5.0)
+        flags = Ended.INTERRUPTED
+        for rank, tasks in granted.items():
+            records = [ended_record(offset, attempt, -15, flags) for offset, attempt in tasks]
+            if succeeds and rank == 2 and end > 100.0:
+                records = [ended_record(offset, attempt) for offset, attempt in tasks]
+            farm.say(rank, Tag.REPORT, report(len(tasks), 0, *records), end)
+        farm.manager.turn(end)
+        last = farm.manager.close(end)
+        if end == 100.0:
+            assert last is Outcome.WORK_LEFT
+            if grows:
+                Path("tasks.txt").write_text(LIST + "echo 4\n")
+            farm = make_farm(began=100.0, end=200.0)
+    assert last is outcome
+
+
+def test_the_lock_says_how_far_dealing_goes_before_a_grant_leaves(
+    make_farm: MakeFarm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    farm = make_farm()
+    lock = Path("lock.tasks.txt.tfin")
+    said: list[Dealt] = []
+    send = farm.comm.send
+
+    def watched(rank: int, tag: Tag, message: Message) -> None:
+        said.append(parse(lock.read_text()))
+        send(rank, tag, message)
+
+    monkeypatch.setattr(farm.comm, "send", watched)
+    assert farm.grants() == {}
+    assert parse(lock.read_text()) == NOTHING
+    farm.say(1, Tag.REPORT, report(0, 1))
+    assert farm.grants() == {1: [(0, 1)]}
+    farm.say(2, Tag.REPORT, report(0, 2))
+    assert farm.grants() == {2: [(9, 1), (18, 1)]}
+    assert said == [Dealt(9), Dealt(27)]
+    farm.manager.stop(How.DRAIN, 0.0, "USR2")
+    farm.manager.turn(0.0)
+    assert parse(lock.read_text()) == Dealt(27)
+    farm.manager.stop(How.KILL, 0.0, "TERM")
+    farm.manager.turn(0.0)
+    assert parse(lock.read_text()) == NOTHING, "a farm that is killed while it stops accuses nobody"
+
+
+def test_who_is_convicted_is_named_and_not_run(make_farm: MakeFarm) -> None:
+    for number in range(1, 4):
+        farm = make_farm()
+        farm.say(1, Tag.REPORT, report(0, 1))
+        granted = farm.grants()
+        if number == 1:
+            assert granted == {1: [(0, 1)]}
+            farm.say(1, Tag.REPORT, report(1, 1, ended_record(0)))
+            assert farm.grants() == {1: [(9, 1)]}
+            farm.say(1, Tag.REPORT, report(2, 1, ended_record(9)))
+            assert farm.grants() == {1: [(18, 1)]}
+        else:
+            assert granted == {1: [(18, 1)]}
+        _kill(farm)
+    farm = make_farm()
+    farm.say(1, Tag.REPORT, report(0, 1))
+    assert farm.grants() == {}
+    assert farm.manager.outcome is Outcome.SOME_FAILED
+    who = "failed for good: task 3 (offset 18) was running when its worker or the farm died, 3 times, the last one alone"
+    assert log().splitlines()[-1].endswith(f"{who}: echo 3")
+    farm.manager.close(0.0)
+    checkpoint = fastrecovery.read(FASTRECOVERY)
+    assert checkpoint
+    assert checkpoint.suspects == [(18, 3, True)]
+
+
+def _kill(farm: Farm) -> None:
+    """Let the manager be as good as dead: its lock is stale, and it says nothing more."""
+    farm.manager._lock._file.close()  # type: ignore[union-attr]
+    os.utime("lock.tasks.txt.tfin", (1.7e9, 1.7e9))
 
 
 @pytest.mark.parametrize(

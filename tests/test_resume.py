@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from mpifarm.manager import Manager
 from mpifarm.opening import open_run
 from mpifarm.resume import Resume, Sources
 from mpifarm.schedule import How
+from mpifarm.suspects import NOTHING, Dealt, Word
 from mpifarm.tasklist import Tasklist, Walk
 
 FIXTURE = Path(__file__).parent / "data" / "taskfarmer-killed"
@@ -51,10 +53,14 @@ def write_fastrecovery(offset: int, *left: int) -> None:
     NAMES.fastrecovery.write_text(f"# max: 0 {offset}\n" + "".join(f"{task}\n" for task in left))
 
 
-def write_ours(offset: int, *left: int, covered: int, output: int = 0, joblog: int = 0) -> None:
+def write_ours(
+    offset: int, *left: int, covered: int, output: int = 0, joblog: int = 0, suspects: Sequence[Word] = ()
+) -> None:
     """Write ours, which stands for *covered* bytes of progress."""
     crc = zlib.crc32(NAMES.tfin.read_bytes()[:offset])
-    NAMES.fastrecovery.write_bytes(fastrecovery.content(0, offset, crc, Covered(covered, output, joblog), left))
+    NAMES.fastrecovery.write_bytes(
+        fastrecovery.content(0, offset, crc, Covered(covered, output, joblog), left, suspects=suspects)
+    )
 
 
 def write_joblog(*attempts: tuple[int, int], printed: int = 0) -> None:
@@ -64,14 +70,14 @@ def write_joblog(*attempts: tuple[int, int], printed: int = 0) -> None:
     NAMES.joblog.write_text("Seq\tHost\n" + "".join(lines))
 
 
-def load(output_size: int | None = None, exists: bool = True) -> tuple[Resume, list[int]]:
+def load(output_size: int | None = None, exists: bool = True, dealt: Dealt = NOTHING) -> tuple[Resume, list[int]]:
     """Return what is loaded, and the offsets of all tasks left: those again, then what a walk meets."""
     tasklist = Tasklist(LIST)
     scan = tasklist.scan()
     try:
         output = None if output_size is None else Extent(output_size, output_size, exists)
         sources = Sources(NAMES.fastrecovery, NAMES.progress, NAMES.joblog, output)
-        start = resume.load(tasklist, scan, sources, fastrecovery.read(NAMES.fastrecovery))
+        start = resume.load(tasklist, scan, sources, fastrecovery.read(NAMES.fastrecovery), dealt)
     finally:
         tasklist.discard()
     walk = Walk(scan.descriptor, scan.size, start.offset, start.seq)
@@ -420,3 +426,44 @@ def test_progress_of_another_list_is_refused() -> None:
     write_progress(1, 2, 3, 9)
     with pytest.raises(FarmError, match="does not fit the task list"):
         load()
+
+
+@pytest.mark.parametrize("words", [[], [(9, 1, False)], [(9, 3, True), (27, 12, False)]])
+def test_suspects_come_back_from_a_checkpoint_and_tasks_that_are_done_are_none(words: list[Word]) -> None:
+    write_ours(45, 9, 27, covered=0, suspects=words)
+    write_progress(27)
+    checkpoint = fastrecovery.read(NAMES.fastrecovery)
+    assert checkpoint
+    assert checkpoint.suspects == words
+    start, _ = load()
+    assert start.suspicion.counts == {offset: deaths for offset, deaths, _ in words if offset != 27}
+
+
+def test_what_a_farm_was_running_when_it_ended_without_a_word_is_suspected_though_nothing_behind_it_is_recorded() -> None:
+    write_ours(18, 9, covered=0, suspects=[(9, 1, False)])
+    write_progress(27)
+    start, left_ = load(dealt=Dealt(54))
+    assert start.offset == 54
+    assert start.suspicion.counts == {9: 1, 36: 1, 18: 1, 45: 1}
+    assert start.suspicion.raised == 3
+    assert left_ == [9, 18, 36, 45, 54, 63, 72, 81]
+    assert start.list_crc == zlib.crc32(NAMES.tfin.read_bytes()[:54])
+    assert start.seq == 7
+
+
+@pytest.mark.parametrize("dealt", [Dealt(53), Dealt(10**9), Dealt(90 + 9)])
+def test_the_words_of_a_lock_that_do_not_fit_the_list_count_for_nothing(dealt: Dealt) -> None:
+    write_ours(18, 9, covered=0)
+    write_progress(27)
+    start, _ = load(dealt=dealt)
+    assert start.offset == 36
+    assert start.suspicion.counts == {}
+
+
+def test_so_do_those_of_a_list_that_has_changed_where_it_was_dealt() -> None:
+    write_ours(18, covered=0)
+    write_progress()
+    LIST.write_bytes(CONTENT.replace(b"echo 3", b"echo x"))
+    start, left_ = load(dealt=Dealt(54))
+    assert (start.offset, start.suspicion.counts) == (18, {})
+    assert left_ == ALL[2:]

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mpifarm import schedule
 from mpifarm.quarantine import Fitness
+from mpifarm.retries import PATIENCE_S, PAUSES_S
 from mpifarm.schedule import Action, Finish, Grant, How, Lost, Outcome, Records, Schedule, Stop, Verdict
+from mpifarm.suspects import Suspect
 
 RECORD = np.dtype([("offset", "<i8"), ("length", "<i8"), ("seq", "<i8")])
 LENGTH = 10
@@ -26,11 +29,18 @@ class Farm:
     """A schedule for a list of *tasks* tasks, with the workers' side of the bookkeeping."""
 
     def __init__(
-        self, tasks: int, nodes: dict[int, str], slots: int = 1, again: Records | None = None, **options: int
+        self,
+        tasks: int,
+        nodes: dict[int, str],
+        slots: int = 1,
+        again: Records | None = None,
+        suspects: Sequence[Suspect] = (),
+        **options: int,
     ) -> None:
         self._next = 1
         self._tasks = tasks
-        self.schedule = Schedule(self._fresh, tasks, records() if again is None else again, nodes, **options)
+        again = records() if again is None else again
+        self.schedule = Schedule(self._fresh, tasks, again, nodes, suspects=suspects, **options)
         self.now = 0.0
         self.slots = slots
         self.held: dict[int, dict[int, int]] = {}  # rank -> offset -> attempt
@@ -196,7 +206,9 @@ def test_a_retry_does_not_wait_for_ever_for_a_busy_node() -> None:
     farm.ask(1)
     farm.tick()
     assert not farm.held[1]
-    farm.tick(after_s=schedule.PATIENCE_S)
+    farm.tick(after_s=PAUSES_S[0])
+    assert not farm.held[1]
+    farm.tick(after_s=PATIENCE_S)
     assert farm.held[1] == {0: 2}
 
 
@@ -292,6 +304,114 @@ def test_a_task_on_three_lost_workers_in_turn_is_failed() -> None:
     assert farm.outcome is Outcome.SOME_FAILED
 
 
+def suspect(seq: int, deaths: int, convicted: bool = False) -> Suspect:
+    return Suspect(deaths, ((seq - 1) * LENGTH, LENGTH, seq), convicted)
+
+
+def test_a_retry_pauses_while_anything_else_runs_and_not_when_nothing_does() -> None:
+    farm = Farm(3, {1: "a"}, slots=3)
+    farm.ask_all()
+    for offset in (0, 10):
+        farm.end(1, offset, bad=True)
+    farm.ask_all()
+    farm.ask(1)
+    farm.tick(after_s=PAUSES_S[0] - 0.01)
+    assert list(farm.held[1]) == [20]
+    farm.end(1, 20)
+    farm.ask_all()
+    assert farm.held[1] == {0: 2, 10: 2}
+
+
+def test_suspects_of_earlier_runs_go_behind_the_rest_of_the_list_and_its_retries() -> None:
+    farm = Farm(2, {1: "a"}, again=records(9), suspects=[suspect(7, 1), suspect(8, 1)])
+    order = []
+    for bad in (False, True, False, False, False, False):
+        farm.ask_all()
+        (offset,) = farm.held[1]
+        order.append(offset)
+        farm.end(1, offset, bad)
+        farm.tick(after_s=PAUSES_S[0])
+    assert order == [80, 0, 10, 0, 60, 70]
+    assert farm.outcome is Outcome.ALL_SUCCEEDED
+
+
+def test_suspects_of_two_deaths_have_the_farm_to_themselves() -> None:
+    farm = Farm(2, {1: "a", 2: "b"}, slots=2, suspects=[suspect(7, 2), suspect(8, 1), suspect(9, 2)])
+    farm.ask_all()
+    together = farm.held[1] | farm.held[2]
+    assert sorted(together) == [0, 10, 70]
+    for rank in (1, 2):
+        for offset in list(farm.held[rank]):
+            farm.ask_all()
+            assert farm.schedule.tried == (1, 0, 70)
+            farm.end(rank, offset)
+    for offset in (60, 80):
+        farm.ask_all()
+        farm.ask_all()
+        assert farm.schedule.tried == (2, offset, offset)
+        (rank,) = (rank for rank in (1, 2) if farm.held[rank])
+        assert list(farm.held[rank]) == [offset]
+        assert len(farm.held[3 - rank]) == 0
+        farm.end(rank, offset)
+    farm.tick()
+    assert farm.schedule.tried == (0, 0, 0)
+    assert farm.outcome is Outcome.ALL_SUCCEEDED
+
+
+def test_one_that_is_convicted_is_not_run_and_the_farm_ends_with_a_failure() -> None:
+    farm = Farm(1, {1: "a"}, suspects=[suspect(7, 3, convicted=True)])
+    farm.ask_all()
+    farm.end(1, 0)
+    farm.tick()
+    assert farm.order == [0]
+    assert farm.outcome is Outcome.SOME_FAILED
+    assert farm.schedule.unfinished() == [60]
+    assert farm.schedule.failed(60) == (60, LENGTH, 7)
+    assert farm.schedule.suspects() == [(60, 3, True)]
+
+
+@pytest.mark.parametrize("bad", [True, False])
+def test_a_suspect_that_ends_by_itself_is_cleared_and_an_interrupted_one_is_not(bad: bool) -> None:
+    farm = Farm(0, {1: "a"}, slots=2, suspects=[suspect(7, 1), suspect(8, 1)])
+    farm.ask_all()
+    farm.end(1, 60, bad)
+    farm.take(farm.schedule.stop_asked(How.KILL, farm.now))
+    farm.end(1, 70, stopped=True)
+    assert farm.schedule.suspects() == [(70, 1, False)]
+
+
+def test_losses_are_counted_over_runs() -> None:
+    farm = Farm(1, {1: "a", 2: "b"}, suspects=[suspect(7, 2)])
+    farm.ask(1)
+    farm.tick()
+    farm.end(1, 0)
+    farm.ask(1)
+    farm.tick()
+    assert farm.held[1] == {60: 1}
+    farm.take(farm.schedule.worker_lost(1))
+    assert [lost.poisoned for lost in farm.losses] == [[60]]
+    assert farm.schedule.suspects() == [(60, 3, True)]
+
+
+def test_a_task_that_takes_workers_along_convicts_nobody_beside_it() -> None:
+    poison = 0
+    farm = Farm(40, {rank: f"n{rank}" for rank in range(1, 6)}, slots=4)
+    for _ in range(200):
+        farm.ask_all()
+        for rank in [rank for rank, held in farm.held.items() if poison in held]:
+            farm.take(farm.schedule.worker_lost(rank))
+            del farm.held[rank]
+        for rank, held in farm.held.items():
+            if held:
+                farm.end(rank, next(iter(held)))
+        if farm.outcome is not None:
+            break
+    assert [lost.poisoned for lost in farm.losses] == [[], [], [poison]]
+    assert farm.outcome is Outcome.SOME_FAILED
+    assert farm.schedule.unfinished() == [poison]
+    assert farm.schedule.suspects() == [(poison, 3, True)]
+
+
 @pytest.mark.parametrize("how", How)
 def test_after_a_stop_nothing_is_granted_and_interrupted_tasks_are_left(how: How) -> None:
     farm = Farm(4, {1: "a", 2: "b"})
@@ -385,6 +505,7 @@ def test_memory_grows_with_what_is_in_flight_and_not_with_the_list() -> None:
     assert len(farm.succeeded) == 10_000
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**32), st.integers(0, 3), st.integers(1, 4))
 def test_whatever_happens_each_task_ends_in_one_state(seed: int, retries: int, slots: int) -> None:
     random_ = random.Random(seed)

@@ -88,7 +88,7 @@ def run_until_done(jobs: Jobs, count: int, seconds: str, *options: str) -> int:
     """Submit resubmit.sbatch with *count* tasks; return how often it was requeued until all was done."""
     offsets = jobs.farms.tasks(*(f"sleep {seconds}; echo {number}" for number in range(count)))
     slots = ("-N", "2", "-c", "2", "-t", "1")
-    job = jobs.sbatch(*slots, script("resubmit.sbatch"), "tasks.txt", "--retries", "0", *options)
+    job = jobs.sbatch(*slots, script("resubmit.sbatch"), "--retries", "0", *options, "tasks.txt")
 
     def done(goal: int) -> bool:
         job.hurry()
@@ -117,7 +117,7 @@ def test_resubmit_gets_through_more_work_than_the_limit_of_a_job_allows(jobs: Jo
 
 def test_resubmit_ends_with_1_when_a_task_has_failed_for_good(jobs: Jobs) -> None:
     jobs.farms.tasks("echo 1", "exit 7")
-    job = jobs.sbatch(*SMALL, script("resubmit.sbatch"), "tasks.txt", "--retries", "0")
+    job = jobs.sbatch(*SMALL, script("resubmit.sbatch"), "--retries", "0", "tasks.txt")
     ended = job.wait()
     assert ended.code == 1, ended.err
     assert job.record()["Restarts"] == "0"
