@@ -30,8 +30,11 @@ from typing import NamedTuple
 from mpifarm import capture, ended, process
 from mpifarm.direct import Direct, last_words
 from mpifarm.ended import Ended
+from mpifarm.environ import CPUS_PER_TASK
 from mpifarm.frames import SESSION
+from mpifarm.functions import Functions
 from mpifarm.outbox import Outbox, Stream
+from mpifarm.why import Reasons
 
 GRACE_S = 5.0  # between TERM and KILL
 ASIDE_S = 5.0  # how long a slot without a file for output is left alone
@@ -39,6 +42,7 @@ LINGER_S = 0.05  # how often to look whether all of a terminated task is gone
 
 _NO_PLACE = "no place for what tasks print (set TMPDIR, or raise ulimit -n)"
 _TIMED_OUT, _INTERRUPTED = int(Ended.TIMED_OUT), int(Ended.INTERRUPTED)  # a Flag takes a microsecond for an &
+_CPUS_PER_TASK = os.fsencode(CPUS_PER_TASK)
 _RSS_UNITS_PER_KIB = 1024 if sys.platform == "darwin" else 1  # getrusage(2)
 
 
@@ -92,7 +96,6 @@ class Slots:
         self._sessions = sessions
         self._environ = {os.fsencode(name): os.fsencode(value) for name, value in environ.items()}
         self._node = ""
-        self._direct = Direct(self._environ)
         self._slots: list[Slot] = []
         self._free: list[Slot] = []
         self._aside: list[Slot] = []  # without a file for output
@@ -116,12 +119,17 @@ class Slots:
         deadline = self._deadlines[0][0] if self._deadlines else math.inf
         return min(deadline, self._aside_until) if self._aside else deadline
 
-    def set_up(self, node: str, threads: int, first: int, count: int) -> None:
-        """Make *count* slots, numbered from *first*."""
+    def set_up(self, node: str, threads: int, first: int, count: int, cpus: int, shell: str) -> None:
+        """Make *count* slots, numbered from *first*, of *cpus* CPUs each, for lines that *shell* runs."""
         self._node = node
         self._environ[b"MPIFARM_NODE"] = os.fsencode(node)
         self._environ[b"MPIFARM_THREADS"] = b"%d" % threads
-        self._direct = Direct(self._environ)
+        if cpus and _CPUS_PER_TASK in self._environ:
+            self._environ[_CPUS_PER_TASK] = b"%d" % cpus
+        self._shell = os.fsencode(shell)
+        self._functions = Functions(self._environ, self._shell)
+        self._direct = Direct(self._environ, self._shell, self._functions.lost)
+        self._reasons = Reasons(self._environ, self._shell)
         self._slots = [Slot(index, first + index) for index in range(count)]
         self._free = self._slots[::-1]
         try:
@@ -142,9 +150,10 @@ class Slots:
         trouble = _NO_PLACE
         try:
             _open_capture(slot)
-            trouble = "cannot start /bin/sh"  # no such file, no processes or memory left, an environment too large
+            # no such file, no processes or memory left, an environment too large
+            trouble = f"cannot start {os.fsdecode(self._shell)}"
             pid = self._spawn(task, slot)
-        except OSError as error:
+        except Exception as error:  # whatever it is: this attempt's trouble, not the helper's end
             if trouble == _NO_PLACE and len(self._aside) + 1 < len(self._slots):
                 self._aside.append(slot)
                 self._aside_until = now + ASIDE_S
@@ -175,7 +184,8 @@ class Slots:
             with suppress(OSError):  # what that means for a shell only the shell knows
                 return process.spawn_program(program.path, program.argv, {**program.environ, **own}, slot.out, slot.err)
         slot.awaited = False
-        return process.spawn(task.command, {**self._environ, **own}, slot.out, slot.err)
+        way = self._functions.way(task.command)
+        return process.spawn(task.command, {**way.environ, **own}, slot.out, slot.err, way.shell)
 
     def reap(self, now: float) -> None:
         """Take note of what has ended."""
@@ -265,6 +275,8 @@ class Slots:
             status, message = last_words(slot.result.status, slot.result.core)
             slot.result = slot.result._replace(status=status)
             err += message
+        if slot.result.status > 0 and not slot.flags & _TIMED_OUT:
+            err += self._reasons.of(slot.task.command, slot.result.status)
         succeeded = slot.result.status == 0 and not slot.flags & _TIMED_OUT
         if succeeded and any(map(capture.full, slot.written)):
             succeeded = False

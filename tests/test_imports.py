@@ -18,40 +18,46 @@ TREES = {path.stem: ast.parse(path.read_text()) for path in Path(mpifarm.__file_
 LAYERS = {
     "__init__": "",
     "__main__": "cli",
+    "affinity": "",
     "capture": "",
+    "entry": "",
     "ended": "",
     "environ": "",
     "files": "",
     "frames": "",
+    "packages": "",
     "quarantine": "",
     "slurm": "",
-    "config": "environ frames slurm",
+    "unquoted": "",
+    "config": "affinity environ frames slurm",
     "lock": "files",
     "outbox": "frames",
-    "process": "capture",
+    "process": "capture frames",
     "schedule": "quarantine",
     "tasklist": "files",
     "wire": "ended",
-    "comm": "wire",
+    "comm": "packages wire",
     "status": "config quarantine schedule wire",
     "fastrecovery": "",
     "progress": "fastrecovery files tasklist",
     "resume": "fastrecovery files progress tasklist",
     "direct": "process",
-    "slots": "capture direct ended frames outbox process",
-    "helper": "frames outbox process slots",
+    "functions": "capture process unquoted",
+    "why": "process unquoted",
+    "slots": "capture direct ended environ frames functions outbox process why",
+    "helper": "affinity frames outbox process slots",
     "journal": "capture fastrecovery files lines resume",
     "lines": "ended",
     "launcher": "frames helper process",
     "opening": "config files journal lock resume tasklist",
     "manager": "comm config ended journal lines lock opening quarantine schedule status tasklist wire",
     "worker": "comm ended files frames launcher tasklist wire",
-    "farm": "comm config launcher manager opening schedule slurm wire worker",
-    "cli": "config farm frames launcher process",
+    "farm": "comm config frames launcher manager opening schedule slurm wire worker",
+    "cli": "config entry farm frames launcher packages process",
 }
 NUMPY = {"comm", "fastrecovery", "journal", "lines", "manager", "progress", "resume", "schedule", "tasklist"}
-NUMPY |= {"wire", "worker"}
-BEFORE_THE_FORK = {"__main__", "cli", "config", "environ", "launcher"}  # and what these import at module level
+NUMPY |= {"packages", "wire", "worker"}
+BEFORE_THE_FORK = {"__main__", "cli", "config", "entry", "environ", "launcher"}  # and what these import at module level
 
 
 def imports(node: ast.AST) -> Iterator[str]:
