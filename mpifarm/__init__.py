@@ -1,7 +1,24 @@
 """mpifarm: a task farm on MPI. A text file of shell commands in, every one of them done exactly once out."""
 
-import os
-from contextlib import suppress
+import os  # like sys, imported by Python itself before it looks for us
+import sys
+
+
+def _leave_working_directory() -> str | None:
+    """Take off sys.path the working directory that `python -m` has put there; return it. Why: see `entry`."""
+    safe = getattr(sys.flags, "safe_path", sys.flags.isolated)  # -P came with Python 3.11
+    if sys.argv[:1] != ["-m"] or safe or not sys.path:  # the script mpifarm, an import from elsewhere
+        return None
+    try:
+        here = os.getcwd()
+    except OSError:  # it was deleted, and so Python has not put it there
+        return None
+    return sys.path.pop(0) if sys.path[0] == here else None
+
+
+dropped_directory = _leave_working_directory()
+
+from contextlib import suppress  # noqa: E402
 
 __version__ = "0.1.0"
 

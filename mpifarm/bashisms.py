@@ -12,12 +12,11 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 
-from mpifarm.quoting import Line, Part
+from mpifarm.quoting import COMMAND, Line, Part
 
 COMMANDS = (*b"[[ source function declare typeset let pushd popd shopt mapfile readarray disown coproc select".split(),)
 
-_BEGIN = rb"(?:^|[;&|({!]|\b(?:do|then|else|if|elif|while|until)(?=[ \t]))[ \t]*"  # of a command
-_COMMAND = re.compile(_BEGIN + rb"(" + b"|".join(map(re.escape, COMMANDS)) + rb")(?=[ \t;]|$)")
+_OF_BASH = re.compile(COMMAND + rb"(" + b"|".join(map(re.escape, COMMANDS)) + rb")(?=[ \t;]|$)")
 _IN_CODE = (
     (re.compile(rb"\{[\w+-]+\.\.[\w.+-]+\}|\{[^\s{},]*,[^\s{}]*\}"), None),
     (re.compile(rb"[<>]\("), "<( )"),
@@ -25,8 +24,8 @@ _IN_CODE = (
     (re.compile(rb"\|&"), "|&"),
     (re.compile(rb"\$'"), "$' '"),
     (re.compile(rb"\b\w+\+?=\("), "arrays, x=( )"),
-    (re.compile(_BEGIN + rb"(?:\[|test)[ \t][^;&|]*[ \t]==(?=[ \t])"), "== in [ ], but ="),
-    (re.compile(_BEGIN + rb"echo[ \t]+-[neE]*[eE][neE]*(?=[ \t]|$)"), "echo -e, and prints the -e"),
+    (re.compile(COMMAND + rb"(?:\[|test)[ \t][^;&|]*[ \t]==(?=[ \t])"), "== in [ ], but ="),
+    (re.compile(COMMAND + rb"echo[ \t]+-[neE]*[eE][neE]*(?=[ \t]|$)"), "echo -e, and prints the -e"),
 )
 _BACKGROUND = re.compile(rb"(?<!&)&>>?")
 _PARAMETER = re.compile(rb"\$\{(?:#?\w+(?:[/^,@\[]|:[ \t]*[\d$(])|!\w)")
@@ -46,7 +45,7 @@ def bashism(line: Line, known: Collection[str]) -> str | None:
         return f"takes {operator} for & {operator[1:]}: in the background, done at once; write {operator[1:]} FILE 2>&1"
     if any(part is Part.ARITHMETIC and line.text.startswith(b"((", at) for part, at, _ in line.parts):
         return "does not know (( ))"
-    if found := _COMMAND.search(code):
+    if found := _OF_BASH.search(code):
         return f"does not know {found[1].decode()}"
     for pattern, name in _IN_CODE:
         if found := pattern.search(code):

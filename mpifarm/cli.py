@@ -7,11 +7,12 @@ process, and `--help` works on a login node where MPI_Init would abort.
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn, TypeVar
 
-from mpifarm import FarmError, __version__, config, launcher, process
-from mpifarm.frames import MAX_SLOTS
+from mpifarm import FarmError, __version__, config, entry, launcher, process
+from mpifarm.frames import MAX_SLOTS, SHELL
 
 _DESCRIPTION = """\
 Run the shell commands of TASKLIST, one a line, over the nodes of an MPI job, and remember what finished.
@@ -19,7 +20,9 @@ Start the same line again and it goes on where it was left."""
 
 _EPILOG = """\
 the task list:
-  One command a line, run by /bin/sh -c in the directory you start from, with /dev/null as standard input.
+  One command a line, run by /bin/sh -c in the directory you start from, with /dev/null as standard input. Where that
+  is dash, as on Debian and Ubuntu, what is bash's alone needs --shell /bin/bash; functions that bash has exported
+  (module, conda, ...) reach the tasks in any case.
   Lines that begin with # are comments. It may grow at its end between runs; what was dealt must not change.
   The lines have no order, and each has a shell of its own. What must come after it goes into a second list:
   python -m mpifarm first.txt && python -m mpifarm second.txt
@@ -55,6 +58,7 @@ A task that was running, alone, when the farm was killed for the third time has 
 a task sees:
   MPIFARM_SEQ (which line of the .tfin file, from 1), MPIFARM_TASK (its offset there), MPIFARM_ATTEMPT, MPIFARM_SLOT,
   MPIFARM_NODE, MPIFARM_THREADS
+  in a Slurm job what a batch script of one task sees: SLURM_CPUS_PER_TASK (the CPUs of a slot), SLURM_NTASKS=1, ...
 
 TIME: 90, 90s, 10m, 2h, 1-00:00:00"""
 
@@ -92,6 +96,8 @@ def parser() -> argparse.ArgumentParser:
     add("--max-fails", type=count, metavar="N", help="start nothing more when more than N tasks have failed")
     add("--manager-works", action="store_true", help="rank 0 runs tasks, too (always so with one rank)")
     add("--rerun", action="store_true", help="forget the progress of earlier runs")
+    add("--shell", metavar="PATH",
+        help=f"run the lines by this shell, such as /bin/bash: an absolute path, the same on every node [{SHELL}]")
     add("--lost-after", type=time, metavar="TIME", default=120.0,
         help="a worker that is silent for so long is lost, and its tasks are dealt again [120 s]")
     add("--walltime", type=time, metavar="TIME",
@@ -133,17 +139,25 @@ def _checked(convert: Callable[[str], _Value], valid: Callable[[_Value], bool], 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run mpifarm with the options *argv* and return its exit code."""
+    entry.normalise()
+    argv = sys.argv[1:] if argv is None else argv
     try:
+        entry.strangers()
         settings, task_environ = config.read(parser().parse_args(argv))
     except FarmError as error:
-        return config.refuse(error)
-    if settings.no_mpi and not config.is_first():
-        return 0  # several were started, and one is wanted
+        return config.refuse(error, "--no-mpi" in argv)
     asked = config.ask_end(settings)
     process.adopt_orphans()  # of a helper that is killed
     helpers = launcher.fork_helpers(settings.cpus, task_environ, config.START_LOST_AFTERS * settings.lost_after_s)
     try:
-        from mpifarm import farm  # noqa: PLC0415  numpy and MPI may be imported only now, after the fork
+        from mpifarm import packages  # noqa: PLC0415  numpy and MPI may be imported only now, after the fork
+
+        try:
+            packages.need_numpy()
+        except FarmError as error:
+            launcher.Launcher(helpers).close()
+            return config.refuse(error, settings.no_mpi)
+        from mpifarm import farm  # noqa: PLC0415
 
         return farm.run(settings, helpers, asked)
     except KeyboardInterrupt:  # before the farm has handlers of its own

@@ -24,6 +24,7 @@ from typing import Any, NamedTuple, NoReturn, Protocol
 import numpy as np
 
 from mpifarm import FarmError
+from mpifarm.packages import lacks
 from mpifarm.wire import Message, Tag
 
 LONGEST_WAIT_S = 0.1
@@ -211,9 +212,7 @@ class MpiComm:
         return lost
 
     def leave(self, code: int, complete: bool) -> NoReturn:
-        with suppress(OSError):
-            sys.stdout.flush()
-            sys.stderr.flush()
+        _flush()
         if not complete:  # MPI_Finalize would wait for the lost rank: with srun and MPICH for ever
             os._exit(code)
         self._mpi.Finalize()
@@ -223,11 +222,17 @@ class MpiComm:
         sys.exit(code)  # not os._exit: MPICH says goodbye to Hydra in an exit handler, and is taken for crashed without
 
     def abort(self, code: int) -> NoReturn:
-        with suppress(OSError):
-            sys.stdout.flush()
-            sys.stderr.flush()
+        _flush()
         self._world.Abort(code)
         os._exit(code)
+
+
+def _flush() -> None:
+    """Write out what others, mpi4py say, have printed: our own output does not go there. They may be None."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):
+            if stream is not None:
+                stream.flush()
 
 
 class Backoff:
@@ -260,9 +265,9 @@ def connect(launched_ranks: int, advice: Callable[[str, str], str | None], fallb
         mpi4py = importlib.import_module("mpi4py")
         mpi4py.rc.initialize, mpi4py.rc.finalize = False, True
         mpi = importlib.import_module("mpi4py.MPI")
-    except (ImportError, RuntimeError) as error:  # no mpi4py, or no MPI library that it can load
+    except Exception as error:  # no mpi4py, a broken one, or no MPI library that it can load
         if launched_ranks > 1:
-            raise FarmError(f"cannot load MPI: {error}; {fallback}") from None
+            raise FarmError(f"{lacks('mpi4py', 'mpi4py', error)}; {fallback}") from None
         return Loopback()
     advised = advice(mpi.get_vendor()[0], mpi.Get_library_version())
     if advised and launched_ranks > 1:

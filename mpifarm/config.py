@@ -10,20 +10,27 @@ import argparse
 import math
 import os
 import re
+import shutil
 import socket
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
-from mpifarm import FarmError, say, slurm
+from mpifarm import FarmError, affinity, say, slurm
 from mpifarm.environ import scrub
-from mpifarm.frames import MAX_SLOTS
+from mpifarm.frames import MAX_SLOTS, SHELL
 from mpifarm.slurm import Interface
 
-# What each launcher says about how many processes it started, and which of them this is. Hydra (MPICH, Intel) and
-# Slurm's pmi2 set PMI_*, Open MPI's mpiexec OMPI_*, srun SLURM_*.
-_LAUNCHED_RANKS = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS", "SLURM_NTASKS")
-_LAUNCHER_RANK = ("OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "SLURM_PROCID")
+# What each launcher says about which process this is, and of how many. Hydra (MPICH, Intel) and Slurm's pmi2 set PMI_*,
+# Open MPI's mpiexec OMPI_*, srun SLURM_*. The innermost comes first: mpiexec is started in a batch script, not the other
+# way round. PMIX_RANK comes without a number of processes, and never alone.
+_LAUNCHERS = (
+    ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"),
+    ("PMI_RANK", "PMI_SIZE"),
+    ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS"),
+    ("SLURM_PROCID", "SLURM_NTASKS"),
+)
 
 START_LOST_AFTERS = 5  # the ranks that do not see each other within so many --lost-after will never do
 
@@ -46,6 +53,7 @@ class Config:
     output: str | None = None
     shell: str | None = None  # that runs the tasks; None: not given
     no_mpi: bool = False
+    keep_mpi_env: bool = False
     quiet: bool = False
     node: str = "localhost"
     cpus: int = 1  # that this process is bound to
@@ -79,9 +87,11 @@ def seconds(text: str) -> float:
 
 def read(args: argparse.Namespace) -> tuple[Config, dict[str, str]]:
     """Make the Config of this run and the environment of its tasks from the options and from this process."""
-    environ = dict(os.environ)
+    environ = {name: value for name, value in os.environ.items() if name}  # no program is given such a name
     cpus, usable_cpus = _cpus(environ)
     task_environ = environ if args.keep_mpi_env else scrub(environ)
+    if args.shell is not None and is_first(args.no_mpi):  # elsewhere it would be a fault of that node
+        _check_shell(args.shell)
     config = Config(
         tasklist=args.tasklist,
         threads=_threads(args.threads, environ),
@@ -94,6 +104,7 @@ def read(args: argparse.Namespace) -> tuple[Config, dict[str, str]]:
         output=args.output,
         shell=args.shell,
         no_mpi=args.no_mpi,
+        keep_mpi_env=args.keep_mpi_env,
         quiet=args.quiet,
         node=slurm.node(environ) or socket.gethostname().split(".")[0] or "localhost",
         cpus=cpus,
@@ -113,29 +124,35 @@ def read(args: argparse.Namespace) -> tuple[Config, dict[str, str]]:
 
 def ask_end(config: Config) -> subprocess.Popen[str] | None:
     """Start to ask Slurm when the job ends, in the first process and if nobody has said so. For `slurm.answer`."""
-    if config.job is None or config.job.end or config.walltime_s or not is_first():
+    if config.job is None or config.job.end or config.walltime_s or not is_first(config.no_mpi):
         return None
     return slurm.ask_end(config.job.id, os.environ)
 
 
-def refuse(error: FarmError) -> int:
+def refuse(error: FarmError, no_mpi: bool = False) -> int:
     """Report an error that every rank has found alike; return this process's exit code.
 
     The first rank speaks and carries the code. The others leave with 0: once one has left with another code, Open MPI's
     mpiexec ends the rest, and the message would be lost.
     """
-    if not is_first():
+    if not is_first(no_mpi):
         return 0
     say(error)
     return 2
 
 
-def is_first() -> bool:
-    """Return whether this is the first process, as the launcher counts: before MPI exists nothing else tells."""
-    for name in _LAUNCHER_RANK:
-        rank = _number(os.environ.get(name))
-        if rank is not None:
-            return rank == 0
+def is_first(no_mpi: bool = False) -> bool:
+    """Return whether this is the first process, as the launcher counts: before MPI exists nothing else tells.
+
+    A rank counts only beside the number of processes of the same launcher, and if there are others: alone it was left
+    behind by a farm, or a srun, around this one. With *no_mpi* there are no others.
+    """
+    if no_mpi:
+        return True
+    for rank_name, size_name in _LAUNCHERS:
+        rank, size = _number(os.environ.get(rank_name)), _number(os.environ.get(size_name))
+        if rank is not None and size is not None:
+            return rank == 0 or size <= 1
     return True
 
 
@@ -152,7 +169,7 @@ def _threads(option: int | None, environ: Mapping[str, str]) -> int | None:
 
 
 def _launched_ranks(environ: Mapping[str, str]) -> int:
-    return max((_number(environ.get(name)) or 1 for name in _LAUNCHED_RANKS), default=1)
+    return max(_number(environ.get(size_name)) or 1 for _, size_name in _LAUNCHERS)
 
 
 def _interface(environ: Mapping[str, str]) -> Interface:
@@ -164,17 +181,19 @@ def _interface(environ: Mapping[str, str]) -> Interface:
 def _cpus(environ: Mapping[str, str]) -> tuple[int, int]:
     """Return how many CPUs this process is bound to, and how many the job allows it on this node.
 
-    The kernel lets a process widen its affinity up to its cpuset, so that is found by trying. Where Slurm does not confine
-    jobs to cpusets, it still says how many CPUs of the node are ours.
+    Where Slurm does not confine jobs to cpusets, it still says how many CPUs of the node are ours.
     """
-    if not hasattr(os, "sched_getaffinity"):  # Linux alone has it
-        return os.cpu_count() or 1, os.cpu_count() or 1
-    bound = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, range(os.cpu_count() or 1))
-    usable = len(os.sched_getaffinity(0))
-    os.sched_setaffinity(0, bound)
+    bound, usable = affinity.counted()
     ours = _number(environ.get("SLURM_CPUS_ON_NODE")) or usable
-    return min(len(bound), ours), min(usable, ours)
+    return min(bound, ours), min(usable, ours)
+
+
+def _check_shell(shell: str) -> None:
+    if not os.path.isabs(shell):
+        found = shutil.which(shell) or "/bin/bash"
+        raise FarmError(f"--shell {shell} is not an absolute path: write --shell {found}")
+    if not (Path(shell).is_file() and os.access(shell, os.X_OK)):
+        raise FarmError(f"--shell {shell} is not an executable file: give the path of a shell, such as {SHELL}")
 
 
 def _number(text: str | None) -> int | None:

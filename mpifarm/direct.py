@@ -13,7 +13,9 @@ same. So
    prints its pid, its parent and its environment; if that fails, all goes through the shell.
 5. bash becomes the program, and dash waits for it: then it turns the death by a signal into a message and an exit code. So
    do we.
-6. Only dash and bash are known well enough: a busybox may take any name for a builtin.
+6. Only dash and bash are known well enough: a busybox may take any name for a builtin. bash under its own name reads a
+   file, BASH_ENV, before it does anything, and that may change everything.
+7. What a shell loses on the way, functions that bash has exported, the program gets all the same: see `functions`.
 """
 
 from __future__ import annotations
@@ -25,7 +27,6 @@ import signal
 import stat
 import time
 from contextlib import suppress
-from pathlib import Path
 from typing import NamedTuple
 
 from mpifarm import process
@@ -63,8 +64,11 @@ class Program(NamedTuple):
 class Direct:
     """Finds out what a shell would do, for tasks with one environment."""
 
-    def __init__(self, environ: Environ) -> None:
+    def __init__(self, environ: Environ, shell: bytes = process.SHELL, lost: Environ | None = None) -> None:
+        """*lost* are variables that the program gets although the shell would not hand them on."""
         self._base = environ
+        self._shell = shell
+        self._lost = lost or {}
         self._asked = False
         self._environ: Environ | None = None  # what the shell makes of it; None: everything goes through the shell
         self._waits = False
@@ -107,13 +111,15 @@ class Direct:
 
     def _ask(self) -> None:
         """Let the shell start a program that tells who it is and what environment it has."""
-        if Path("/bin/sh").resolve().name not in _KNOWN_SHELLS or _OPTIONS & self._base.keys():
+        if process.true_name(self._shell) not in _KNOWN_SHELLS or _OPTIONS & self._base.keys():
+            return
+        if os.path.basename(self._shell) == b"bash" and b"BASH_ENV" in self._base:
             return
         given = {name: value for name, value in self._base.items() if name != b"_"}
         ours, theirs = os.pipe()
         try:
             with suppress(OSError):
-                pid = process.spawn(_CAT + b" /proc/self/stat /proc/self/environ", given, theirs, theirs)
+                pid = process.spawn(_CAT + b" /proc/self/stat /proc/self/environ", given, theirs, theirs, self._shell)
                 os.close(theirs)
                 theirs = -1
                 self._understand(pid, _read_all(ours))
@@ -134,7 +140,7 @@ class Direct:
         self._tells_path = environ.pop(b"_", None) == _CAT
         if not self._tells_path and b"_" in self._base:
             environ[b"_"] = self._base[b"_"]
-        self._environ = environ
+        self._environ = {**environ, **self._lost}
 
 
 def last_words(status: int, core: bool) -> tuple[int, bytes]:

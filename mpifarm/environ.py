@@ -11,6 +11,10 @@ Every variable is in one of three classes:
 3. The rest: facts about the job (SLURM_JOB_ID, SLURM_NODELIST, ...) and the user's settings (OMP_*, MPICH_*, UCX_*,
    OMPI_MCA_btl, ...). Kept.
 
+In a Slurm job a task gets anew what a batch script of one task has, since programs look there: SLURM_PROCID=0, or a
+training script takes itself for a rank that writes nothing, and SLURM_CPUS_PER_TASK, which is in so many command lines
+(`-t ${SLURM_CPUS_PER_TASK}`). Its value is known only when the node's slots are: it is 1 until then.
+
 The lists come from differences of `env` measured under the mpiexec of Open MPI 4 and 5 and of MPICH 5, and under srun
 with pmi2 and pmix; PALS_* is from Slurm's mpi_cray_shasta.c; I_MPI_HYDRA_* and I_MPI_INFO_* are from documentation
 alone.
@@ -31,7 +35,9 @@ _IDENTITY = re.compile(
     | OMPI_MCA_(ess | orte_ | pmix$ | initial_wdir$ | num_procs$ | cpu_type$ | shmem_RUNTIME | mpi_oversubscribe$)
     | OPAL_USER_PARAMS_GIVEN$
     | SLURM_STEP_ID$ | SLURM_STEPID$ | SLURM_STEP_ | SLURM_PMI
+    | SLURM_PROCID$ | SLURM_LOCALID$ | SLURM_NODEID$ | SLURM_GTIDS$ | SLURM_TASK_PID$
     | I_MPI_HYDRA_ | I_MPI_INFO_
+    | MV2_COMM_WORLD_ | JSM_NAMESPACE_ | FLUX_TASK_
     """,
     re.VERBOSE,
 )
@@ -45,6 +51,16 @@ _INPUT = re.compile(
 )
 
 
+CPUS_PER_TASK = "SLURM_CPUS_PER_TASK"
+_IN_A_JOB = ("SLURM_JOB_ID", "SLURM_JOBID", CPUS_PER_TASK)  # any of them; the last one is enough for a script to rely on it
+_ONE_TASK = {CPUS_PER_TASK: "1", "SLURM_NTASKS": "1", "SLURM_NPROCS": "1"}
+_BATCH_SCRIPT = _ONE_TASK | dict.fromkeys(("SLURM_PROCID", "SLURM_LOCALID", "SLURM_NODEID", "SLURM_GTIDS"), "0")
+
+
 def scrub(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return *environ* without what makes a child MPI program or a nested srun believe that it is this rank."""
-    return {name: value for name, value in environ.items() if not (_IDENTITY.match(name) or _INPUT.match(name))}
+    """Return *environ* without what makes a child MPI program or a nested srun believe that it is this rank.
+
+    In a Slurm job, it is that of a batch script of one task.
+    """
+    kept = {name: value for name, value in environ.items() if not (_IDENTITY.match(name) or _INPUT.match(name))}
+    return kept | _BATCH_SCRIPT if any(environ.get(name) for name in _IN_A_JOB) else kept

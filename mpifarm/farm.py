@@ -16,6 +16,7 @@ import resource
 import select
 import signal
 import subprocess
+import sys
 import time
 import traceback
 from collections.abc import Sequence
@@ -26,11 +27,12 @@ from typing import NoReturn
 from mpifarm import FarmError, config, say, slurm, wire
 from mpifarm.comm import CRASHED, Backoff, Comm, Loopback, connect
 from mpifarm.config import Config
-from mpifarm.frames import Killed
+from mpifarm.frames import SHELL, Killed
 from mpifarm.launcher import Handle, Launcher
 from mpifarm.manager import Manager, refuse_short_job
 from mpifarm.opening import open_run
 from mpifarm.schedule import How, Outcome
+from mpifarm.slurm import Interface
 from mpifarm.wire import Note, Stop, Tag
 from mpifarm.worker import ManagerLost, Settings, State, Worker
 
@@ -43,6 +45,8 @@ WORKER_WAIT_S = 0.001
 TURN_BYTES = 16 * 1024 * 1024  # messages taken before what they say is written
 GOODBYE_S = 10.0  # how long the workers may take to say that they have left; who has not is lost
 _ALLOCATIONS = 50_000  # between two searches for cycles: gc.set_threshold
+
+_STARTED_BY = {Interface.PMI: "the mpiexec of MPICH (PMI)", Interface.PMIX: "the mpiexec of Open MPI (PMIx)"}
 
 _KILLERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -97,14 +101,14 @@ def run(settings: Config, helpers: Sequence[Handle], asked: subprocess.Popen[str
     *asked* is whoever was asked when the job ends.
     """
     signals = Signals()
-    launcher = Launcher(helpers)
+    launcher = Launcher(helpers, settings.shell or SHELL)
     try:
         if not launcher.most_slots:
             raise FarmError(f"ulimit -n is too low on {settings.node} for any task to be started: raise it")
         comm = _connect(settings)
     except FarmError as error:
         launcher.close()
-        return config.refuse(error)
+        return config.refuse(error, settings.no_mpi)
     signals.listen()
     try:
         _run_rank(settings, comm, launcher, signals, asked)
@@ -126,8 +130,15 @@ def _connect(settings: Config) -> Comm:
         return Loopback()
     either = "or give --no-mpi for one process"
     if settings.job is None:
-        fallback = f"start with the mpiexec of the MPI library that mpi4py uses, {either}"
-        return connect(settings.launched_ranks, lambda _vendor, _version: None, fallback)
+        beside = Path(sys.executable).with_name("mpiexec")  # pip has put it there, with the library
+        which = f", such as {beside}" if beside.exists() else ""
+        fallback = f"start with the mpiexec of the MPI library that mpi4py uses{which}, {either}"
+
+        def about_mpiexec(vendor: str, version: str) -> str | None:
+            started = slurm.misfit(settings.interface, vendor, version) and _STARTED_BY.get(settings.interface)
+            return started and f"{sys.executable} has the mpi4py of {vendor}, and was started by {started}: {fallback}"
+
+        return connect(settings.launched_ranks, about_mpiexec, fallback)
 
     def advice(vendor: str, version: str) -> str | None:
         flag = slurm.misfit(settings.interface, vendor, version)
@@ -214,6 +225,8 @@ def _make_worker(settings: Config, comm: Comm, launcher: Launcher, index: int, m
         lost_after_s=settings.lost_after_s,
         tfin=Path(Path(settings.tasklist).name + ".tfin"),
         alone=comm.rank == 0,
+        mates=mates,
+        tell_cpus=not settings.keep_mpi_env,
     )
     return Worker(told, launcher, lambda tag, message: comm.send(0, tag, message), time.monotonic())
 

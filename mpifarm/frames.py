@@ -2,7 +2,8 @@
 
 Worker to helper, `<BI` kind and length, then the body:
   READY      nothing: MPI has started
-  SETUP      JSON: node, threads, first_slot, slots; widen: whether tasks may use all CPUs of the job
+  SETUP      JSON: node, threads, first_slot, slots; widen: whether tasks may use all CPUs of the job; cpus: of a slot,
+             for SLURM_CPUS_PER_TASK, 0: leave that alone; shell: that runs the lines
   START      any number of ENTRY (offset, seq, attempt, timeout in seconds or 0, length of the command) + command
   RECALL     give back what has not started
   TERMINATE  give back, and TERM what runs, after 5 s KILL
@@ -26,6 +27,7 @@ ORDER = struct.Struct("<BI")
 REPLY = struct.Struct("<BII")
 ENTRY = struct.Struct("<qqidI")
 SESSION = struct.Struct("<q")  # an entry of the table of the tasks' sessions that both sides see
+SHELL = "/bin/sh"  # that runs the lines if nobody says otherwise
 MAX_SLOTS = 4096  # entries of that table, and so the slots of a rank; more is a typing error
 KILLED_AT = MAX_SLOTS * SESSION.size  # behind these entries stands a Killed
 MOST_NAMED = 8

@@ -18,14 +18,13 @@ import os
 import select
 import signal
 import socket
-import sys
 import time
 import traceback
 from collections import deque
 from collections.abc import Mapping
 from typing import NoReturn
 
-from mpifarm import process
+from mpifarm import affinity, process
 from mpifarm.capture import Readers
 from mpifarm.frames import ENTRY, ORDER, Order, Task
 from mpifarm.outbox import Outbox
@@ -45,8 +44,8 @@ def main(connection: socket.socket, table: mmap.mmap, environ: Mapping[str, str]
         Helper(connection, table, dict(environ), start_s).run()
         os._exit(0)
     except BaseException:
-        traceback.print_exc()
-        sys.stderr.flush()
+        with contextlib.suppress(OSError):
+            os.write(2, traceback.format_exc().encode(errors="backslashreplace"))
         os._exit(1)
 
 
@@ -136,7 +135,8 @@ class Helper:
         if now < self._start_by or not self._connected:
             return
         text = "mpifarm: MPI does not start: has one of the ranks not come up? Ending this one\n"
-        os.write(sys.stderr.fileno(), text.encode())
+        with contextlib.suppress(OSError):
+            os.write(2, text.encode())
         os.kill(os.getppid(), signal.SIGKILL)
         self._start_by = math.inf
 
@@ -180,8 +180,9 @@ class Helper:
     def _set_up(self, body: bytes) -> None:
         settings = json.loads(body)
         if settings["widen"]:
-            os.sched_setaffinity(0, range(os.cpu_count() or 1))  # the kernel takes what the job's cpuset allows
-        self._slots.set_up(settings["node"], settings["threads"], settings["first_slot"], settings["slots"])
+            affinity.widen()
+        names = ("node", "threads", "first_slot", "slots", "cpus", "shell")
+        self._slots.set_up(*(settings[name] for name in names))
 
     def _enqueue(self, body: bytes) -> None:
         at = 0

@@ -19,7 +19,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-SHELL = "/bin/sh"  # unless --shell says otherwise
+from mpifarm.frames import SHELL
+
 WORDS = ("from", "in", "out", "shell")
 
 _NO_OUTPUT = "-"  # a real path begins with a slash

@@ -19,7 +19,6 @@ log: for people. What an attempt that failed has printed is indented below it.
 from __future__ import annotations
 
 import os
-import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -207,7 +206,7 @@ class Journal:
         self._unwritten = 0
         with suppress(OSError):  # a closed standard error is nobody's result
             for err in self._errors:
-                files.write_to_reader(sys.stderr.fileno(), err, waiting)
+                files.write_to_reader(2, err, waiting)
         for block in self._blocks:
             if isinstance(block, Spool):
                 block.close()
@@ -231,7 +230,7 @@ class Journal:
             return
         try:
             for part in self._parts(waiting):
-                files.write_to_reader(sys.stdout.fileno(), part, waiting)
+                files.write_to_reader(1, part, waiting)
         except OSError as error:
             raise files.named(error, "standard output") from None
 

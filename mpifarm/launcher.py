@@ -22,7 +22,20 @@ from dataclasses import dataclass, field
 from typing import NoReturn
 
 from mpifarm import capture, helper
-from mpifarm.frames import ENTRY, KILLED_AT, MAX_SLOTS, REPLY, SESSION, TABLE_BYTES, Killed, Order, Reply, Task, order
+from mpifarm.frames import (
+    ENTRY,
+    KILLED_AT,
+    MAX_SLOTS,
+    REPLY,
+    SESSION,
+    SHELL,
+    TABLE_BYTES,
+    Killed,
+    Order,
+    Reply,
+    Task,
+    order,
+)
 from mpifarm.process import Children, census, kill_adopted, sessions_of, signal_session
 
 CPUS_PER_HELPER = 32  # one helper starts some 700 tasks a second; on two cores a second helper only takes turns with it
@@ -79,9 +92,11 @@ def fork_helpers(cpus: int, environ: Mapping[str, str], start_s: float = math.in
 class Launcher:
     """Runs tasks in the slots of its helpers."""
 
-    def __init__(self, helpers: Sequence[Handle]) -> None:
+    def __init__(self, helpers: Sequence[Handle], shell: str = SHELL) -> None:
+        """*shell* runs the lines."""
         self.killed = Killed()
         self._helpers = list(helpers)
+        self._shell = shell
         self._children = Children()
         self._born: set[int] = set()  # children of this process: what comes later was a helper's
 
@@ -94,10 +109,11 @@ class Launcher:
         """Tell the helpers that MPI has started."""
         self._order_all(Order.READY)
 
-    def set_up(self, node: str, slots: int, first_slot: int, widen: bool = False) -> None:
+    def set_up(self, node: str, slots: int, first_slot: int, widen: bool = False, cpus: int = 0) -> None:
         """Divide *slots* slots, numbered from *first_slot*, among the helpers. To be called once, before `start`.
 
-        *widen*: let tasks use all the CPUs that the job allows, even if this process is bound to fewer.
+        *widen*: let tasks use all the CPUs that the job allows, even if this process is bound to fewer. *cpus*: of a slot,
+        what a Slurm job's tasks are told; 0: nothing.
         """
         self._born = self._children.pids() or set()
         for handle in self._helpers[slots:]:
@@ -105,7 +121,10 @@ class Launcher:
         self._helpers = self._helpers[:slots]
         for lane, handle in enumerate(self._helpers):
             handle.slots = slots // len(self._helpers) + (lane < slots % len(self._helpers))
-            settings = {"node": node, "threads": slots, "first_slot": first_slot, "slots": handle.slots, "widen": widen}
+            settings = {
+                "node": node, "threads": slots, "first_slot": first_slot, "slots": handle.slots, "widen": widen,
+                "cpus": cpus, "shell": self._shell,
+            }  # fmt: skip
             first_slot += handle.slots
             self._send(handle, order(Order.SETUP, json.dumps(settings).encode()))
 
@@ -198,4 +217,5 @@ class Launcher:
 
 def _close(handle: Handle) -> None:
     handle.connection.close()
-    os.waitpid(handle.pid, 0)
+    with suppress(ChildProcessError):  # `kill_adopted` was first
+        os.waitpid(handle.pid, 0)

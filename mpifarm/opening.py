@@ -19,6 +19,7 @@ from mpifarm.claim import Output
 from mpifarm.config import Config
 from mpifarm.fastrecovery import Checkpoint
 from mpifarm.files import Extent
+from mpifarm.frames import SHELL
 from mpifarm.journal import Journal, Names
 from mpifarm.lock import Holder, Lock, this_process
 from mpifarm.resume import Resume, Sources
@@ -80,7 +81,7 @@ def _lock_output(output: Path, holder: Holder, now: float) -> Lock:
 
 
 def _open(config: Config, tasklist: Tasklist, names: Names, lock: Lock, found: Extent | None) -> Run:
-    dash = lint.is_dash("/bin/sh")
+    dash = lint.is_dash(config.shell or SHELL)
     watch = Watch(dash)
     lint.refuse_encoding(tasklist)
     scan = tasklist.scan(watch.see)

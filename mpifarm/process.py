@@ -2,17 +2,20 @@
 
 1. A task is a session of its own: no signal that is meant for the farm reaches any of it. It may have more than one
    process group, since timeout(1), say, makes its own, so a signal goes to every group of the session.
-2. `os.posix_spawn` has vfork semantics, and costs a tenth less than `subprocess`.
+2. `os.posix_spawn` has vfork semantics, and costs a tenth less than `subprocess`. A Python that was built for an old C
+   library (conda-forge's, uv's) cannot make a session with it, whatever library runs: there it is fork and exec, by hand.
 3. The helper adopts what a finished task leaves in the background (PR_SET_CHILD_SUBREAPER), whatever session that has
    made for itself: so it is known, and killed in the end.
-4. The line goes to `/bin/sh -c`. One that the kernel would refuse as an argument is sourced from a descriptor instead.
-   One that needs no shell is started without: see `direct`.
+4. The line goes to `/bin/sh -c`, or to the shell that the user has chosen. One that the kernel would refuse as an
+   argument is sourced from a descriptor instead. One that needs no shell is started without: see `direct`.
 5. Standard input is that of this process, which is /dev/null in a helper: an action less for each task.
 """
 
 from __future__ import annotations
 
 import ctypes
+import errno
+import fcntl
 import os
 import resource
 import signal
@@ -20,18 +23,20 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
-from mpifarm import files
+from mpifarm import files, frames
 
 LONGEST_ARGUMENT = 128 * 1024 - 1  # bytes; Linux, MAX_ARG_STRLEN without its final NUL: execve(2)
 
 # Ignored in the helper or by Python, and an ignored signal stays ignored over exec: a task starts with them at default.
 _IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 _RESET = (*_IGNORED, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD)
-_SHELL = b"/bin/sh"
+SHELL = os.fsencode(frames.SHELL)
 _SCRIPT_FD = 9
+_ABOVE = 10  # of the descriptors that a task is given
 _PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
 
 _PART_BYTES = 2048  # the kernel hands out half a page at least, unless it is the end: seq_read_iter in fs/seq_file.c
@@ -48,29 +53,36 @@ def ignore_signals() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-def spawn(command: bytes, environ: Environ, stdout: int, stderr: int) -> int:
-    """Start /bin/sh with *command* as the leader of a new session; return its pid. Raises OSError."""
+def spawn(command: bytes, environ: Environ, stdout: int, stderr: int, shell: bytes = SHELL) -> int:
+    """Start the *shell* with *command* as the leader of a new session; return its pid. Raises OSError."""
+    name = os.path.basename(shell)
     if len(command) <= LONGEST_ARGUMENT:
         # `--`: a line that begins with - or + is a command, not an option of sh
         dashes = [b"--"] if command[:1] in (b"-", b"+") else []
-        return spawn_program(_SHELL, [b"sh", b"-c", *dashes, command], environ, stdout, stderr)
+        return spawn_program(shell, [name, b"-c", *dashes, command], environ, stdout, stderr)
     script = files.open_unnamed()
     try:
         with open(script, "wb", closefd=False) as file:
             # The dot command has opened the script for itself: what it runs does not inherit the descriptor.
             file.write(b"exec %d<&-\n%s" % (_SCRIPT_FD, command))
-        argv = [b"sh", b"-c", b". /dev/fd/%d" % _SCRIPT_FD]
-        return spawn_program(_SHELL, argv, environ, stdout, stderr, (os.POSIX_SPAWN_DUP2, script, _SCRIPT_FD))
+        argv = [name, b"-c", b". /dev/fd/%d" % _SCRIPT_FD]
+        return spawn_program(shell, argv, environ, stdout, stderr, (script, _SCRIPT_FD))
     finally:
         os.close(script)
 
 
 def spawn_program(
-    path: bytes, argv: list[bytes], environ: Environ, stdout: int, stderr: int, *more: tuple[int, int, int]
+    path: bytes, argv: list[bytes], environ: Environ, stdout: int, stderr: int, *more: tuple[int, int]
 ) -> int:
-    """Start a program, with *more* file actions, as the leader of a new session; return its pid. Raises OSError."""
+    """Start a program, with *more* descriptors (ours, its own), as the leader of a new session; return its pid.
+
+    Raises OSError.
+    """
     with _below_the_limit(stdout) as out, _below_the_limit(stderr) as err:
-        actions = [(os.POSIX_SPAWN_DUP2, out, 1), (os.POSIX_SPAWN_DUP2, err, 2), *more]
+        descriptors = ((out, 1), (err, 2), *more)
+        if not spawns_sessions():
+            return _fork(path, argv, environ, descriptors)
+        actions = [(os.POSIX_SPAWN_DUP2, ours, its) for ours, its in descriptors]
         return os.posix_spawn(path, argv, environ, file_actions=actions, setsid=True, setsigmask=(), setsigdef=_RESET)
 
 
@@ -85,6 +97,63 @@ def _below_the_limit(descriptor: int) -> Iterator[int]:
         yield copy
     finally:
         os.close(copy)
+
+
+@cache
+def spawns_sessions() -> bool:
+    """Return whether os.posix_spawn is there and can make a session. Nothing is started to find out: / is no program."""
+    try:
+        os.posix_spawn("/", ["/"], {}, setsid=True)
+    except (AttributeError, NotImplementedError):
+        return False
+    except OSError as error:
+        return error.errno != errno.EINVAL  # the C library does not know the flag
+    raise AssertionError("a directory was executed")
+
+
+def _fork(path: bytes, argv: list[bytes], environ: Environ, descriptors: Iterable[tuple[int, int]]) -> int:
+    """Do what posix_spawn does. What happens in the child up to its exec comes back as an exception of ours."""
+    told, low = os.pipe()
+    with os.fdopen(told, "rb") as file:
+        try:
+            failed = fcntl.fcntl(low, fcntl.F_DUPFD_CLOEXEC, _ABOVE)
+        finally:
+            os.close(low)
+        try:
+            pid = os.fork()
+            if not pid:
+                _become(path, argv, environ, descriptors, failed)
+        finally:
+            os.close(failed)
+        number = int(file.read() or 0)
+    if number:
+        os.waitpid(pid, 0)
+        raise OSError(number, os.strerror(number), os.fsdecode(path))
+    return pid
+
+
+def _become(
+    path: bytes, argv: list[bytes], environ: Environ, descriptors: Iterable[tuple[int, int]], told: int
+) -> NoReturn:
+    number = errno.EINVAL
+    try:
+        os.setsid()
+        for ours, its in descriptors:
+            os.dup2(ours, its)
+        for signum in _RESET:
+            signal.signal(signum, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        os.execve(path, argv, environ)
+    except OSError as error:
+        number = error.errno or number
+    finally:  # nothing of this process may go on as a second helper
+        os.write(told, b"%d" % number)
+        os._exit(127)
+
+
+def true_name(shell: bytes) -> str:
+    """Return the name of what *shell* is in truth: dash, say, where /bin/sh is a link to it."""
+    return os.fsdecode(os.path.basename(os.path.realpath(shell)))
 
 
 def adopt_orphans() -> None:

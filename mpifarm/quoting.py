@@ -45,6 +45,9 @@ class Line:
         return b"".join([self.text[at:to] if part in wanted else b"_" * (to - at) for part, at, to in self.parts])
 
 
+# Where a command begins in what is code: at the start, behind an operator or a keyword. Assignments may stand before it.
+COMMAND = rb"(?:^|[;&|({!]|\b(?:do|then|else|if|elif|while|until|time)(?=[ \t]))[ \t]*(?:[A-Za-z_]\w*=[^\s;&|]*[ \t]+)*"
+
 _SPECIAL = re.compile(rb"['\"\\`$#()]|<<")
 _NESTING = rb"|(?P<arithmetic>\$\(\()|(?P<command>\$\()|(?P<brace>\$\{)|(?P<ticks>`(?:[^`\\]|\\.)*`)"
 

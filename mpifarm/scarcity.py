@@ -20,9 +20,9 @@ HOPELESS_S = 60.0
 _OF_THE_NODE = {errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE}
 
 
-def is_scarcity(error: OSError) -> bool:
+def is_scarcity(error: Exception) -> bool:
     """Return whether it is for want of room on the node that something could not be started."""
-    return error.errno in _OF_THE_NODE
+    return isinstance(error, OSError) and error.errno in _OF_THE_NODE
 
 
 class Scarcity:

@@ -33,16 +33,20 @@ from mpifarm import ended, process
 from mpifarm.capture import INLINE_BYTES, Capture, Readers
 from mpifarm.direct import Direct, last_words
 from mpifarm.ended import Ended
+from mpifarm.environ import CPUS_PER_TASK
 from mpifarm.frames import KILLED_AT, SESSION, TABLE_BYTES, Killed, Task
+from mpifarm.functions import Functions
 from mpifarm.outbox import Outbox, Stream
 from mpifarm.scarcity import Scarcity, is_scarcity
 from mpifarm.strays import Strays, Whose
+from mpifarm.why import Reasons
 
 GRACE_S = 5.0  # between TERM and KILL
 LINGER_S = 0.05  # how often to look whether all of a terminated task is gone
 LEAVE_S = 0.2  # how long what a task has left may take to end by itself
 
 _TIMED_OUT, _INTERRUPTED = int(Ended.TIMED_OUT), int(Ended.INTERRUPTED)  # a Flag takes a microsecond for an &
+_CPUS_PER_TASK = os.fsencode(CPUS_PER_TASK)
 _RSS_UNITS_PER_KIB = 1024 if sys.platform == "darwin" else 1  # getrusage(2)
 _STALE_DEADLINES = 64  # beyond one a slot
 
@@ -107,7 +111,6 @@ class Slots:
         self._table = table
         self._environ = {os.fsencode(name): os.fsencode(value) for name, value in environ.items()}
         self._node = ""
-        self._direct = Direct(self._environ)
         self._slots: list[Slot] = []
         self._free: list[Slot] = []
         self._running: dict[int, Slot] = {}
@@ -139,12 +142,17 @@ class Slots:
         """Return whether nothing can be started here, and will be."""
         return self._scarcity.is_hopeless(now)
 
-    def set_up(self, node: str, threads: int, first: int, count: int) -> None:
-        """Make *count* slots, numbered from *first*."""
+    def set_up(self, node: str, threads: int, first: int, count: int, cpus: int, shell: str) -> None:
+        """Make *count* slots, numbered from *first*, of *cpus* CPUs each, for lines that *shell* runs."""
         self._node = node
         self._environ[b"MPIFARM_NODE"] = os.fsencode(node)
         self._environ[b"MPIFARM_THREADS"] = b"%d" % threads
-        self._direct = Direct(self._environ)
+        if cpus and _CPUS_PER_TASK in self._environ:
+            self._environ[_CPUS_PER_TASK] = b"%d" % cpus
+        self._shell = os.fsencode(shell)
+        self._functions = Functions(self._environ, self._shell)
+        self._direct = Direct(self._environ, self._shell, self._functions.lost)
+        self._reasons = Reasons(self._environ, self._shell)
         self._slots = [Slot(index, first + index) for index in range(count)]
         self._free = self._slots[::-1]
         with suppress(OSError):  # chosen now: later on TMPDIR may be full, and outputs would go to /tmp unasked
@@ -162,7 +170,7 @@ class Slots:
         try:
             self._open(slot)
             pid = self._spawn(task, slot)
-        except OSError as error:  # no such file, an environment too large, no processes or memory left
+        except Exception as error:  # whatever it is: this attempt's trouble, not the helper's end
             self._free.append(slot)
             if is_scarcity(error):
                 self._scarcity.failed(len(self._running), now)
@@ -189,8 +197,8 @@ class Slots:
             slot.err = Capture()
             self._readers.add(slot.err)
 
-    def _report_unstarted(self, task: Task, slot: Slot, started_unix: float, error: OSError, now: float) -> None:
-        reason = f"mpifarm: {self._node}: cannot start /bin/sh: {error}\n".encode()
+    def _report_unstarted(self, task: Task, slot: Slot, started_unix: float, error: Exception, now: float) -> None:
+        reason = f"mpifarm: {self._node}: cannot start {os.fsdecode(self._shell)}: {error}\n".encode()
         record = _record(task, slot.number, Result(126), started_unix, Ended.NOT_STARTED, _Sizes(err=len(reason)))
         self._outbox.add(record, reason, now)
 
@@ -211,7 +219,8 @@ class Slots:
                 if is_scarcity(error):
                     raise
         slot.awaited = False  # what any other error means for a shell only the shell knows
-        return process.spawn(task.command, {**self._environ, **own}, *files)
+        way = self._functions.way(task.command)
+        return process.spawn(task.command, {**way.environ, **own}, *files, way.shell)
 
     def reap(self, now: float) -> None:
         """Take note of what has ended."""
@@ -312,13 +321,15 @@ class Slots:
 
     def _errors(self, slot: Slot, err: Capture) -> bytes:
         """Return the standard error of the attempt in *slot*, and what a shell would add to it."""
-        assert slot.result is not None
+        assert slot.task and slot.result
         errors, clipped = err.clipped()
         slot.flags |= Ended.CLIPPED if clipped else 0
         if slot.awaited and not slot.flags and slot.result.status < 0:
             status, message = last_words(slot.result.status, slot.result.core)
             slot.result = slot.result._replace(status=status)
             errors += message
+        if slot.result.status > 0 and not slot.flags & _TIMED_OUT:
+            errors += self._reasons.of(slot.task.command, slot.result.status)
         return errors
 
     def _record_of(self, slot: Slot, total: int, out: int, err: int) -> bytes:

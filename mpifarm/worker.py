@@ -64,6 +64,20 @@ class Settings:
     lost_after_s: float
     tfin: Path
     alone: bool  # manager and worker share the process: no heartbeats
+    mates: int = 1  # workers on this node, with this one
+    tell_cpus: bool = False  # to the tasks of a Slurm job
+
+    @property
+    def widen(self) -> bool:
+        """Whether the launcher took CPUs from the rank that its tasks need: then they may use all that the job allows."""
+        return self.cpus < min(self.slots, self.usable_cpus)
+
+    @property
+    def task_cpus(self) -> int:
+        """CPUs of a slot, for the tasks' environment; 0: they are not told."""
+        share = self.usable_cpus // self.mates
+        mine = share if self.widen else min(self.cpus, share)
+        return max(1, mine // self.slots) if self.tell_cpus else 0
 
 
 class _List:
@@ -152,8 +166,7 @@ class Worker:
         self._stuck = False  # so much is on its way that the launcher is not read, and nobody should wake up for it
         self._rejoining = False
         self._unread = _Unread()
-        widen = settings.cpus < min(settings.slots, settings.usable_cpus)
-        launcher.set_up(settings.node, settings.slots, settings.first_slot, widen)
+        launcher.set_up(settings.node, settings.slots, settings.first_slot, settings.widen, settings.task_cpus)
         self._join(now)
 
     @property

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import NoReturn
 
 import numpy as np
@@ -14,6 +16,18 @@ from mpifarm.frames import Reply, Task
 from mpifarm.launcher import Frame, HelperLost
 from mpifarm.lines import Attempt, Attempts
 from mpifarm.wire import Message, Note, Report, Tag
+
+
+@contextmanager
+def standard_output_to(descriptor: int) -> Iterator[None]:
+    """What is written to descriptor 1 goes to *descriptor* meanwhile."""
+    kept = os.dup(1)
+    os.dup2(descriptor, 1)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 def success(attempt: Attempt, out_bytes: int = 0) -> Attempts:
@@ -71,8 +85,9 @@ class FakeLauncher:
         self.broken = False
         self.killed = frames.Killed()
 
-    def set_up(self, node: str, slots: int, first_slot: int, widen: bool = False) -> None:
-        self.orders.append(f"set up {slots} slots from {first_slot} on {node}" + ", widened" * widen)
+    def set_up(self, node: str, slots: int, first_slot: int, widen: bool = False, cpus: int = 0) -> None:
+        told = f", {cpus} CPUs each" if cpus else ""
+        self.orders.append(f"set up {slots} slots from {first_slot} on {node}" + told + ", widened" * widen)
 
     def start(self, tasks: Iterable[Task]) -> None:
         self.started += tasks

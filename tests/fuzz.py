@@ -16,14 +16,14 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager, redirect_stdout, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
 
-from fakes import FakeComm, ended_record, report
+from fakes import FakeComm, ended_record, report, standard_output_to
 
 from mpifarm import FarmError, fastrecovery, progress, resume, tasklist, wire
 from mpifarm.comm import Received
@@ -56,7 +56,7 @@ def scratch() -> Iterator[None]:
     with tempfile.TemporaryDirectory(prefix="fuzz-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as directory:
         os.chdir(directory)
         try:
-            with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):  # noqa: PTH123
+            with open(os.devnull, "w") as nowhere, standard_output_to(nowhere.fileno()):  # noqa: PTH123
                 yield
         finally:
             os.chdir(before)

@@ -20,13 +20,13 @@ import sys
 import tempfile
 from collections import Counter, deque
 from collections.abc import Iterable
-from contextlib import redirect_stdout, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 from unittest.mock import patch
 
-from fakes import ended_record
+from fakes import ended_record, standard_output_to
 from simdisk import Disk, Killed
 from simnet import Network
 
@@ -76,7 +76,7 @@ class ModelLauncher:
         self._running: list[tuple[float, int, int]] = []  # end, offset, attempt
         self._frames: list[Frame] = []
 
-    def set_up(self, node: str, slots: int, first_slot: int, widen: bool = False) -> None:
+    def set_up(self, node: str, slots: int, first_slot: int, widen: bool = False, cpus: int = 0) -> None:
         self._slots = slots
 
     def start(self, tasks: Iterable[frames.Task]) -> None:
@@ -491,7 +491,7 @@ def run(seed: int) -> None:
     directory = tempfile.mkdtemp(dir="/dev/shm" if Path("/dev/shm").is_dir() else None)
     os.chdir(directory)
     try:
-        with Path("stdout").open("a") as shown, redirect_stdout(shown):
+        with Path("stdout").open("a") as shown, standard_output_to(shown.fileno()):
             Simulation(seed).run()
     finally:
         os.chdir(before)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,10 @@ from mpifarm import __version__
 
 OPTIONS = """--threads --retries --timeout --max-fails --manager-works --rerun --lost-after --output --shell
     --keep-mpi-env --ignore-directives --anyway --no-mpi --quiet --version --help"""
+LAUNCHERS = [
+    ("PMI_RANK", "PMI_SIZE"), ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"), ("SLURM_PROCID", "SLURM_NTASKS"),
+    ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS"),
+]  # fmt: skip
 
 WITHOUT_PACKAGES = """if True:
     import sys
@@ -32,10 +37,16 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def mpifarm(*arguments: str, program: tuple[str, ...] = ("-m", "mpifarm"), **environ: str) -> tuple[int, str, str]:
+MODULE = ("-m", "mpifarm")
+NONE: Mapping[str, str] = {}
+
+
+def mpifarm(
+    *arguments: str, program: tuple[str, ...] = MODULE, more: Mapping[str, str] = NONE, **environ: str
+) -> tuple[int, str, str]:
     done = subprocess.run(
         [sys.executable, *program, *arguments],
-        env={**os.environ, **environ},
+        env={**os.environ, **more, **environ},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -115,16 +126,53 @@ def test_a_bad_list_or_output_is_one_line_and_nothing_is_touched(here: Path, arg
     assert (here / "tasks.txt").read_text() == "echo hi\n"
 
 
-@pytest.mark.parametrize("rank", ["PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK", "SLURM_PROCID"])
-def test_of_many_ranks_with_a_bad_option_only_the_first_speaks(
-    here: Path, monkeypatch: pytest.MonkeyPatch, rank: str
-) -> None:
-    monkeypatch.setenv(rank, "1")
-    assert mpifarm("--threads", "0", "tasks.txt") == (0, "", "")
-    monkeypatch.setenv(rank, "0")
-    code, _, err = mpifarm("--threads", "0", "tasks.txt")
+@pytest.mark.parametrize(("rank", "size"), LAUNCHERS)
+def test_of_many_ranks_with_a_bad_option_only_the_first_speaks(here: Path, rank: str, size: str) -> None:
+    assert mpifarm("--threads", "0", "tasks.txt", more={rank: "1", size: "2"}) == (0, "", "")
+    code, _, err = mpifarm("--threads", "0", "tasks.txt", more={rank: "0", size: "2"})
     assert code == 2
     assert complains(err)
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        *({rank: "3"} for rank in ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK", "SLURM_PROCID")),
+        *({rank: "3", size: "1"} for rank, size in LAUNCHERS),
+    ],
+)
+def test_a_rank_that_was_left_behind_by_another_program_keeps_nobody_silent(here: Path, environ: dict[str, str]) -> None:
+    code, out, err = mpifarm("--threads", "0", "tasks.txt", more=environ)
+    assert (code, out) == (2, "")
+    assert complains(err)
+
+
+@pytest.mark.parametrize(("rank", "size"), LAUNCHERS)
+def test_without_mpi_every_process_is_the_first(here: Path, rank: str, size: str) -> None:
+    environ = {rank: "3", size: "4"}
+    code, _, err = mpifarm("--no-mpi", "--threads", "0", "tasks.txt", more=environ)
+    assert code == 2
+    assert complains(err)
+    assert mpifarm("--no-mpi", "--quiet", "tasks.txt", more=environ) == (0, "hi\n", "")
+
+
+@pytest.mark.parametrize(
+    ("shell", "words"),
+    [
+        ("sh", ["absolute", "/sh"]),
+        ("bin/sh", ["absolute"]),
+        ("", ["absolute"]),
+        ("/no/such/shell", ["/no/such/shell", "executable"]),
+        ("/etc/passwd", ["/etc/passwd", "executable"]),
+        ("/bin", ["/bin", "executable"]),
+    ],
+)
+def test_a_shell_that_is_none_is_refused(here: Path, shell: str, words: list[str]) -> None:
+    code, out, err = mpifarm("--no-mpi", "--shell", shell, "tasks.txt")
+    assert (code, out) == (2, "")
+    assert complains(err)
+    assert [word for word in words if word not in err] == []
+    assert os.listdir(here) == ["tasks.txt"]
 
 
 def test_one_rank_where_the_launcher_started_several_is_refused_with_a_hint(here: Path) -> None:

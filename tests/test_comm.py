@@ -57,7 +57,8 @@ def test_where_mpi_cannot_be_loaded_and_several_were_started_it_is_refused() -> 
     attempt = "try: comm.connect(3, lambda *_: None, 'do this')\nexcept FarmError as error: print(error)"
     script = f"{BLOCKED}from mpifarm import FarmError\n{attempt}"
     said = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True, text=True).stdout
-    assert "cannot load MPI" in said
+    assert "mpi4py cannot be loaded" in said
+    assert f"{sys.executable} -m pip install" in said
     assert "do this" in said
 
 

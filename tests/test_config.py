@@ -132,20 +132,33 @@ def test_the_launcher_says_how_many_ranks_it_started(
     ("environ", "first"),
     [
         ({}, True),
-        ({"PMI_RANK": "0"}, True),
-        ({"PMI_RANK": "1"}, False),
-        ({"PMIX_RANK": "2"}, False),
-        ({"OMPI_COMM_WORLD_RANK": "0", "PMIX_RANK": "0"}, True),
-        ({"SLURM_PROCID": "3"}, False),
-        ({"PMI_RANK": "1", "SLURM_PROCID": "0"}, False),  # mpiexec in a batch script
-        ({"PMI_RANK": "0", "SLURM_PROCID": "1"}, True),  # its rank 0 on the second node
-        ({"PMI_RANK": "", "SLURM_PROCID": "1"}, False),
+        ({"PMI_RANK": "0", "PMI_SIZE": "2"}, True),
+        ({"PMI_RANK": "1", "PMI_SIZE": "2"}, False),
+        ({"OMPI_COMM_WORLD_RANK": "0", "OMPI_COMM_WORLD_SIZE": "3", "PMIX_RANK": "1"}, True),
+        ({"OMPI_COMM_WORLD_RANK": "2", "OMPI_COMM_WORLD_SIZE": "3"}, False),
+        ({"SLURM_PROCID": "3", "SLURM_NTASKS": "4"}, False),
+        ({"SLURM_PROCID": "3", "SLURM_STEP_NUM_TASKS": "4", "SLURM_NTASKS": "1"}, False),
+        ({"PMI_RANK": "1", "PMI_SIZE": "2", "SLURM_PROCID": "0", "SLURM_NTASKS": "1"}, False),  # mpiexec in a batch script
+        (
+            {"PMI_RANK": "0", "PMI_SIZE": "2", "SLURM_PROCID": "1", "SLURM_NTASKS": "2"},
+            True,
+        ),  # its first, on the second node
+        (
+            {"PMI_RANK": "0", "PMI_SIZE": "1", "SLURM_PROCID": "1", "SLURM_NTASKS": "2"},
+            True,
+        ),  # mpiexec -n 1 in each of a step
+        ({"PMI_RANK": "", "PMI_SIZE": "2", "SLURM_PROCID": "1", "SLURM_NTASKS": "2"}, False),
+        # left behind by what is around this farm
+        *(({name: "3"}, True) for name in ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK", "SLURM_PROCID")),
+        ({"SLURM_PROCID": "3", "SLURM_NTASKS": "1"}, True),
+        ({"PMI_RANK": "1", "SLURM_NTASKS": "2"}, True),
     ],
 )
 def test_the_launchers_first_rank_is_first(monkeypatch: pytest.MonkeyPatch, environ: dict[str, str], first: bool) -> None:
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
     assert config.is_first() is first
+    assert config.is_first(no_mpi=True)
 
 
 def test_a_node_has_the_name_that_slurm_knows_it_by_or_its_short_host_name(monkeypatch: pytest.MonkeyPatch) -> None:

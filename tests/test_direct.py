@@ -92,12 +92,28 @@ def test_a_death_by_a_signal_is_told_as_the_shell_tells_it(tmp_path: Path, numbe
         {b"PATH": b"/bin"},
         {**BASE, b"PWD": b"/no/such/place"},
         {**BASE, b"PWD": os.fsencode(os.getcwd()), b"SHLVL": b"7", b"OLDPWD": b"/usr"},
-        {**BASE, b"not-a-name": b"1", b"a.b": b"2", b"BASH_FUNC_module%%": b"() { echo no; }"},
+        {**BASE, b"not-a-name": b"1", b"a.b": b"2"},
     ],
 )
 def test_the_environment_is_what_the_shell_would_hand_on(environ: dict[bytes, bytes]) -> None:
     through_the_shell, directly = results(SHOW, environ)
     assert sorted(directly[1].split(b"\0")) == sorted(through_the_shell[1].split(b"\0"))
+
+
+def test_what_the_shell_would_lose_is_handed_on_all_the_same() -> None:
+    function = {b"BASH_FUNC_module%%": b"() {  echo yes\n}"}
+    program = Direct({**BASE, **function}, lost=function).program(b"/bin/cat x")
+    plain = Direct(BASE).program(b"/bin/cat x")
+    assert program and plain
+    assert program.environ == {**plain.environ, **function}
+
+
+@pytest.mark.skipif(not shutil.which("bash"), reason="no bash")
+def test_where_bash_reads_a_file_first_all_goes_through_it() -> None:
+    bash = os.fsencode(shutil.which("bash") or "")
+    assert Direct(BASE, bash).program(b"ls a")
+    assert Direct({**BASE, b"BASH_ENV": b"/tmp/env.sh"}, bash).program(b"ls a") is None
+    assert Direct({**BASE, b"BASH_ENV": b"/tmp/env.sh"}).program(b"ls a"), "sh reads none"
 
 
 @pytest.mark.parametrize(
@@ -146,10 +162,11 @@ def test_what_bash_takes_from_the_environment_is_left_to_it(more: dict[bytes, by
 @settings(max_examples=60, deadline=None)
 @given(st.text("ab/.-_=+:@%,~*?$'\"\\|&;<(){}[]!#^ \t1", max_size=12))
 def test_any_line_of_odd_characters_does_what_the_shell_does(text: str) -> None:
-    """Behind a program that shows its arguments, and in front."""
+    """Behind a program that shows its arguments, and in front. What needs a shell is not tried: it may do anything."""
+    environ = {b"PATH": b"/usr/bin:/bin"}
     for command in (b"/usr/bin/printf %s. " + text.encode(), text.encode()):
-        found = results(command, {b"PATH": b"/usr/bin:/bin"})
-        assert found[1:] in ([], [found[0]])
+        found = results(command, environ) if Direct(environ).program(command) else []
+        assert found[1:] in ([], found[:1])
 
 
 def test_the_shells_that_are_known_agree_about_what_is_a_builtin() -> None:

@@ -26,25 +26,37 @@ IDENTITY = {
     "srun, Cray": """
         PALS_APID PALS_APINFO PALS_LOCAL_RANKID PALS_NODEID PALS_RANKID PALS_SPOOL_DIR PMI_CONTROL_PORT PMI_LOCAL_RANK
         PMI_LOCAL_SIZE PMI_UNIVERSE_SIZE PMI_SHARED_SECRET""",
+    "srun, any": "SLURM_PROCID SLURM_LOCALID SLURM_NODEID SLURM_GTIDS SLURM_TASK_PID",
+    "MVAPICH2": "MV2_COMM_WORLD_RANK MV2_COMM_WORLD_SIZE MV2_COMM_WORLD_LOCAL_RANK",
+    "jsrun": "JSM_NAMESPACE_RANK JSM_NAMESPACE_SIZE JSM_NAMESPACE_LOCAL_RANK",
+    "flux": "FLUX_TASK_RANK FLUX_TASK_LOCAL_ID",
     "mpi4py.futures": "MPI4PY_FUTURES_MAX_WORKERS",
 }
 
+# In a Slurm job a task sees what a batch script of one task sees.
+BATCH_SCRIPT = {
+    "SLURM_CPUS_PER_TASK": "1", "SLURM_NTASKS": "1", "SLURM_NPROCS": "1", "SLURM_PROCID": "0", "SLURM_LOCALID": "0",
+    "SLURM_NODEID": "0", "SLURM_GTIDS": "0",
+}  # fmt: skip
+
 INPUT = """
     SLURM_MPI_TYPE SLURM_CPU_BIND SLURM_CPU_BIND_LIST SLURM_MEM_BIND SLURM_MEM_BIND_TYPE SLURM_DISTRIBUTION SLURM_NTASKS
-    SLURM_NTASKS_PER_NODE SLURM_NPROCS SLURM_CPUS_PER_TASK SRUN_CPUS_PER_TASK SRUN_DEBUG SLURM_LAUNCH_NODE_IPADDR
+    SLURM_NTASKS_PER_NODE SLURM_NPROCS SRUN_CPUS_PER_TASK SRUN_DEBUG SLURM_LAUNCH_NODE_IPADDR
     SLURM_SRUN_COMM_HOST SLURM_SRUN_COMM_PORT SLURM_UMASK SLURM_PRIO_PROCESS"""
 
 KEPT = """
     PATH HOME THREADS LD_LIBRARY_PATH OMP_NUM_THREADS
-    SLURM_JOB_ID SLURM_JOBID SLURM_JOB_NODELIST SLURM_JOB_CPUS_PER_NODE SLURM_JOB_END_TIME SLURM_CONF SLURM_CLUSTER_NAME
+    SLURM_JOB_NODELIST SLURM_JOB_CPUS_PER_NODE SLURM_JOB_END_TIME SLURM_CONF SLURM_CLUSTER_NAME
     SLURM_NODELIST SLURM_NNODES SLURM_TASKS_PER_NODE SLURM_SUBMIT_DIR SLURM_ARRAY_TASK_ID SLURM_RESTART_COUNT
-    SLURMD_NODENAME SLURM_PROCID SLURM_NODEID SLURM_LOCALID SLURM_OVERLAP SLURM_EXACT
+    SLURMD_NODENAME SLURM_OVERLAP SLURM_EXACT
     HYDRA_LAUNCHER MPICH_GPU_SUPPORT_ENABLED MPIR_CVAR_CH4_OFI_TAG_BITS FI_PROVIDER UCX_TLS CRAY_MPICH_DIR I_MPI_FABRICS
     OMPI_ALLOW_RUN_AS_ROOT OMPI_ALLOW_RUN_AS_ROOT_CONFIRM OMPI_MCA_btl OMPI_MCA_pml OMPI_MCA_pmix_base_verbose
     OMPI_MCA_mpi_yield_when_idle OMPI_MCA_shmem PMIX_MCA_gds PRTE_MCA_plm_ssh_agent MPI_LOCALNRANKS_OF_MINE
     MPI_HOME MPI4PY_MPIABI OMPIFOO PMI PMIX MY_PMI_RANK XSLURM_STEP_ID pmi_rank"""
 
-NAMES = st.sampled_from(" ".join((*IDENTITY.values(), INPUT, KEPT)).split()) | st.from_regex(
+JOB = "SLURM_JOB_ID SLURM_JOBID SLURM_CPUS_PER_TASK"  # any of them: this is a Slurm job
+
+NAMES = st.sampled_from(" ".join((*IDENTITY.values(), INPUT, KEPT, JOB)).split()) | st.from_regex(
     r"[A-Z_]{1,12}", fullmatch=True
 )
 ENVIRONMENTS = st.dictionaries(NAMES, st.text(st.characters(exclude_characters="\0"), max_size=5))
@@ -64,16 +76,31 @@ def test_facts_about_the_job_and_the_users_settings_survive() -> None:
     assert scrub(environ) == environ
 
 
+@pytest.mark.parametrize("sign", JOB.split())
+def test_in_a_slurm_job_a_task_sees_what_a_batch_script_of_one_task_sees(sign: str) -> None:
+    rank = {"SLURM_PROCID": "3", "SLURM_LOCALID": "1", "SLURM_NODEID": "2", "SLURM_GTIDS": "2,3", "SLURM_TASK_PID": "99"}
+    environ = {"PATH": "/bin", "SLURM_NTASKS": "4", **rank, sign: "8"}
+    facts = {} if sign == "SLURM_CPUS_PER_TASK" else {sign: "8"}
+    assert scrub(environ) == {"PATH": "/bin", **facts, **BATCH_SCRIPT}
+
+
+@pytest.mark.parametrize("sign", JOB.split())
+def test_an_empty_word_makes_no_job(sign: str) -> None:
+    assert scrub({"A": "1", sign: ""}).keys() - {sign} == {"A"}
+
+
 @given(ENVIRONMENTS)
-def test_nothing_is_added_or_changed_and_the_argument_stays_as_it_is(environ: dict[str, str]) -> None:
+def test_nothing_else_is_added_or_changed_and_the_argument_stays_as_it_is(environ: dict[str, str]) -> None:
     before = dict(environ)
     kept = scrub(environ)
     assert environ == before
     assert kept is not environ
-    assert kept.items() <= environ.items()
+    in_a_job = any(environ.get(name) for name in JOB.split())
+    assert kept.items() <= (environ | BATCH_SCRIPT if in_a_job else environ).items()
     assert scrub(kept) == kept
 
 
 @given(ENVIRONMENTS, ENVIRONMENTS)
 def test_each_variable_is_judged_by_its_name_alone(some: dict[str, str], others: dict[str, str]) -> None:
-    assert scrub(some | others).keys() == scrub(some).keys() | scrub(others).keys()
+    added = BATCH_SCRIPT.keys()
+    assert scrub(some | others).keys() - added == (scrub(some).keys() | scrub(others).keys()) - added

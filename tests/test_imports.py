@@ -18,20 +18,23 @@ TREES = {path.stem: ast.parse(path.read_text()) for path in Path(mpifarm.__file_
 LAYERS = {
     "__init__": "",
     "__main__": "cli",
+    "affinity": "",
     "capture": "files frames",
+    "entry": "",
     "ended": "",
     "environ": "",
     "files": "",
-    "identity": "",
+    "identity": "frames",
     "frames": "",
+    "packages": "",
     "quarantine": "",
     "retries": "",
     "slurm": "",
     "suspects": "retries",
-    "config": "environ frames slurm",
+    "config": "affinity environ frames slurm",
     "lock": "files suspects",
     "outbox": "frames",
-    "process": "files",
+    "process": "files frames",
     "scarcity": "",
     "strays": "frames process",
     "schedule": "quarantine retries suspects",
@@ -42,29 +45,31 @@ LAYERS = {
     "check": "bashisms foreign grammar quoting",
     "tasklist": "files quoting",
     "wire": "ended",
-    "comm": "wire",
+    "comm": "packages wire",
     "status": "config frames lines quarantine schedule wire",
     "fastrecovery": "identity suspects",
     "progress": "fastrecovery files tasklist",
     "resume": "fastrecovery files progress suspects tasklist",
     "claim": "fastrecovery files identity journal lock resume tasklist",
     "direct": "process",
-    "slots": "capture direct ended frames outbox process scarcity strays",
-    "helper": "capture frames outbox process slots",
+    "functions": "files process quoting",
+    "why": "bashisms process quoting",
+    "slots": "capture direct ended environ frames functions outbox process scarcity strays why",
+    "helper": "affinity capture frames outbox process slots",
     "journal": "fastrecovery files identity lines resume suspects",
     "lines": "ended",
     "launcher": "capture frames helper process",
     "lint": "check config tasklist",
-    "opening": "check claim config fastrecovery files identity journal lint lock resume suspects tasklist",
+    "opening": "check claim config fastrecovery files frames identity journal lint lock resume suspects tasklist",
     "manager": "comm config ended files frames journal lines lock opening quarantine resume schedule status suspects"
     " tasklist wire",
     "worker": "comm ended files frames launcher tasklist wire",
     "farm": "comm config frames launcher manager opening schedule slurm wire worker",
-    "cli": "config farm frames launcher process",
+    "cli": "config entry farm frames launcher packages process",
 }
 NUMPY = {"comm", "fastrecovery", "journal", "lines", "manager", "progress", "resume", "schedule", "tasklist"}
-NUMPY |= {"wire", "worker"}
-BEFORE_THE_FORK = {"__main__", "cli", "config", "environ", "launcher"}  # and what these import at module level
+NUMPY |= {"packages", "wire", "worker"}
+BEFORE_THE_FORK = {"__main__", "cli", "config", "entry", "environ", "launcher"}  # and what these import at module level
 
 
 def imports(node: ast.AST) -> Iterator[str]:

@@ -23,7 +23,7 @@ import pytest
 from mpifarm import ended, process
 from mpifarm.capture import CLIP_BYTES, INLINE_BYTES
 from mpifarm.ended import Ended
-from mpifarm.frames import SESSION, Killed, Reply, Task
+from mpifarm.frames import SESSION, SHELL, Killed, Reply, Task
 from mpifarm.launcher import CPUS_PER_HELPER, HelperLost, Launcher, fork_helpers
 from mpifarm.outbox import CHUNK_BYTES
 from mpifarm.process import LONGEST_ARGUMENT
@@ -49,10 +49,10 @@ class Attempt:
 class Farm:
     """A launcher, and what it has said."""
 
-    def __init__(self, slots: int, cpus: int, environ: Mapping[str, str]) -> None:
+    def __init__(self, slots: int, cpus: int, environ: Mapping[str, str], shell: str, task_cpus: int) -> None:
         self.handles = fork_helpers(cpus, environ)
-        self.launcher = Launcher(self.handles)
-        self.launcher.set_up("nid0001", slots, 1)
+        self.launcher = Launcher(self.handles, shell)
+        self.launcher.set_up("nid0001", slots, 1, cpus=task_cpus)
         self.chunks: list[int] = []
         self._streamed: dict[int, bytes] = defaultdict(bytes)
         self._ended: list[Attempt] = []
@@ -112,9 +112,16 @@ def launch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Launch]:
     """Return a function that starts a farm in tmp_path, which is closed in the end."""
     farms: list[Farm] = []
 
-    def make(slots: int = 1, cpus: int = 1, grace_s: float = 600.0, environ: Mapping[str, str] | None = None) -> Farm:
+    def make(
+        slots: int = 1,
+        cpus: int = 1,
+        grace_s: float = 600.0,
+        environ: Mapping[str, str] | None = None,
+        shell: str = SHELL,
+        task_cpus: int = 0,
+    ) -> Farm:
         monkeypatch.setattr("mpifarm.slots.GRACE_S", grace_s)
-        farms.append(Farm(slots, cpus, os.environ if environ is None else environ))
+        farms.append(Farm(slots, cpus, os.environ if environ is None else environ, shell, task_cpus))
         return farms[-1]
 
     monkeypatch.chdir(tmp_path)
@@ -246,7 +253,8 @@ def test_a_timeout_of_many_days_is_no_trouble(launch: Launch) -> None:
     ("command", "grace_s", "status"),
     [
         ("{ready}; exec sleep 600", 600.0, -signal.SIGTERM),
-        ("trap 'wait; exit 4' TERM; sh -c '{ready}; exec sleep 600' & wait", 600.0, 4),  # no TERM between fork and exec
+        # The child says so: before it is a program of its own, TERM would be lost on it.
+        ("trap 'wait; exit 4' TERM; sh -c 'echo $PPID > ready; exec sleep 600' & wait", 600.0, 4),
         ("trap '' TERM; {ready}; while :; do sleep 1; done", 0.2, -signal.SIGKILL),
         ("sh -c 'trap \"\" TERM; {ready}; while :; do sleep 1; done' & wait", 0.2, -signal.SIGTERM),
     ],
@@ -452,6 +460,23 @@ def test_a_task_sees_its_environment_its_place_and_the_working_directory(launch:
         b"MPIFARM_THREADS": b"3",
     }
     assert os.fsdecode(cwd.out) == f"{tmp_path.resolve()}\n"
+
+
+def test_a_task_of_a_slurm_job_is_told_the_cpus_of_its_slot(launch: Launch) -> None:
+    line = b"echo ${SLURM_CPUS_PER_TASK-none}"
+    job = {"PATH": os.environ["PATH"], "SLURM_CPUS_PER_TASK": "1"}
+    assert launch(environ=job, task_cpus=4).run(line, b"env | grep SLURM_CPUS")[1].out == b"SLURM_CPUS_PER_TASK=4\n"
+    assert launch(environ=job, task_cpus=4).run(line)[0].out == b"4\n"
+    assert launch(environ=job, task_cpus=0).run(line)[0].out == b"1\n", "--keep-mpi-env"
+    assert launch(environ={"PATH": os.environ["PATH"]}, task_cpus=4).run(line)[0].out == b"none\n", "no Slurm"
+
+
+def test_an_attempt_whose_start_goes_wrong_in_any_way_costs_that_attempt_alone(launch: Launch) -> None:
+    """A name that no program can be given makes a ValueError of the start."""
+    farm = launch(environ={"PATH": os.environ["PATH"], "": "nameless"})
+    ends = farm.run(b"echo a; echo b", b"ls /")
+    assert [(end.status, end.flags) for end in ends] == [(126, Ended.NOT_STARTED)] * 2
+    assert all(b"mpifarm: nid0001: cannot start /bin/sh: " in end.err for end in ends)
 
 
 @linux

@@ -27,7 +27,7 @@ BANNED = {
     *("pickle", "marshal", "shelve", "dill", "cloudpickle", "yaml", "code", "runpy", "pty", "cffi", "ctypes"),
     *("asyncio", "ssl", "multiprocessing", "socketserver", "http", "urllib", "ftplib", "smtplib", "xmlrpc"),
 }
-ALLOWED = {"process": {"ctypes"}, "capture": {"ctypes"}}  # for prctl and for fallocate
+ALLOWED = {"process": {"ctypes", "os.execve"}}  # for prctl; where a task starts
 LOOKED_AT = {"os", "socket", "subprocess", "builtins", "importlib"}
 RECORDS = {"Config"}  # that have a field of such a name, and execute nothing
 BUILTINS = {"eval", "exec", "compile", "__import__"}
@@ -61,12 +61,12 @@ def dangers(source: str, module: str = "") -> list[str]:
         elif isinstance(node, ast.Name) and node.id in BUILTINS:
             found.append(node.id)
         elif isinstance(node, ast.Attribute) and DANGEROUS.search(ast.unparse(node)):
-            found.append(ast.unparse(node))
+            found += {ast.unparse(node)} - ALLOWED.get(module, set())
         elif isinstance(node, ast.Call):
             called = ast.unparse(node.func)
             named = called.endswith("import_module") and isinstance(node.args[0], ast.Constant)
-            options = {word.arg for word in node.keywords} & {"shell", "allow_pickle"}
-            if (options and called not in RECORDS) or (called in CALLS and not named):
+            words = {word.arg for word in node.keywords} - ({"shell"} if called in RECORDS else set())
+            if words & {"shell", "allow_pickle"} or (called in CALLS and not named):
                 found.append(ast.unparse(node))
     return found
 
@@ -172,12 +172,18 @@ AWKWARD = [
     b"echo ../../x; echo /etc/passwd | wc -l", b"read x; echo $?", b"exec >&- 2>&-; echo a", b"return 4", b"set -e; false",
     b"echo " + 5000 * b"long ", b"echo " + 300_000 * b"x", b"printf '\\0\\n\\377'", b"echo a\\nb", b"echo '\\n# max: 0'",
     b"echo '1 n-1 1 0 1 9'", b"trap 'echo bye' EXIT; exit 5", b"umask; ulimit -c", b"cd /; pwd", b"!", b"{ echo a; }", b"(",
+    b"echo a | sed s/a/b/ | od -c", b"no-such-program 2>&1 | cat", b"exit 3 | exit 4", b"exit 3 | true", b"echo a |",
+    b"| cat", b"echo 'a|b' a\\|b \"|\"", b"! true | false", b"echo a | { read x; echo $x; exit 5; }", b"echo a | | cat",
+    b"echo a ||| cat",
 ]  # fmt: skip
 
+# No single | and no single &: two programs at a time write to one stderr, and to one file, in either order. Such lines are
+# among the fixed ones above.
+CONCURRENT = re.compile(rb"\\[>&|]")  # what makes a single one of these words
 WORDS = [
     *("echo", "printf", "exit", "true", "false", "set --", "test", "read x", "eval", "exec", "unset", "trap", ":", "!"),
     *("a", "a=b", "$a", "${a:-b}", "$?", "$#", "$@", "~", "=", "-n", "--", "+", "1", "0", "%s\\n", "\\", "'", '"', "`"),
-    *("$(", ")", "(", ";", ";;", "&&", "||", "|", "{", "}", "#", "<f", ">f", ">>f", "2>&1", ">&-", "if", "then", "fi"),
+    *("$(", ")", "(", ";", ";;", "&&", "||", "{", "}", "#", "<f", ">f", ">>f", "2>&1", ">&-", "if", "then", "fi"),
     *(" ", " ", " ", " ", "  ", "\t", "\r", "\x01", "\x1b[1m", "\xe9", "\udcff", "\x0b", "\x0c", "\x85", "[", "]"),
 ]  # fmt: skip
 
@@ -191,7 +197,7 @@ def test_an_awkward_line_gives_what_sh_gives() -> None:
 def test_any_line_gives_what_sh_gives(lines: list[str]) -> None:
     tasks = [os.fsencode(line) for line in lines if line.strip(" \t\r") and not line.lstrip(" \t\r").startswith("#")]
     assume(tasks)
-    assert_as_sh([task for task in tasks if b"$$" not in task])
+    assert_as_sh([task for task in tasks if b"$$" not in task and not CONCURRENT.search(task)])
 
 
 # What a line does to the files

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -279,6 +280,30 @@ def test_tasks_may_use_what_the_launcher_took_from_the_rank(tmp_path: Path, cpus
     launcher = FakeLauncher()
     Worker(settings, cast(Launcher, launcher), lambda *_: None, 0.0)
     assert launcher.orders[0].endswith(", widened") is widened
+
+
+@pytest.mark.parametrize(
+    ("cpus", "usable", "slots", "mates", "each"),
+    [
+        (8, 8, 2, 1, 4),  # the rank has the node
+        (8, 8, 3, 1, 2),
+        (2, 2, 8, 1, 1),  # more slots than CPUs
+        (1, 8, 2, 1, 4),  # the launcher has taken CPUs from the rank: the tasks get them back
+        (4, 8, 2, 1, 2),  # the rank is bound to as many as its slots need, and its tasks with it
+        (8, 8, 2, 2, 2),  # two workers on a node, bound to nothing
+        (4, 8, 2, 2, 2),  # each bound to its half
+        (1, 1, 1, 4, 1),
+    ],
+)
+def test_a_slot_has_its_part_of_the_cpus_that_the_tasks_may_use(
+    tmp_path: Path, cpus: int, usable: int, slots: int, mates: int, each: int
+) -> None:
+    settings = Settings("n1", cpus, usable, slots, 1, 0.0, 8.0, tmp_path / "tfin", False, mates, tell_cpus=True)
+    assert settings.task_cpus == each
+    assert replace(settings, tell_cpus=False).task_cpus == 0
+    launcher = FakeLauncher()
+    Worker(settings, cast(Launcher, launcher), lambda *_: None, 0.0)
+    assert f", {each} CPUs each" in launcher.orders[0]
 
 
 def test_an_end_that_was_doubted_does_not_keep_it_from_joining_anew(rank: Rank) -> None:

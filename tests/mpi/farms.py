@@ -32,7 +32,7 @@ _AS_ROOT = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"
 def is_open_mpi(mpiexec: str) -> bool:
     """Say whether *mpiexec* belongs to Open MPI."""
     said = subprocess.run([mpiexec, "--version"], env={**os.environ, **_AS_ROOT}, capture_output=True, check=True)
-    return b"Open MPI" in said.stdout
+    return b"Open MPI" in said.stdout or b"OpenRTE" in said.stdout  # as Open MPI 4 calls itself
 
 
 def mpiexec() -> list[str]:
@@ -203,14 +203,15 @@ class Farms:
         cwd: Path | None = None,
         before: str = "",
         launch: tuple[str, ...] = (),
+        by: tuple[str, ...] = (),
     ) -> Farm:
         """Start a farm of *ranks* ranks, 0: without mpiexec; every rank runs the shell command *before* first.
 
-        *launch* are further options of mpiexec.
+        *launch* are further options of mpiexec; *by* is a launcher of its own, without *ranks*.
         """
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(_OUTER)}
         mine = {MARK: uuid.uuid4().hex, "TMPDIR": str(self._scratch), **_AS_ROOT, **_SHARED_MEMORY}
-        launcher = [*mpiexec(), *launch, "-n", str(ranks)] if ranks else []
+        launcher = [*mpiexec(), *launch, "-n", str(ranks)] if ranks else [*by]
         shell = ["sh", "-c", f'{before}; exec "$0" "$@"'] if before else []
         command = [*launcher, *shell, sys.executable, "-m", "mpifarm", *arguments]
         capture = self._scratch / f"farm{len(self._started)}"
