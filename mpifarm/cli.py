@@ -97,7 +97,8 @@ def parser() -> argparse.ArgumentParser:
     add("--manager-works", action="store_true", help="rank 0 runs tasks, too (always so with one rank)")
     add("--rerun", action="store_true", help="forget the progress of earlier runs")
     add("--shell", metavar="PATH",
-        help=f"run the lines by this shell, such as /bin/bash: an absolute path, the same on every node [{SHELL}]")
+        help="run the lines by this shell, such as /bin/bash: an absolute path, the same on every node, and when the list"
+             f" is gone on with [{SHELL}]")
     add("--lost-after", type=time, metavar="TIME", default=120.0,
         help="a worker that is silent for so long is lost, and its tasks are dealt again [120 s]")
     add("--walltime", type=time, metavar="TIME",
@@ -110,7 +111,6 @@ def parser() -> argparse.ArgumentParser:
     add("--output", metavar="FILE",
         help="collect the standard output of the tasks that succeed in FILE: one block a task, never twice,"
              " whatever was killed when [standard output]")
-    add("--shell", metavar="PATH", help="the shell that runs the tasks, also when the list is gone on with [/bin/sh]")
     add("--keep-mpi-env", action="store_true",
         help="leave the variables of MPI and srun in the tasks' environment; an MPI program run as a task may hang")
     add("--ignore-directives", action="store_true",
