@@ -71,7 +71,8 @@ class Capture:
     def read(self) -> None:
         """Take what is in the pipe."""
         with suppress(BlockingIOError):
-            self._keep(os.read(self.reader, _PIPE_BYTES))
+            if not self._in_file or self.trouble or not self._moved():
+                self._keep(os.read(self.reader, _PIPE_BYTES))
 
     def whole(self) -> bytes:
         """Return all of it."""
@@ -96,6 +97,7 @@ class Capture:
             self._in_file = False
             try:
                 os.ftruncate(self._file, 0)
+                os.lseek(self._file, 0, os.SEEK_SET)
             except OSError:  # btrfs cannot shorten a file where the quota is used up
                 os.close(self._file)
                 self._file = -1
@@ -106,6 +108,16 @@ class Capture:
         if self._file >= 0:
             os.close(self._file)
         return self.reader
+
+    def _moved(self) -> bool:
+        """Move what is in the pipe to the file without looking at it; return False if that cannot be."""
+        try:
+            self.size += os.splice(self.reader, self._file, _PIPE_BYTES, offset_dst=self.size)
+        except BlockingIOError:
+            raise
+        except (AttributeError, OSError):  # macOS; a file system that cannot, or has no place: a write will tell
+            return False
+        return True
 
     def _keep(self, part: bytes) -> None:
         if self.trouble:
@@ -131,6 +143,7 @@ class Capture:
             files.write_all(self._file, b"".join(self._parts))
             self._in_file = True
             self._parts.clear()
+        os.lseek(self._file, self.size, os.SEEK_SET)  # splice(2) has moved on without it
         files.write_all(self._file, part)
         self.size += len(part)
 

@@ -83,11 +83,9 @@ def named(error: OSError, path: Path | str) -> OSError:
 
 
 def open_unnamed() -> int:
-    """Open a file that has no name (O_TMPFILE), in $TMPDIR or /tmp, for appending and reading. Raises OSError."""
+    """Open a file that has no name (O_TMPFILE), in $TMPDIR or /tmp, for writing and reading. Raises OSError."""
     with tempfile.TemporaryFile(buffering=0) as unnamed:
-        descriptor = fcntl.fcntl(unnamed.fileno(), fcntl.F_DUPFD_CLOEXEC, _LOWEST)
-    fcntl.fcntl(descriptor, fcntl.F_SETFL, fcntl.fcntl(descriptor, fcntl.F_GETFL) | os.O_APPEND)
-    return descriptor
+        return fcntl.fcntl(unnamed.fileno(), fcntl.F_DUPFD_CLOEXEC, _LOWEST)
 
 
 def sync_directory(path: Path) -> None:

@@ -33,6 +33,7 @@ MOST_AHEAD = 1024  # tasks held beyond the slots
 MOST_UNSENT_BYTES = 8 * 1024 * 1024  # of reports on their way; beyond it the helpers are not read, and so slow down
 DOUBT_S = 1.0  # how much later than its tasks this process may learn of a signal that was sent to both
 UNREAD_S = 60.0  # how long the list may look different here than to rank 0: NFS shows some things late
+UNREAD_HELD_S = 3.0  # and how long this worker keeps what it cannot read
 UNREAD_PAUSE_S = 1.0  # and when to look again, doubled each time
 MANAGER_SLOW_S = 60.0  # a manager may hang so much longer in a slow file system than a worker may be silent
 
@@ -109,10 +110,11 @@ class _List:
 
 
 class _Unread:
-    """Tasks whose lines this node could not read yet."""
+    """Tasks whose lines this node could not read yet, or could not when it gave them back."""
 
     def __init__(self) -> None:
         self.tasks: wire.Records = np.empty(0, dtype=wire.GRANTED)
+        self.held = True  # they are this worker's
         self.due_at = 0.0  # when to try again
         self._since: float | None = None
         self._pause_s = UNREAD_PAUSE_S
@@ -125,7 +127,7 @@ class _Unread:
         """Keep these, too. If there are none at all, all is well."""
         if not tasks.size:
             if not self.tasks.size:
-                self._since, self._pause_s = None, UNREAD_PAUSE_S
+                self._since, self._pause_s, self.held = None, UNREAD_PAUSE_S, True
             return
         if self._since is None:
             self._since = now
@@ -138,6 +140,11 @@ class _Unread:
         """Return them, and keep none."""
         taken, self.tasks = self.tasks, self.tasks[:0]
         return taken
+
+    def take_held(self) -> wire.Records:
+        """Return those that are this worker's, and keep none."""
+        taken = self.take()
+        return taken if self.held else taken[:0]
 
 
 class ManagerLost(Exception):
@@ -240,7 +247,7 @@ class Worker:
         say(f"{self._settings.node}: {why}: nothing more is run here")
         self._launcher.close()
         self.state = State.LEAVING
-        self._give_back(self._unread.take(), now)
+        self._give_back(self._unread.take_held(), now)
         self._notes |= Note.BROKEN
         self._report(now)
 
@@ -252,7 +259,7 @@ class Worker:
         self._launch(granted, now)
 
     def _launch(self, granted: wire.Records, now: float) -> None:
-        """Start what can be read of these; keep the rest."""
+        """Start what can be read of these; keep the rest, or give it back if that was done with others before."""
         commands = self._list.commands(granted)
         self._launcher.start(
             Task(offset, seq, attempt, self._settings.timeout_s, command)
@@ -261,16 +268,31 @@ class Worker:
         )
         if self.state is State.LEAVING:
             self._launcher.recall()
-        self._unread.keep(granted[[command is None for command in commands]], now)
+        unread = granted[[command is None for command in commands]]
+        if self._unread.held:
+            self._unread.keep(unread, now)
+        else:
+            self._give_back(unread, now)
 
     def _read_again(self, now: float) -> None:
-        """Try what could not be read; when that takes too long, it is this node that cannot work."""
-        if self._unread.for_s(now) >= UNREAD_S:
+        """Try what could not be read. After a while others may do better with it, and in the end this node cannot work."""
+        unread = self._unread
+        if unread.for_s(now) >= UNREAD_S:
             place = f"{self._settings.tfin} in {files.working_directory()}"
             self._break(f"does not see {place} as rank 0 does", now)
-        elif now >= self._unread.due_at:
+        elif now >= unread.due_at:
             self._list.reopen()
-            self._launch(self._unread.take(), now)
+            self._try(unread.take(), now)
+        elif unread.held and unread.for_s(now) >= UNREAD_HELD_S:
+            self._give_back(unread.tasks, now)
+
+    def _try(self, tasks: wire.Records, now: float) -> None:
+        if self._unread.held:
+            self._launch(tasks, now)
+            return
+        self._unread.keep(tasks if None in self._list.commands(tasks) else tasks[:0], now)
+        if self._unread.held:
+            self._report(now)  # it asks for tasks again
 
     def _give_back(self, granted: wire.Records, now: float) -> None:
         """Report tasks that were not started, and are nobody's failure."""
@@ -279,6 +301,7 @@ class Worker:
         ended = np.zeros(granted.size, dtype=wire.ENDED)
         ended["offset"], ended["attempt"] = granted["offset"], granted["attempt"]
         ended["flags"] = Ended.INTERRUPTED | Ended.NOT_STARTED
+        self._unread.held = False
         self._held -= granted.size
         self._report(now, records=granted.size, body=ended.tobytes())
 
@@ -298,10 +321,10 @@ class Worker:
             self._held -= sum(frame.records for _, frame in self._doubted)
             self._doubted.clear()
             self._doubted_bytes = 0
-            self._held -= self._unread.take().size
+            self._held -= self._unread.take_held().size
         else:
             self.state = State.LEAVING
-            self._give_back(self._unread.take(), now)
+            self._give_back(self._unread.take_held(), now)
         orders = {Stop.DRAIN: self._launcher.recall, Stop.KILL: self._launcher.terminate}
         orders.get(how, self._launcher.kill)()
 
@@ -333,7 +356,7 @@ class Worker:
         self._report(now, frame.lane, frame.records, frame.body)
 
     def _credit(self) -> int:
-        if self.state is not State.WORKING or self._rejoining:
+        if self.state is not State.WORKING or self._rejoining or not self._unread.held:
             return 0
         return max(0, self._settings.slots + self._ahead() - self._held)
 

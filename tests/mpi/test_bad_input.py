@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import mpifarm
+from mpifarm.wire import PROTOCOL
 
 from .farms import Ended, Farms, held, is_open_mpi, mpiexec, wait_until
 
@@ -134,7 +135,8 @@ def test_two_versions_of_mpifarm_do_not_run_a_list_together(farms: Farms, tmp_pa
     other = tmp_path_factory.mktemp("other") / "mpifarm"
     shutil.copytree(Path(mpifarm.__file__).parent, other)
     wire = other / "wire.py"
-    wire.write_text(wire.read_text().replace("PROTOCOL = 1\n", "PROTOCOL = 99\n"))
+    text = wire.read_text()
+    wire.write_text(text.replace(f"PROTOCOL = {PROTOCOL}\n", "PROTOCOL = 99\n"))
     rank = "${PMI_RANK:-$OMPI_COMM_WORLD_RANK}"
     ended = farms.run(2, "tasks.txt", before=f'if [ {rank} = 1 ]; then export PYTHONPATH="{other.parent}"; fi')
     assert ended.code == 2

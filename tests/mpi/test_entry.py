@@ -45,7 +45,7 @@ def test_a_farm_runs_whatever_its_ranks_have_inherited(farms: Farms, before: str
     ended = farms.run(2, "--threads", "1", "--quiet", "tasks.txt", before=before)
     assert (ended.code, sorted(ended.out.split())) == (0, out), ended.err
     assert sorted(farms.progress()) == offsets
-    assert farms.file("done").read_text() == "done"
+    assert farms.file("done").read_text().splitlines()[0] == "done"
 
 
 def test_a_line_that_needs_its_cpus_finds_them(farms: Farms) -> None:

@@ -219,9 +219,12 @@ def test_captured_output_has_no_name_in_a_shared_directory(farms: Farms, tmp_pat
     shared = tmp_path_factory.mktemp("shared")
     shared.chmod(0o1777)
     long = f"ls -A '{shared}' #{200_000 * '.'}"  # too long for an argument: it is sourced from such a file as well
-    farms.tasks(f"ls -A '{shared}'; readlink /proc/self/fd/1 /proc/self/fd/2", long)
+    much = "head -c 40000 /dev/zero | tee /dev/stderr"
+    looks = f"ls -A '{shared}' > listed; readlink /proc/$PPID/fd/* > open || :"  # of the helper
+    farms.tasks(f"{much}; sleep 0.2; {looks}", long)
     ended = farms.run(0, "--no-mpi", "--threads", "1", "tasks.txt", environ={"TMPDIR": str(shared)})
-    assert ended.code == 0
-    names = ended.out.decode().splitlines()
+    assert (ended.code, ended.out) == (0, bytes(40000))
+    assert (farms.directory / "listed").read_text() == ""
+    names = [name for name in (farms.directory / "open").read_text().splitlines() if name.startswith(f"{shared}/")]
     assert len(names) == 2
-    assert all(name.startswith(f"{shared}/") and name.endswith(" (deleted)") for name in names)
+    assert all(name.endswith(" (deleted)") for name in names)
