@@ -20,6 +20,7 @@ from __future__ import annotations
 import fcntl
 import os
 import resource
+import select
 import selectors
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -31,6 +32,9 @@ INLINE_BYTES = 16 * 1024  # standard output up to here travels with its record; 
 CLIP_BYTES = 256 * 1024  # of a standard error, and of a failed attempt's output, head and tail make at most this
 
 _PIPE_BYTES = 64 * 1024  # what a pipe holds on Linux, unless it is told otherwise: pipe(7)
+_LARGE_BYTES = 256 * 1024  # what it is told to hold where much is printed; a user may have so much in 256 pipes
+_READABLE = getattr(select, "EPOLLIN", 0)
+_READS = _LARGE_BYTES // _PIPE_BYTES + 1
 _SLOT_DESCRIPTORS = 6  # two pipes, and a file for each
 _OTHER_DESCRIPTORS = 10  # that the helper opens now and then, with numbers below those
 _FIRST = 10  # a task is given the descriptors below
@@ -69,10 +73,15 @@ class Capture:
         return self._file
 
     def read(self) -> None:
-        """Take what is in the pipe."""
+        """Take what is in the pipe: all of it, but not what comes in the meantime."""
         with suppress(BlockingIOError):
-            if not self._in_file or self.trouble or not self._moved():
-                self._keep(os.read(self.reader, _PIPE_BYTES))
+            for _ in range(_READS):
+                if self._in_file and not self.trouble and self._moved():
+                    return
+                part = os.read(self.reader, _PIPE_BYTES)
+                self._keep(part)
+                if len(part) < _PIPE_BYTES:
+                    return
 
     def whole(self) -> bytes:
         """Return all of it."""
@@ -112,7 +121,7 @@ class Capture:
     def _moved(self) -> bool:
         """Move what is in the pipe to the file without looking at it; return False if that cannot be."""
         try:
-            self.size += os.splice(self.reader, self._file, _PIPE_BYTES, offset_dst=self.size)
+            self.size += os.splice(self.reader, self._file, _LARGE_BYTES, offset_dst=self.size)
         except BlockingIOError:
             raise
         except (AttributeError, OSError):  # macOS; a file system that cannot, or has no place: a write will tell
@@ -139,6 +148,8 @@ class Capture:
                     self._file = _high(unnamed)
                 finally:
                     os.close(unnamed)
+            with suppress(AttributeError, OSError):  # macOS; a user who has more pipes
+                fcntl.fcntl(self.reader, fcntl.F_SETPIPE_SZ, _LARGE_BYTES)
         if not self._in_file:
             files.write_all(self._file, b"".join(self._parts))
             self._in_file = True
@@ -152,34 +163,58 @@ class Readers:
     """The readers' ends of all pipes of a helper."""
 
     def __init__(self) -> None:
-        self._selector = selectors.DefaultSelector()
+        self._epoll = (
+            select.epoll() if hasattr(select, "epoll") else _Kqueue()
+        )  # poll(2) has too low a limit, and is linear
+        self._captures: dict[int, Capture] = {}  # by the reader's end
 
     @property
     def descriptor(self) -> int:
         """Is ready for reading when there is something to `read`."""
-        return self._selector.fileno()  # epoll and kqueue have one
+        return self._epoll.fileno()
 
     def add(self, capture: Capture) -> None:
         """From now on, read from *capture*."""
-        self._selector.register(capture.reader, selectors.EVENT_READ, capture)
+        self._captures[capture.reader] = capture
+        self._epoll.register(capture.reader, _READABLE)
 
     def drop(self, capture: Capture) -> None:
         """Read what comes from *capture*, and forget it, until nobody is left who might write to it."""
-        self._selector.modify(capture.leave(), selectors.EVENT_READ)
+        del self._captures[capture.leave()]
 
     def read(self) -> None:
         """Take what is there, at most what a pipe holds from each."""
-        for key, _ in self._selector.select(0):
-            if key.data is None:
-                self._pour_away(key.fd)
+        for reader, _ in self._epoll.poll(0):
+            if capture := self._captures.get(reader):
+                capture.read()
             else:
-                key.data.read()
+                self._pour_away(reader)
 
     def _pour_away(self, reader: int) -> None:
         with suppress(BlockingIOError):
             if not os.read(reader, _PIPE_BYTES):
-                self._selector.unregister(reader)
+                self._epoll.unregister(reader)
                 os.close(reader)
+
+
+class _Kqueue:
+    """epoll's verbs where there is none."""
+
+    def __init__(self) -> None:
+        self._selector = selectors.DefaultSelector()
+
+    def fileno(self) -> int:
+        descriptor: int = self._selector.fileno()  # type: ignore[attr-defined,unused-ignore]  # of kqueue, and epoll
+        return descriptor
+
+    def register(self, descriptor: int, _events: int) -> None:
+        self._selector.register(descriptor, selectors.EVENT_READ)
+
+    def unregister(self, descriptor: int) -> None:
+        self._selector.unregister(descriptor)
+
+    def poll(self, timeout: float) -> list[tuple[int, int]]:
+        return [(key.fd, events) for key, events in self._selector.select(timeout)]
 
 
 def _high(descriptor: int) -> int:

@@ -21,8 +21,8 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple, NoReturn
@@ -78,25 +78,21 @@ def spawn_program(
 
     Raises OSError.
     """
-    with _below_the_limit(stdout) as out, _below_the_limit(stderr) as err:
-        descriptors = ((out, 1), (err, 2), *more)
-        if not spawns_sessions():
-            return _fork(path, argv, environ, descriptors)
-        actions = [(os.POSIX_SPAWN_DUP2, ours, its) for ours, its in descriptors]
-        return os.posix_spawn(path, argv, environ, file_actions=actions, setsid=True, setsigmask=(), setsigdef=_RESET)
-
-
-@contextmanager
-def _below_the_limit(descriptor: int) -> Iterator[int]:
-    """Give a copy of a descriptor that is above the soft limit, which glibc's posix_spawn takes for a bad one."""
-    if descriptor < resource.getrlimit(resource.RLIMIT_NOFILE)[0]:
-        yield descriptor
-        return
-    copy = os.dup(descriptor)
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # glibc's posix_spawn takes a descriptor above the soft limit for a bad one
+    copies = {ours: os.dup(ours) for ours in (stdout, stderr) if ours >= limit}
     try:
-        yield copy
+        return _start(path, argv, environ, ((copies.get(stdout, stdout), 1), (copies.get(stderr, stderr), 2), *more))
     finally:
-        os.close(copy)
+        for copy in copies.values():
+            os.close(copy)
+
+
+def _start(path: bytes, argv: list[bytes], environ: Environ, descriptors: tuple[tuple[int, int], ...]) -> int:
+    if not spawns_sessions():
+        return _fork(path, argv, environ, descriptors)
+    actions = [(os.POSIX_SPAWN_DUP2, ours, its) for ours, its in descriptors]
+    return os.posix_spawn(path, argv, environ, file_actions=actions, setsid=True, setsigmask=(), setsigdef=_RESET)
 
 
 @cache

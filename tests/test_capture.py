@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -96,7 +97,12 @@ def test_a_full_file_system_keeps_what_was_whole() -> None:
     closed(stream)
 
 
-def test_a_stream_that_was_dropped_is_read_until_its_last_writer_is_gone() -> None:
+@pytest.mark.parametrize("has_epoll", [True, False])
+def test_a_stream_that_was_dropped_is_read_until_its_last_writer_is_gone(
+    monkeypatch: pytest.MonkeyPatch, has_epoll: bool
+) -> None:
+    if not has_epoll:
+        monkeypatch.delattr("select.epoll")
     readers, stream = Readers(), Capture()
     before = open_files()
     readers.add(stream)
@@ -109,6 +115,38 @@ def test_a_stream_that_was_dropped_is_read_until_its_last_writer_is_gone() -> No
     os.close(stray)
     readers.read()
     assert open_files() == before - 2
+
+
+@pytest.mark.parametrize("has_epoll", [True, False])
+def test_only_what_was_added_is_read_and_only_what_is_there(monkeypatch: pytest.MonkeyPatch, has_epoll: bool) -> None:
+    if not has_epoll:
+        monkeypatch.delattr("select.epoll")
+    readers, streams = Readers(), [Capture() for _ in range(3)]
+    for stream in streams[:2]:
+        readers.add(stream)
+    poll = select.poll()
+    poll.register(readers.descriptor, select.POLLIN)
+    assert poll.poll(0) == []
+    for number, stream in enumerate(streams[1:]):
+        os.write(stream.writer, b"%d" % number)
+    assert poll.poll(0) != []
+    readers.read()
+    assert [stream.whole() for stream in streams] == [b"", b"0", b""]
+    assert poll.poll(0) == []
+    for stream in streams:
+        closed(stream)
+
+
+def test_a_pipe_that_was_enlarged_is_read_whole_at_once() -> None:
+    """A task that prints much and ends has left it full, and nobody looks twice."""
+    stream = written(Capture(), bytes(60_000), bytes(60_000))
+    stream.empty()
+    os.set_blocking(stream.writer, False)
+    size = os.write(stream.writer, bytes(1 << 20))
+    assert size == 256 * 1024, "so much it holds now"
+    stream.read()
+    assert (stream.size, stream.whole()) == (size, bytes(size))
+    closed(stream)
 
 
 def test_no_descriptor_of_a_slot_is_where_a_task_may_want_its_own() -> None:
