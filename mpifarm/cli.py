@@ -7,12 +7,14 @@ process, and `--help` works on a login node where MPI_Init would abort.
 from __future__ import annotations
 
 import argparse
+import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn, TypeVar
 
 from mpifarm import FarmError, __version__, config, entry, launcher, process
 from mpifarm.frames import MAX_SLOTS, SHELL
+from mpifarm.settings import Config
 
 _DESCRIPTION = """\
 Run the shell commands of TASKLIST, one a line, over the nodes of an MPI job, and remember what finished.
@@ -150,15 +152,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     process.adopt_orphans()  # of a helper that is killed
     helpers = launcher.fork_helpers(settings.cpus, task_environ, config.START_LOST_AFTERS * settings.lost_after_s)
     try:
-        from mpifarm import packages  # noqa: PLC0415  numpy and MPI may be imported only now, after the fork
-
-        try:
-            packages.need_numpy()
-        except FarmError as error:
-            launcher.Launcher(helpers).close()
-            return config.refuse(error, settings.no_mpi)
-        from mpifarm import farm  # noqa: PLC0415
-
-        return farm.run(settings, helpers, asked)
+        return _run(settings, helpers, asked)
+    except FarmError as error:
+        return config.refuse(error, settings.no_mpi)
     except KeyboardInterrupt:  # before the farm has handlers of its own
         return 3
+
+
+def _run(settings: Config, helpers: Sequence[launcher.Handle], asked: subprocess.Popen[str] | None) -> int:
+    """Import what may be imported only now, after the fork, and run the farm. Raises FarmError."""
+    from mpifarm import packages  # noqa: PLC0415
+
+    try:
+        packages.need_numpy()
+    except FarmError:
+        launcher.Launcher(helpers).close()
+        raise
+    from mpifarm import farm  # noqa: PLC0415
+
+    return farm.run(settings, helpers, asked)

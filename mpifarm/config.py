@@ -1,4 +1,4 @@
-"""The frozen settings of a run. The only reader of `os.environ`.
+"""Options and environment -> `settings.Config`. The only reader of `os.environ`.
 
 Read once, before MPI and numpy are imported: MPI_Init may add variables and narrow the CPU affinity, and the tasks
 must see neither.
@@ -14,13 +14,12 @@ import shutil
 import socket
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from mpifarm import FarmError, affinity, say, slurm
 from mpifarm.environ import scrub
 from mpifarm.frames import MAX_SLOTS, SHELL
-from mpifarm.slurm import Interface
+from mpifarm.settings import Config, Interface
 
 # What each launcher says about which process this is, and of how many. Hydra (MPICH, Intel) and Slurm's pmi2 set PMI_*,
 # Open MPI's mpiexec OMPI_*, srun SLURM_*. The innermost comes first: mpiexec is started in a batch script, not the other
@@ -36,37 +35,6 @@ START_LOST_AFTERS = 5  # the ranks that do not see each other within so many --l
 
 _UNITS_S = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _CLOCK = re.compile(r"(?:(?P<days>\d{1,6})-)?(?P<hours>\d{1,6}):(?P<minutes>\d\d):(?P<seconds>\d\d)", re.ASCII)
-
-
-@dataclass(frozen=True, slots=True)
-class Config:
-    """Everything a run is told. Times are in seconds; None means no limit, or a default found later."""
-
-    tasklist: str
-    threads: int | None = None
-    retries: int = 2
-    timeout_s: float | None = None
-    max_fails: int | None = None
-    manager_works: bool = False
-    rerun: bool = False
-    lost_after_s: float = 120.0
-    output: str | None = None
-    shell: str | None = None  # that runs the tasks; None: not given
-    no_mpi: bool = False
-    keep_mpi_env: bool = False
-    quiet: bool = False
-    node: str = "localhost"
-    cpus: int = 1  # that this process is bound to
-    usable_cpus: int = 1  # that the job allows it on this node
-    launched_ranks: int = 1  # what the launcher says it started
-    interface: Interface = Interface.NONE
-    job: slurm.Job | None = None
-    walltime_s: float | None = None
-    margin_s: float | None = None
-    time_request_s: float = 0.0
-    anyway: bool = False
-    ignore_directives: bool = False
-    variables: frozenset[str] = frozenset()  # names of those that the tasks find set
 
 
 def seconds(text: str) -> float:

@@ -24,15 +24,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
-from mpifarm import FarmError, config, say, slurm, wire
+from mpifarm import FarmError, say, slurm, wire
 from mpifarm.comm import CRASHED, Backoff, Comm, Loopback, connect
-from mpifarm.config import Config
 from mpifarm.frames import SHELL, Killed
 from mpifarm.launcher import Handle, Launcher
 from mpifarm.manager import Manager, refuse_short_job
 from mpifarm.opening import open_run
 from mpifarm.schedule import How, Outcome
-from mpifarm.slurm import Interface
+from mpifarm.settings import Config, Interface
 from mpifarm.wire import Note, Stop, Tag
 from mpifarm.worker import ManagerLost, Settings, State, Worker
 
@@ -95,10 +94,10 @@ class Signals:
             return
 
 
-def run(settings: Config, helpers: Sequence[Handle], asked: subprocess.Popen[str] | None = None) -> int:
-    """Run this process's part of the farm; return its exit code, or end the process with it.
+def run(settings: Config, helpers: Sequence[Handle], asked: subprocess.Popen[str] | None = None) -> NoReturn:
+    """Run this process's part of the farm, and end the process with its exit code.
 
-    *asked* is whoever was asked when the job ends.
+    *asked* is whoever was asked when the job ends. Raises FarmError if MPI does not start.
     """
     signals = Signals()
     launcher = Launcher(helpers, settings.shell or SHELL)
@@ -106,9 +105,9 @@ def run(settings: Config, helpers: Sequence[Handle], asked: subprocess.Popen[str
         if not launcher.most_slots:
             raise FarmError(f"ulimit -n is too low on {settings.node} for any task to be started: raise it")
         comm = _connect(settings)
-    except FarmError as error:
+    except FarmError:
         launcher.close()
-        return config.refuse(error, settings.no_mpi)
+        raise
     signals.listen()
     try:
         _run_rank(settings, comm, launcher, signals, asked)

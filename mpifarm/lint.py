@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mpifarm import FarmError, check
 from mpifarm.check import Found, Kind, Watch
-from mpifarm.config import Config
+from mpifarm.settings import Config
 from mpifarm.tasklist import Scan, Tasklist
 
 

@@ -17,19 +17,20 @@ import numpy as np
 
 from mpifarm import FarmError, files, lines, say, schedule, status, wire
 from mpifarm.comm import Comm, Received
-from mpifarm.config import Config
 from mpifarm.ended import Ended
 from mpifarm.frames import Killed
 from mpifarm.journal import Journal, Spool
 from mpifarm.lines import Attempt, Attempts
 from mpifarm.lock import Lock
+from mpifarm.offer import Offer
 from mpifarm.opening import Run
 from mpifarm.quarantine import Judged
 from mpifarm.resume import Resume
 from mpifarm.schedule import Action, Finish, Grant, How, Lost, Outcome, Schedule, Verdict
+from mpifarm.settings import Config
 from mpifarm.suspects import NOTHING, Dealt, Suspect
 from mpifarm.tasklist import RECORD, Reader, Records, Walk, among, checksum, command_of
-from mpifarm.wire import NO_NOTE, Hello, Note, Report, Tag
+from mpifarm.wire import NO_NOTE, Note, Report, Tag
 
 CHECKPOINT_S = 20.0
 MARGIN_S = 60.0
@@ -60,7 +61,7 @@ class Manager:
         self._config = config
         self._comm = comm
         self._expected = len(ranks)
-        self._hellos: dict[int, Hello] = {}
+        self._hellos: dict[int, Offer] = {}
         self._run, self._scan, self._start = run, run.scan, run.start
         self._lock: Lock = run.lock
         self._journal = journal
@@ -204,7 +205,7 @@ class Manager:
 
     # reports
 
-    def _on_hello(self, rank: int, hello: Hello, now: float) -> None:
+    def _on_hello(self, rank: int, hello: Offer, now: float) -> None:
         self.gone.discard(rank)
         self._do(self._schedule.worker_joined(rank, hello.node, hello.slots, now))
         if rank in self._hellos:

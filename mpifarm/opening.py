@@ -16,13 +16,13 @@ from pathlib import Path
 from mpifarm import FarmError, claim, fastrecovery, files, identity, journal, lint, resume
 from mpifarm.check import Watch
 from mpifarm.claim import Output
-from mpifarm.config import Config
 from mpifarm.fastrecovery import Checkpoint
 from mpifarm.files import Extent
 from mpifarm.frames import SHELL
 from mpifarm.journal import Journal, Names
 from mpifarm.lock import Holder, Lock, this_process
 from mpifarm.resume import Resume, Sources
+from mpifarm.settings import Config
 from mpifarm.suspects import NOTHING, Dealt
 from mpifarm.tasklist import Scan, Tasklist, checksum
 

@@ -5,29 +5,10 @@ from __future__ import annotations
 import re
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
-from enum import IntEnum
+
+from mpifarm.settings import Interface, Job
 
 ASK_S = 20.0  # how long a busy slurmctld may take to answer
-
-
-class Interface(IntEnum):
-    """The interface by which whoever started this process tells it of the others."""
-
-    NONE = 0
-    PMI = 1  # Hydra's mpiexec, srun --mpi=pmi2 or cray_shasta
-    PMIX = 2  # Open MPI's mpiexec, srun --mpi=pmix
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """The Slurm job that this process is part of."""
-
-    id: str
-    restart: int  # how often it was requeued
-    nodes: int
-    cpus: int  # of a node, the largest number if they differ; 0 if this step has them all, or nobody says
-    end: float | None  # Unix time of its limit, if the environment tells
 
 
 def job(environ: Mapping[str, str]) -> Job | None:

@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
-from mpifarm.config import Config
 from mpifarm.frames import Killed
 from mpifarm.lines import Attempt, in_one_line
+from mpifarm.offer import Offer
 from mpifarm.quarantine import Fitness, Judged
 from mpifarm.schedule import Counts, Outcome
-from mpifarm.wire import Hello
+from mpifarm.settings import Config
 
 EVERY_S = 5.0
 
@@ -55,7 +55,7 @@ def cut_off(count: int, longest: Attempt, place: str) -> str:
     return f"the end of the job has interrupted {_count(count, 'task')} (see the log); the longest, {ran}"
 
 
-def placement(hellos: Mapping[int, Hello], config: Config) -> list[str]:
+def placement(hellos: Mapping[int, Offer], config: Config) -> list[str]:
     """Return who works where, and what about it could be better: *hellos* are the workers' by rank."""
     nodes = Counter(hello.node for hello in hellos.values())
     slots = sum(hello.slots for hello in hellos.values())
@@ -100,7 +100,7 @@ def killed(killed: Killed) -> str:
     return f"{_count(killed.processes, 'process', 'es')} that went on in the background{tasks} had not ended: killed"
 
 
-def _binding(hello: Hello, config: Config) -> str | None:
+def _binding(hello: Offer, config: Config) -> str | None:
     """Return what is to be said about the CPUs of a worker: nothing if it has what its tasks need."""
     theirs = max(hello.usable_cpus, config.job.cpus if config.job else 0)  # Slurm may keep the step from some of them
     flag = f"srun -c {theirs}" if config.job else "mpiexec --bind-to none"

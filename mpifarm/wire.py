@@ -21,7 +21,6 @@ Example: a GRANT of two tasks is 56 bytes, `(432, 26, 18, 1) (983, 26, 40, 1)`.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 from typing import Any, NamedTuple
 
@@ -29,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpifarm import FarmError, ended
+from mpifarm.offer import Offer
 
 PROTOCOL = 2
 BEATS_PER_LOST_AFTER = 8  # how often both sides say that they are alive
@@ -76,16 +76,6 @@ REPORT_BYTES = _REPORT.size
 ENDED = np.dtype([(name, np.dtype(code).newbyteorder("<")) for name, code in ended.FIELDS])
 
 
-@dataclass(frozen=True, slots=True)
-class Hello:
-    """A worker's first message."""
-
-    slots: int
-    cpus: int  # it is bound to so many
-    usable_cpus: int  # the job allows it so many on this node
-    node: str
-
-
 class Report(NamedTuple):
     """What a worker tells: its credit, the attempts that ended (ENDED), and bytes that they wrote."""
 
@@ -97,13 +87,13 @@ class Report(NamedTuple):
     output: memoryview
 
 
-def pack_hello(hello: Hello) -> Message:
+def pack_hello(hello: Offer) -> Message:
     """Return a HELLO."""
     row = (PROTOCOL, hello.slots, hello.cpus, hello.usable_cpus, hello.node.encode()[:256])
     return _bytes(np.array([row], dtype=HELLO))
 
 
-def unpack_hello(message: Message) -> Hello:
+def unpack_hello(message: Message) -> Offer:
     """Read a HELLO. Raises FarmError if the worker runs another version of mpifarm."""
     version = int(message[:4].view("<i4")[0]) if message.size >= 4 else -1
     if version != PROTOCOL or message.size != HELLO.itemsize:
@@ -112,7 +102,7 @@ def unpack_hello(message: Message) -> Hello:
         )
     (hello,) = message.view(HELLO)
     slots, cpus, usable_cpus = (int(hello[name]) for name in ("slots", "cpus", "usable_cpus"))
-    return Hello(slots, cpus, usable_cpus, hello["node"].decode(errors="replace"))
+    return Offer(slots, cpus, usable_cpus, hello["node"].decode(errors="replace"))
 
 
 def pack_report(

@@ -23,8 +23,9 @@ from mpifarm.comm import Received
 from mpifarm.ended import Ended
 from mpifarm.frames import Killed, Reply, Task
 from mpifarm.launcher import Frame, HelperLost, Launcher
+from mpifarm.offer import Offer
 from mpifarm.tasklist import Reader, command_of, is_record
-from mpifarm.wire import Hello, Message, Note, Stop, Tag
+from mpifarm.wire import Message, Note, Stop, Tag
 
 ROUND_TRIP_S = 0.1  # a batch of ends, a report, the manager's turn and a grant, with everybody's sleeps
 LONG_S = 1.0  # tasks that take so long are not prefetched: next to them a round trip is nothing
@@ -239,7 +240,7 @@ class Worker:
     def _join(self, now: float) -> None:
         self._seen = 0
         told = self._settings
-        self._send(Tag.HELLO, wire.pack_hello(Hello(told.slots, told.cpus, told.usable_cpus, told.node)), now)
+        self._send(Tag.HELLO, wire.pack_hello(Offer(told.slots, told.cpus, told.usable_cpus, told.node)), now)
         self._report(now)
 
     def _break(self, why: str, now: float) -> None:

@@ -27,16 +27,17 @@ from fakes import FakeComm, ended_record, report, standard_output_to
 
 from mpifarm import FarmError, fastrecovery, progress, resume, tasklist, wire
 from mpifarm.comm import Received
-from mpifarm.config import Config
 from mpifarm.ended import Ended
 from mpifarm.files import Extent
 from mpifarm.journal import Names
 from mpifarm.lock import Holder
 from mpifarm.manager import CHECKPOINT_S, Manager
+from mpifarm.offer import Offer
 from mpifarm.opening import Run, open_run
 from mpifarm.resume import Sources
+from mpifarm.settings import Config
 from mpifarm.tasklist import Scan, Tasklist, Walk
-from mpifarm.wire import Hello, Tag
+from mpifarm.wire import Tag
 
 NAMES = Names(Path("tasks.txt.tfin"))
 TFIN, PROGRESS, FASTRECOVERY, LOG, JOBLOG, DONE, LOCK = (str(path) for path in NAMES.all())
@@ -97,7 +98,7 @@ class Play:
         self._comm, self._journal = FakeComm(2), run.journal
         self.manager = Manager(config, self._comm, run, run.journal, [1], 0.0)
         self._attempts: list[tuple[int, int]] = []
-        self._say(Tag.HELLO, wire.pack_hello(Hello(99, 9, 9, "nid-1")))
+        self._say(Tag.HELLO, wire.pack_hello(Offer(99, 9, 9, "nid-1")))
 
     def deal(self, count: int) -> None:
         """Let *count* tasks be granted."""

@@ -32,7 +32,6 @@ from simnet import Network
 
 from mpifarm import FarmError, fastrecovery, files, frames, suspects, wire
 from mpifarm.comm import Received
-from mpifarm.config import Config
 from mpifarm.ended import Ended
 from mpifarm.frames import Reply
 from mpifarm.journal import Names
@@ -41,6 +40,7 @@ from mpifarm.lock import Holder
 from mpifarm.manager import Manager
 from mpifarm.opening import open_run
 from mpifarm.schedule import LOST_LIMIT, Action, How, Lost, Outcome, Schedule
+from mpifarm.settings import Config
 from mpifarm.wire import Stop, Tag
 from mpifarm.worker import ManagerLost, Settings, State, Worker
 

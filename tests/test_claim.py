@@ -16,12 +16,12 @@ from fuzz import scratch
 from simdisk import Disk, Killed
 
 from mpifarm import FarmError, fastrecovery
-from mpifarm.config import Config
 from mpifarm.fastrecovery import Covered
 from mpifarm.journal import Names
 from mpifarm.lines import Attempt
 from mpifarm.lock import this_process
 from mpifarm.opening import Run, open_run
+from mpifarm.settings import Config
 from mpifarm.tasklist import Walk, checksum
 
 NAMES = Names(Path("tasks.txt.tfin"))

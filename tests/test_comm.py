@@ -10,12 +10,13 @@ import pytest
 
 from mpifarm import comm, wire
 from mpifarm.comm import Backoff, Loopback
-from mpifarm.wire import Hello, Tag
+from mpifarm.offer import Offer
+from mpifarm.wire import Tag
 
 
 def test_a_rank_alone_gets_what_it_sends_in_order() -> None:
     loopback = Loopback()
-    loopback.send(0, Tag.HELLO, wire.pack_hello(Hello(1, 1, 1, "a")))
+    loopback.send(0, Tag.HELLO, wire.pack_hello(Offer(1, 1, 1, "a")))
     loopback.send(0, Tag.BEAT, wire.pack_beat())
     assert [(message.source, message.tag) for message in loopback.poll()] == [(0, Tag.HELLO), (0, Tag.BEAT)]
     assert not list(loopback.poll())

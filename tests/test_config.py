@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 
 from mpifarm import FarmError, config
 from mpifarm.cli import parser
-from mpifarm.config import Config
 from mpifarm.frames import MAX_SLOTS
-from mpifarm.slurm import Job
+from mpifarm.settings import Config, Job
 
 DAY_S = 86400
 

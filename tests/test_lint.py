@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from mpifarm import FarmError, check
-from mpifarm.config import Config
 from mpifarm.lint import is_dash
 from mpifarm.opening import Run, open_run
+from mpifarm.settings import Config
 from mpifarm.tasklist import Walk, command_of
 
 LIST = Path("tasks.txt")

@@ -20,13 +20,14 @@ from simdisk import Disk, Killed
 from test_tasklist import CHUNKS, LINES, lines_of, tasks_of, tfin_of
 
 from mpifarm import FarmError, fastrecovery, tasklist, wire
-from mpifarm.config import Config
 from mpifarm.ended import Ended
 from mpifarm.journal import Journal, Spool
 from mpifarm.lines import Attempt
+from mpifarm.offer import Offer
 from mpifarm.opening import Run, open_run
+from mpifarm.settings import Config
 from mpifarm.tasklist import Walk, checksum, position, records_at
-from mpifarm.wire import Hello, Message
+from mpifarm.wire import Message
 
 EXAMPLES = int(os.environ.get("MPIFARM_EXAMPLES", "40"))
 SETTINGS = settings(
@@ -319,7 +320,7 @@ def test_a_report_that_is_read_is_read_as_a_whole(records: int, body: bytes) -> 
 @SETTINGS
 def test_a_hello_with_any_byte_changed_is_refused_or_read(byte: tuple[int, int], node: str) -> None:
     at, value = byte
-    message = wire.pack_hello(Hello(1, 2**31 - 1, 1, node)).copy()
+    message = wire.pack_hello(Offer(1, 2**31 - 1, 1, node)).copy()
     message[at % message.size] = value
     with suppress(FarmError):
         assert len(wire.unpack_hello(message).node.encode(errors="replace")) <= 3 * 256

@@ -11,14 +11,15 @@ from fakes import FakeComm, ended_record, report
 
 from mpifarm import fastrecovery, wire
 from mpifarm.comm import Received
-from mpifarm.config import Config
 from mpifarm.ended import Ended
 from mpifarm.manager import Manager
+from mpifarm.offer import Offer
 from mpifarm.opening import open_run
 from mpifarm.retries import PAUSES_S
 from mpifarm.schedule import How, Outcome
+from mpifarm.settings import Config
 from mpifarm.suspects import NOTHING, Dealt, parse
-from mpifarm.wire import Hello, Message, Note, Stop, Tag
+from mpifarm.wire import Message, Note, Stop, Tag
 
 LIST = "echo 1\necho 2\necho 3\n"
 LENGTH = 9
@@ -36,7 +37,7 @@ class Farm:
         assert opened.journal is not None
         self.manager = Manager(config, self.comm, opened, opened.journal, [1, 2], began, end)
         for rank in (1, 2):
-            self.say(rank, Tag.HELLO, wire.pack_hello(Hello(2, 2, 2, f"n{rank}")), began)
+            self.say(rank, Tag.HELLO, wire.pack_hello(Offer(2, 2, 2, f"n{rank}")), began)
 
     def say(self, rank: int, tag: Tag, message: Message, now: float = 0.0) -> None:
         self.manager.on_message(Received(rank, tag, message), now)
@@ -362,7 +363,7 @@ def test_a_worker_that_was_lost_and_is_back_works_again(make_farm: MakeFarm) -> 
         farm.manager.turn(float(second))
     farm.say(1, Tag.BEAT, wire.pack_beat(), 12.0)
     assert farm.stops() == [(1, Stop.REJOIN)]
-    farm.say(1, Tag.HELLO, wire.pack_hello(Hello(2, 2, 2, "n1")), 12.0)
+    farm.say(1, Tag.HELLO, wire.pack_hello(Offer(2, 2, 2, "n1")), 12.0)
     farm.say(1, Tag.REPORT, report(0, 2), 12.0)
     assert farm.grants(12.0) == {1: [(0, 1), (9, 1)]}
     assert farm.manager.gone == set()

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from mpifarm import FarmError, fastrecovery, identity
-from mpifarm.config import Config
 from mpifarm.fastrecovery import Covered
 from mpifarm.journal import Names
 from mpifarm.lock import Holder
 from mpifarm.opening import Run, open_run
+from mpifarm.settings import Config
 
 LIST = Path("tasks.txt")
 NAMES = Names(Path("tasks.txt.tfin"))

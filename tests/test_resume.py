@@ -12,7 +12,6 @@ import pytest
 from fakes import FakeComm
 
 from mpifarm import FarmError, fastrecovery, progress, resume
-from mpifarm.config import Config
 from mpifarm.fastrecovery import Covered
 from mpifarm.files import Extent
 from mpifarm.journal import Journal, Names
@@ -20,6 +19,7 @@ from mpifarm.manager import Manager
 from mpifarm.opening import open_run
 from mpifarm.resume import Resume, Sources
 from mpifarm.schedule import How
+from mpifarm.settings import Config
 from mpifarm.suspects import NOTHING, Dealt, Word
 from mpifarm.tasklist import Tasklist, Walk
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mpifarm import slurm
-from mpifarm.slurm import Interface, Job
+from mpifarm.settings import Interface, Job
 
 WITH_PMIX = "MPICH Version: 4.0.2\nMPICH configure: --with-pmix=/usr --with-device=ch4:ofi"
 WITHOUT = "MPICH Version: 5.0.2\nMPICH configure: --with-device=ch4:ucx,ofi --with-pm=hydra:gforker"

@@ -7,10 +7,9 @@ from pathlib import Path
 import pytest
 
 from mpifarm import status
-from mpifarm.config import Config
+from mpifarm.offer import Offer
 from mpifarm.schedule import Counts, Outcome
-from mpifarm.slurm import Job
-from mpifarm.wire import Hello
+from mpifarm.settings import Config, Job
 
 
 @pytest.mark.parametrize(
@@ -61,18 +60,18 @@ def job(nodes: int, cpus: int = 8) -> Job:
 @pytest.mark.parametrize(
     ("hellos", "config", "words"),
     [
-        ([Hello(8, 8, 8, "n1")], Config("l", node="n0", job=job(2)), []),
-        ([Hello(8, 8, 8, "n0")], Config("l", node="n0", job=job(2)), ["2 nodes and 1 in use", "srun -N"]),
-        ([Hello(4, 8, 8, "n1")] * 2, Config("l", node="n0", job=job(2)), ["share node n1", "--ntasks-per-node=1"]),
-        ([Hello(4, 8, 8, "n1")] * 2, Config("l", node="n1"), []),  # a laptop
-        ([Hello(1, 1, 1, "n1")], Config("l", node="n0", job=job(2)), ["1 of the job's 8 CPUs", "srun -c 8"]),
-        ([Hello(8, 1, 8, "n1")], Config("l", node="n0", job=job(2), threads=8), ["bound to 1 of 8", "may use all"]),
-        ([Hello(1, 1, 4, "n1")], Config("l", node="n1"), ["bound to 1 of 4", "--bind-to none", "THREADS"]),
-        ([Hello(1, 1, 4, "n1")], Config("l", node="n1", threads=1), []),
-        ([Hello(64, 4, 4, "n1")], Config("l", node="n1", threads=64), []),  # tasks that wait, not compute
+        ([Offer(8, 8, 8, "n1")], Config("l", node="n0", job=job(2)), []),
+        ([Offer(8, 8, 8, "n0")], Config("l", node="n0", job=job(2)), ["2 nodes and 1 in use", "srun -N"]),
+        ([Offer(4, 8, 8, "n1")] * 2, Config("l", node="n0", job=job(2)), ["share node n1", "--ntasks-per-node=1"]),
+        ([Offer(4, 8, 8, "n1")] * 2, Config("l", node="n1"), []),  # a laptop
+        ([Offer(1, 1, 1, "n1")], Config("l", node="n0", job=job(2)), ["1 of the job's 8 CPUs", "srun -c 8"]),
+        ([Offer(8, 1, 8, "n1")], Config("l", node="n0", job=job(2), threads=8), ["bound to 1 of 8", "may use all"]),
+        ([Offer(1, 1, 4, "n1")], Config("l", node="n1"), ["bound to 1 of 4", "--bind-to none", "THREADS"]),
+        ([Offer(1, 1, 4, "n1")], Config("l", node="n1", threads=1), []),
+        ([Offer(64, 4, 4, "n1")], Config("l", node="n1", threads=64), []),  # tasks that wait, not compute
     ],
 )
-def test_who_works_where_is_told_and_what_could_be_better(hellos: list[Hello], config: Config, words: list[str]) -> None:
+def test_who_works_where_is_told_and_what_could_be_better(hellos: list[Offer], config: Config, words: list[str]) -> None:
     first, *others = status.placement(dict(enumerate(hellos)), config)
     assert first.startswith(f"{len(hellos)} worker")
     assert len(others) == bool(words)

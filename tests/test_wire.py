@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mpifarm import FarmError, ended, wire
-from mpifarm.wire import Hello, Note, Stop
+from mpifarm.offer import Offer
+from mpifarm.wire import Note, Stop
 
 INT64 = st.integers(0, 2**63 - 1)
 INT32 = st.integers(0, 2**31 - 1)
@@ -40,7 +41,7 @@ def test_reports_come_back(seen: int, credit: int, notes: Note, lane: int, ends:
 
 @given(INT32, INT32, st.text(st.characters(codec="ascii", exclude_characters="\0"), max_size=256))
 def test_a_hello_comes_back(slots: int, cpus: int, node: str) -> None:
-    hello = Hello(slots, cpus, cpus // 2, node)
+    hello = Offer(slots, cpus, cpus // 2, node)
     assert wire.unpack_hello(wire.pack_hello(hello)) == hello
 
 
@@ -51,7 +52,7 @@ def test_the_hello_of_another_version_is_refused(size: int) -> None:
 
 
 def test_a_hello_of_another_protocol_is_refused() -> None:
-    message = wire.pack_hello(Hello(1, 1, 1, "a")).copy()
+    message = wire.pack_hello(Offer(1, 1, 1, "a")).copy()
     message[0] += 1
     with pytest.raises(FarmError, match=f"protocol {wire.PROTOCOL + 1}"):
         wire.unpack_hello(message)

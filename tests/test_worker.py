@@ -14,6 +14,7 @@ from mpifarm.comm import Received
 from mpifarm.ended import Ended
 from mpifarm.frames import Reply
 from mpifarm.launcher import Frame, Launcher
+from mpifarm.offer import Offer
 from mpifarm.wire import Message, Note, Stop, Tag
 from mpifarm.worker import UNREAD_S, ManagerLost, Settings, State, Worker
 
@@ -47,7 +48,7 @@ def rank(tmp_path: Path) -> Rank:
 
 def test_it_says_hello_and_asks_for_its_free_slots(rank: Rank) -> None:
     assert [tag for tag, _ in rank.sent] == [Tag.HELLO, Tag.REPORT]
-    assert wire.unpack_hello(rank.sent[0][1]) == wire.Hello(slots=2, cpus=4, usable_cpus=4, node="n1")
+    assert wire.unpack_hello(rank.sent[0][1]) == Offer(slots=2, cpus=4, usable_cpus=4, node="n1")
     assert reports(rank.sent)[0].credit == 2
     assert rank.launcher.orders == ["set up 2 slots from 5 on n1"]
 

@@ -30,7 +30,8 @@ import numpy as np
 from mpifarm import cli, comm, config, farm, wire
 from mpifarm.comm import Backoff, Comm, Received
 from mpifarm.frames import Killed
-from mpifarm.wire import Hello, Message, Note, Stop, Tag
+from mpifarm.offer import Offer
+from mpifarm.wire import Message, Note, Stop, Tag
 
 _NODE = np.dtype("<i4")
 _SHORTEST_WAIT_S = 0.0002  # who waits for a grant must not be what is measured
@@ -102,7 +103,7 @@ class Players:
     def play(self) -> None:
         """Work until all have been told to go."""
         for node in self._seen:
-            self._send(node, Tag.HELLO, wire.pack_hello(Hello(self._slots, self._slots, self._slots, f"n{node:05d}")))
+            self._send(node, Tag.HELLO, wire.pack_hello(Offer(self._slots, self._slots, self._slots, f"n{node:05d}")))
             self._send(node, Tag.REPORT, wire.pack_report(0, self._slots))
         present = set(self._seen)
         backoff = Backoff(time.monotonic(), _SHORTEST_WAIT_S)

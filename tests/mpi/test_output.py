@@ -26,12 +26,13 @@ from mpifarm import farm as one_rank
 from mpifarm import wire
 from mpifarm.capture import CLIP_BYTES, INLINE_BYTES
 from mpifarm.comm import Received
-from mpifarm.config import Config
 from mpifarm.farm import TURN_BYTES
 from mpifarm.manager import Manager
+from mpifarm.offer import Offer
 from mpifarm.opening import open_run
 from mpifarm.outbox import BACKLOG_BYTES, CHUNK_BYTES
-from mpifarm.wire import Hello, Tag
+from mpifarm.settings import Config
+from mpifarm.wire import Tag
 from mpifarm.worker import MANAGER_SLOW_S, MOST_UNSENT_BYTES
 
 from . import farms as real
@@ -285,7 +286,7 @@ def rank_0(farms: Farms, monkeypatch: pytest.MonkeyPatch) -> tuple[Manager, list
     opened = open_run(config, 0.0)
     assert opened.journal
     manager = Manager(config, FakeComm(2), opened, opened.journal, [1], 0.0)
-    manager.on_message(Received(1, Tag.HELLO, wire.pack_hello(Hello(200, 2, 2, "n1"))), 0.0)
+    manager.on_message(Received(1, Tag.HELLO, wire.pack_hello(Offer(200, 2, 2, "n1"))), 0.0)
     manager.on_message(Received(1, Tag.REPORT, report(0, 200)), 0.0)
     manager.turn(0.0)
     return manager, offsets

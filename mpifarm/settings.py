@@ -1,0 +1,56 @@
+"""What a run is told, frozen: what everybody may ask for, and nobody reads from anywhere else. `config` makes it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+
+class Interface(IntEnum):
+    """The interface by which whoever started this process tells it of the others."""
+
+    NONE = 0
+    PMI = 1  # Hydra's mpiexec, srun --mpi=pmi2 or cray_shasta
+    PMIX = 2  # Open MPI's mpiexec, srun --mpi=pmix
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """The Slurm job that this process is part of."""
+
+    id: str
+    restart: int  # how often it was requeued
+    nodes: int
+    cpus: int  # of a node, the largest number if they differ; 0 if this step has them all, or nobody says
+    end: float | None  # Unix time of its limit, if the environment tells
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Everything a run is told. Times are in seconds; None means no limit, or a default found later."""
+
+    tasklist: str
+    threads: int | None = None
+    retries: int = 2
+    timeout_s: float | None = None
+    max_fails: int | None = None
+    manager_works: bool = False
+    rerun: bool = False
+    lost_after_s: float = 120.0
+    output: str | None = None
+    shell: str | None = None  # that runs the tasks; None: not given
+    no_mpi: bool = False
+    keep_mpi_env: bool = False
+    quiet: bool = False
+    node: str = "localhost"
+    cpus: int = 1  # that this process is bound to
+    usable_cpus: int = 1  # that the job allows it on this node
+    launched_ranks: int = 1  # what the launcher says it started
+    interface: Interface = Interface.NONE
+    job: Job | None = None
+    walltime_s: float | None = None
+    margin_s: float | None = None
+    time_request_s: float = 0.0
+    anyway: bool = False
+    ignore_directives: bool = False
+    variables: frozenset[str] = frozenset()  # names of those that the tasks find set
