@@ -12,8 +12,9 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn, TypeVar
 
-from mpifarm import FarmError, __version__, config, entry, launcher, process
-from mpifarm.frames import MAX_SLOTS, SHELL
+from mpifarm import FarmError, __version__, config, entry
+from mpifarm.launcher import launcher, process
+from mpifarm.launcher.frames import MAX_SLOTS, SHELL
 from mpifarm.settings import Config
 
 _DESCRIPTION = """\
@@ -161,13 +162,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(settings: Config, helpers: Sequence[launcher.Handle], asked: subprocess.Popen[str] | None) -> int:
     """Import what may be imported only now, after the fork, and run the farm. Raises FarmError."""
-    from mpifarm import packages  # noqa: PLC0415
+    from mpifarm.site import packages  # noqa: PLC0415
 
     try:
         packages.need_numpy()
     except FarmError:
         launcher.Launcher(helpers).close()
         raise
-    from mpifarm import farm  # noqa: PLC0415
+    from mpifarm.ranks import farm  # noqa: PLC0415
 
     return farm.run(settings, helpers, asked)

@@ -16,10 +16,11 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from mpifarm import FarmError, affinity, say, slurm
-from mpifarm.environ import scrub
-from mpifarm.frames import MAX_SLOTS, SHELL
+from mpifarm import FarmError, say
+from mpifarm.launcher.frames import MAX_SLOTS, SHELL
 from mpifarm.settings import Config, Interface
+from mpifarm.site import affinity, slurm
+from mpifarm.site.environ import scrub
 
 # What each launcher says about which process this is, and of how many. Hydra (MPICH, Intel) and Slurm's pmi2 set PMI_*,
 # Open MPI's mpiexec OMPI_*, srun SLURM_*. The innermost comes first: mpiexec is started in a batch script, not the other

@@ -10,12 +10,14 @@ from typing import NoReturn
 
 import numpy as np
 
-from mpifarm import ended, frames, wire
-from mpifarm.comm import Received
-from mpifarm.frames import Reply, Task
-from mpifarm.launcher import Frame, HelperLost
-from mpifarm.lines import Attempt, Attempts
-from mpifarm.wire import Message, Note, Report, Tag
+from mpifarm import ended
+from mpifarm.journal.lines import Attempt, Attempts
+from mpifarm.launcher import frames
+from mpifarm.launcher.frames import Reply, Task
+from mpifarm.launcher.launcher import Frame, HelperLost
+from mpifarm.ranks import wire
+from mpifarm.ranks.comm import Received
+from mpifarm.ranks.wire import Message, Note, Report, Tag
 
 
 @contextmanager

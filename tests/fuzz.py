@@ -25,19 +25,22 @@ from typing import NamedTuple
 
 from fakes import FakeComm, ended_record, report, standard_output_to
 
-from mpifarm import FarmError, fastrecovery, progress, resume, tasklist, wire
-from mpifarm.comm import Received
+from mpifarm import FarmError
 from mpifarm.ended import Ended
 from mpifarm.files import Extent
-from mpifarm.journal import Names
-from mpifarm.lock import Holder
-from mpifarm.manager import CHECKPOINT_S, Manager
-from mpifarm.offer import Offer
-from mpifarm.opening import Run, open_run
-from mpifarm.resume import Sources
+from mpifarm.journal import fastrecovery, progress, resume
+from mpifarm.journal.journal import Names
+from mpifarm.journal.lock import Holder
+from mpifarm.journal.opening import Run, open_run
+from mpifarm.journal.resume import Sources
+from mpifarm.ranks import wire
+from mpifarm.ranks.comm import Received
+from mpifarm.ranks.manager import CHECKPOINT_S, Manager
+from mpifarm.ranks.wire import Tag
 from mpifarm.settings import Config
-from mpifarm.tasklist import Scan, Tasklist, Walk
-from mpifarm.wire import Tag
+from mpifarm.site.offer import Offer
+from mpifarm.tasks import tasklist
+from mpifarm.tasks.tasklist import Scan, Tasklist, Walk
 
 NAMES = Names(Path("tasks.txt.tfin"))
 TFIN, PROGRESS, FASTRECOVERY, LOG, JOBLOG, DONE, LOCK = (str(path) for path in NAMES.all())

@@ -92,9 +92,15 @@ MUTATIONS = [
 ]
 
 
+def source(package: Path, mutation: Mutation) -> Path:
+    """Return the file of its module, in whatever wing that is."""
+    (found,) = package.rglob(f"{mutation.module}.py")
+    return found
+
+
 def mutated(mutation: Mutation) -> str:
     """Return the source of the module with the bug in it."""
-    text = (HERE.parent / "mpifarm" / f"{mutation.module}.py").read_text()
+    text = source(HERE.parent / "mpifarm", mutation).read_text()
     assert text.count(mutation.right) == 1, f"{mutation.name}: {mutation.right!r} is not in {mutation.module} once"
     return text.replace(mutation.right, mutation.wrong)
 
@@ -104,7 +110,7 @@ def hunt(mutation: Mutation, seeds: int = SEEDS) -> str:
     with tempfile.TemporaryDirectory() as scratch:
         copy = Path(scratch) / "mpifarm"
         shutil.copytree(HERE.parent / "mpifarm", copy, ignore=shutil.ignore_patterns("__pycache__"))
-        (copy / f"{mutation.module}.py").write_text(mutated(mutation))
+        source(copy, mutation).write_text(mutated(mutation))
         environ = {**os.environ, "PYTHONPATH": f"{scratch}{os.pathsep}{HERE}", "PYTHONDONTWRITEBYTECODE": "1"}
         command = [sys.executable, "-c", _HUNT, str(seeds)]
         found = subprocess.run(command, cwd=scratch, env=environ, capture_output=True, text=True, check=False)

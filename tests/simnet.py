@@ -10,9 +10,9 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from typing import NoReturn
 
-from mpifarm import wire
-from mpifarm.comm import Received
-from mpifarm.wire import Message, Tag
+from mpifarm.ranks import wire
+from mpifarm.ranks.comm import Received
+from mpifarm.ranks.wire import Message, Tag
 
 _CREDIT_BYTES = 12  # of the header of a REPORT: seen and credit
 _DELAYS_S = (0.0, 0.001, 0.01, 0.1, 1.0)

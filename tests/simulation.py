@@ -30,19 +30,23 @@ from fakes import ended_record, standard_output_to
 from simdisk import Disk, Killed
 from simnet import Network
 
-from mpifarm import FarmError, fastrecovery, files, frames, suspects, wire
-from mpifarm.comm import Received
+from mpifarm import FarmError, files
 from mpifarm.ended import Ended
-from mpifarm.frames import Reply
-from mpifarm.journal import Names
-from mpifarm.launcher import Frame, Launcher
-from mpifarm.lock import Holder
-from mpifarm.manager import Manager
-from mpifarm.opening import open_run
-from mpifarm.schedule import LOST_LIMIT, Action, How, Lost, Outcome, Schedule
+from mpifarm.journal import fastrecovery
+from mpifarm.journal.journal import Names
+from mpifarm.journal.lock import Holder
+from mpifarm.journal.opening import open_run
+from mpifarm.launcher import frames
+from mpifarm.launcher.frames import Reply
+from mpifarm.launcher.launcher import Frame, Launcher
+from mpifarm.ranks import wire
+from mpifarm.ranks.comm import Received
+from mpifarm.ranks.manager import Manager
+from mpifarm.ranks.wire import Stop, Tag
+from mpifarm.ranks.worker import ManagerLost, Settings, State, Worker
+from mpifarm.schedule import suspects
+from mpifarm.schedule.schedule import LOST_LIMIT, Action, How, Lost, Outcome, Schedule
 from mpifarm.settings import Config
-from mpifarm.wire import Stop, Tag
-from mpifarm.worker import ManagerLost, Settings, State, Worker
 
 RUNS = 40  # that a seed may take; the later ones are left in peace
 MANY, PARTS = 3, 2  # suspects that go together, in lists as short as these
@@ -235,9 +239,14 @@ class Simulation:
         if kills:
             self.disk.left = self.random.randrange(cast(int, self.disk.left))
         self.disk.healthy = None if calm or self.random.random() < 0.8 else self.random.randrange(100)
-        many = patch.multiple("mpifarm.suspects", _MANY=MANY, _PARTS=PARTS)
+        many = patch.multiple("mpifarm.schedule.suspects", _MANY=MANY, _PARTS=PARTS)
         try:
-            with self.disk.installed(), patch("mpifarm.opening.this_process", _holder), patch("mpifarm.manager.say"), many:
+            with (
+                self.disk.installed(),
+                patch("mpifarm.journal.opening.this_process", _holder),
+                patch("mpifarm.ranks.manager.say"),
+                many,
+            ):
                 return self._farm(calm)
         except Killed:
             self.disk.left = None

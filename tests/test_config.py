@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from mpifarm import FarmError, config
 from mpifarm.cli import parser
-from mpifarm.frames import MAX_SLOTS
+from mpifarm.launcher.frames import MAX_SLOTS
 from mpifarm.settings import Config, Job
 
 DAY_S = 86400

@@ -1,4 +1,4 @@
-"""The layers: who may import whom. The import statements are read, and hold DESIGN's table."""
+"""Who may import whom, wing by wing and file by file. The import statements are read, and hold DESIGN's table."""
 
 from __future__ import annotations
 
@@ -12,124 +12,206 @@ import pytest
 
 import mpifarm
 
-TREES = {path.stem: ast.parse(path.read_text()) for path in Path(mpifarm.__file__).parent.glob("*.py")}
+ROOT = Path(mpifarm.__file__).parent
 
-# Module -> the modules of ours that it may import. `__init__` (FarmError, the version) is for everybody.
-LAYERS = {
-    "__init__": "",
-    "__main__": "cli",
-    "affinity": "",
-    "capture": "files frames",
-    "entry": "",
-    "ended": "",
-    "environ": "",
-    "files": "",
-    "identity": "frames",
-    "frames": "",
-    "packages": "",
-    "quarantine": "",
-    "retries": "",
-    "slurm": "",
-    "suspects": "retries",
-    "config": "affinity environ frames slurm",
-    "lock": "files suspects",
-    "outbox": "frames",
-    "process": "files frames",
-    "scarcity": "",
-    "strays": "frames process",
-    "schedule": "quarantine retries suspects",
-    "quoting": "",
-    "grammar": "quoting",
-    "bashisms": "quoting",
-    "foreign": "quoting",
-    "check": "bashisms foreign grammar quoting",
-    "tasklist": "files quoting",
-    "wire": "ended",
-    "comm": "packages wire",
-    "status": "config frames lines quarantine schedule wire",
-    "fastrecovery": "identity suspects",
-    "progress": "fastrecovery files tasklist",
-    "resume": "fastrecovery files progress suspects tasklist",
-    "claim": "fastrecovery files identity journal lock resume tasklist",
-    "direct": "process",
-    "functions": "files process quoting",
-    "why": "bashisms process quoting",
-    "slots": "capture direct ended environ frames functions outbox process scarcity strays why",
-    "helper": "affinity capture frames outbox process slots",
-    "journal": "fastrecovery files identity lines resume suspects",
-    "lines": "ended",
-    "launcher": "capture frames helper process",
-    "lint": "check config tasklist",
-    "opening": "check claim config fastrecovery files frames identity journal lint lock resume suspects tasklist",
-    "manager": "comm config ended files frames journal lines lock opening quarantine resume schedule status suspects"
-    " tasklist wire",
-    "worker": "comm ended files frames launcher tasklist wire",
-    "farm": "comm config frames launcher manager opening schedule slurm wire worker",
-    "cli": "config entry farm frames launcher packages process",
+# From top to bottom: a wing may import those below it, never one above. Hall and ground are the files beside the wings.
+WINGS = ("hall", "ranks", "view", "journal", "launcher", "tasks", "schedule", "site", "ground")
+HALL = {"__main__", "cli", "config", "entry"}
+
+# Wing -> file -> what it may import: files of its own wing | other wings. `mpifarm` itself (FarmError, say) is for all.
+TABLE = {
+    "hall": {
+        "__main__": "cli|",
+        "cli": "config entry|ranks launcher site ground",
+        "config": "|launcher site ground",
+        "entry": "|",
+    },
+    "ranks": {
+        "comm": "wire|site",
+        "farm": "comm manager wire worker|journal launcher schedule site ground",
+        "manager": "comm wire|view journal launcher tasks schedule site ground",
+        "wire": "|site ground",
+        "worker": "comm wire|launcher tasks site ground",
+    },
+    "view": {
+        "status": "|journal launcher schedule site ground",
+    },
+    "journal": {
+        "claim": "fastrecovery identity journal lock resume|tasks ground",
+        "fastrecovery": "identity|schedule",
+        "identity": "|launcher",
+        "journal": "fastrecovery identity lines resume|schedule ground",
+        "lines": "|ground",
+        "lock": "|schedule ground",
+        "opening": "claim fastrecovery identity journal lock resume|launcher tasks schedule ground",
+        "progress": "fastrecovery|tasks ground",
+        "resume": "fastrecovery progress|tasks schedule ground",
+    },
+    "launcher": {
+        "capture": "frames|ground",
+        "direct": "process|",
+        "frames": "|",
+        "functions": "process|tasks ground",
+        "helper": "capture frames outbox process slots|site",
+        "launcher": "capture frames helper process|",
+        "outbox": "frames|",
+        "process": "frames|ground",
+        "scarcity": "|",
+        "slots": "capture direct frames functions outbox process scarcity strays why|site ground",
+        "strays": "frames process|",
+        "why": "process|tasks",
+    },
+    "tasks": {
+        "bashisms": "quoting|",
+        "check": "bashisms foreign grammar quoting|",
+        "foreign": "quoting|",
+        "grammar": "quoting|",
+        "lint": "check tasklist|ground",
+        "quoting": "|",
+        "tasklist": "quoting|ground",
+    },
+    "schedule": {
+        "quarantine": "|",
+        "retries": "|",
+        "schedule": "quarantine retries suspects|",
+        "suspects": "retries|",
+    },
+    "site": {
+        "affinity": "|",
+        "environ": "|",
+        "offer": "|",
+        "packages": "|",
+        "slurm": "|ground",
+    },
+    "ground": {
+        "ended": "|",
+        "files": "|",
+        "settings": "|",
+    },
 }
-NUMPY = {"comm", "fastrecovery", "journal", "lines", "manager", "progress", "resume", "schedule", "tasklist"}
-NUMPY |= {"packages", "wire", "worker"}
-BEFORE_THE_FORK = {"__main__", "cli", "config", "entry", "environ", "launcher"}  # and what these import at module level
+NUMPY = {
+    "journal/claim", "journal/fastrecovery", "journal/journal", "journal/lines", "journal/progress", "journal/resume",
+    "ranks/comm", "ranks/manager", "ranks/wire", "ranks/worker", "schedule/schedule", "site/packages", "tasks/tasklist",
+}  # fmt: skip
+# What runs before the helpers are forked: these, and what they import at module level.
+BEFORE_THE_FORK = {"hall/__main__", "hall/cli", "hall/config", "hall/entry", "site/environ", "launcher/launcher"}
+PURE = {
+    *("schedule/schedule", "schedule/quarantine", "schedule/retries", "schedule/suspects", "ranks/wire", "launcher/frames"),
+    *("tasks/bashisms", "tasks/check", "tasks/foreign", "tasks/grammar", "tasks/quoting", "site/environ", "ground/ended"),
+}
+
+
+def place(path: Path) -> str:
+    """Return wing/file of a file of the package."""
+    if path.parent != ROOT:
+        return f"{path.parent.name}/{path.stem}"
+    return f"{'hall' if path.stem in HALL else 'ground'}/{path.stem}"
+
+
+TREES = {place(path): ast.parse(path.read_text()) for path in ROOT.rglob("*.py")}
+FILES = sorted(name for name in TREES if not name.endswith("/__init__"))
 
 
 def imports(node: ast.AST) -> Iterator[str]:
-    """Yield the dotted names of the modules that *node* imports; `from mpifarm import X` names mpifarm.X."""
+    """Yield the dotted names of the modules that *node* imports; `from mpifarm.tasks import X` names mpifarm.tasks.X."""
     for inner in ast.walk(node):
         if isinstance(inner, ast.Import):
             yield from (alias.name for alias in inner.names)
         elif isinstance(inner, ast.ImportFrom):
             assert inner.level == 0 and inner.module, "imports are absolute"
-            ours = inner.module == "mpifarm"
-            yield from (f"mpifarm.{alias.name}" if ours else inner.module for alias in inner.names)
+            package = inner.module == "mpifarm" or inner.module.removeprefix("mpifarm.") in WINGS
+            yield from (f"{inner.module}.{alias.name}" if package else inner.module for alias in inner.names)
         elif isinstance(inner, ast.Call) and ast.unparse(inner.func).endswith(("import_module", "__import__")):
             assert isinstance(inner.args[0], ast.Constant), "a module is imported by a name that stands in the source"
             yield str(inner.args[0].value)
 
 
 def ours(node: ast.AST) -> set[str]:
-    return {name.split(".")[1] for name in imports(node) if name.startswith("mpifarm.")} & TREES.keys()
+    """Return the files of ours that *node* imports."""
+    found: set[str] = set()
+    for name in imports(node):
+        _, _, inner = name.partition("mpifarm.")
+        wing, _, file = inner.partition(".")
+        beside = f"{'hall' if wing in HALL else 'ground'}/{wing}"
+        found |= {f"{wing}/{file}"} & TREES.keys() if wing in WINGS else {beside} & TREES.keys()
+    return found
 
 
-def packages(module: str) -> set[str]:
-    return {name.split(".")[0] for name in imports(TREES[module])}
+def packages(name: str) -> set[str]:
+    return {imported.split(".")[0] for imported in imports(TREES[name])}
 
 
-def at_module_level(module: str) -> ast.Module:
-    """Return the statements that run when *module* is imported: all but those in functions."""
+def at_module_level(name: str) -> ast.Module:
+    """Return the statements that run when a file is imported: all but those in functions."""
 
     class Strip(ast.NodeTransformer):
         def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
             return None
 
-    return ast.Module([Strip().visit(ast.parse(ast.unparse(TREES[module])))], [])
+    return ast.Module([Strip().visit(ast.parse(ast.unparse(TREES[name])))], [])
 
 
-@pytest.mark.parametrize("module", sorted(TREES))
-def test_a_module_imports_nobody_above_it(module: str) -> None:
-    assert module in LAYERS, "a new module gets its place here, and in DESIGN.md"
-    assert ours(TREES[module]) <= set(LAYERS[module].split())
+def wrong_arrows(name: str, imported: set[str]) -> list[str]:
+    """Return what is wrong with a file that imports these, each with where the thing belongs."""
+    wing, file = name.split("/")
+    own, _, wings = TABLE[wing][file].partition("|")
+    wrong = []
+    for target in sorted(imported):
+        there, what = target.split("/")
+        if there == wing and what not in own.split():
+            wrong.append(f"{name} imports {target}: not in the table; does what it needs stand in the right file?")
+        elif WINGS.index(there) < WINGS.index(wing):
+            rule = f"{there} stands above {wing}: what it needs belongs in {wing} or below"
+            wrong.append(f"{name} imports {target}, and {rule}")
+        elif there != wing and there not in wings.split():
+            wrong.append(f"{name} imports {target}: {there} is below, but that is new: see the table")
+    return wrong
 
 
-def test_the_table_is_about_modules_that_exist_and_has_no_circle() -> None:
-    assert LAYERS.keys() == TREES.keys()
-    placed: set[str] = set()
-    while len(placed) < len(LAYERS):
-        free = {module for module, below in LAYERS.items() if set(below.split()) <= placed} - placed
-        assert free, f"a circle in {LAYERS.keys() - placed}"
-        placed |= free
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_imports_nobody_above_it(name: str) -> None:
+    wing, file = name.split("/")
+    assert file in TABLE.get(wing, {}), f"{name} is new: it gets its line in the table, and a word in its wing's docstring"
+    assert wrong_arrows(name, ours(TREES[name])) == []
 
 
-@pytest.mark.parametrize("module", sorted(TREES))
-def test_a_module_uses_the_standard_library_and_its_own_packages_only(module: str) -> None:
-    allowed = {"mpifarm"} | ({"numpy"} if module in NUMPY else set()) | ({"mpi4py"} if module == "comm" else set())
-    assert packages(module) - sys.stdlib_module_names <= allowed
+def test_a_wrong_arrow_is_told_with_where_the_thing_belongs() -> None:
+    (said,) = wrong_arrows("tasks/lint", {"hall/config", "tasks/check"})
+    assert said == "tasks/lint imports hall/config, and hall stands above tasks: what it needs belongs in tasks or below"
+    (said,) = wrong_arrows("tasks/quoting", {"tasks/tasklist"})
+    assert said.startswith("tasks/quoting imports tasks/tasklist: not in the table")
 
 
-def test_the_state_machine_and_the_pure_modules_reach_no_clock_no_file_and_no_process() -> None:
+def test_the_table_is_about_files_that_exist_and_has_no_circle() -> None:
+    assert {f"{wing}/{file}" for wing, files in TABLE.items() for file in files} == set(FILES)
+    assert tuple(TABLE) == WINGS
+    for wing, files in TABLE.items():
+        placed: set[str] = set()
+        while len(placed) < len(files):
+            free = {file for file, line in files.items() if set(line.partition("|")[0].split()) <= placed} - placed
+            assert free, f"a circle in {wing}: {files.keys() - placed}"
+            placed |= free
+
+
+@pytest.mark.parametrize("wing", WINGS[1:-1])
+def test_a_wing_is_its_docstring_and_names_every_file(wing: str) -> None:
+    (docstring,) = TREES[f"{wing}/__init__"].body
+    assert isinstance(docstring, ast.Expr) and isinstance(docstring.value, ast.Constant)
+    told = str(docstring.value.value)
+    assert "Its rule: " in told
+    assert [file for file in TABLE[wing] if f"`{file}`" not in told] == []
+
+
+@pytest.mark.parametrize("name", sorted(TREES))
+def test_a_file_uses_the_standard_library_and_its_own_packages_only(name: str) -> None:
+    allowed = {"mpifarm"} | ({"numpy"} if name in NUMPY else set()) | ({"mpi4py"} if name == "ranks/comm" else set())
+    assert packages(name) - sys.stdlib_module_names <= allowed
+
+
+@pytest.mark.parametrize("name", sorted(PURE))
+def test_the_state_machine_and_the_pure_files_reach_no_clock_no_file_and_no_process(name: str) -> None:
     edges = {"os", "io", "time", "datetime", "pathlib", "socket", "select", "signal", "subprocess", "sys", "tempfile"}
-    pure = ("bashisms", "check", "ended", "environ", "foreign", "frames", "grammar", "quoting", "schedule", "wire")
-    for module in pure:
-        assert packages(module) & edges == set(), module
+    assert packages(name) & edges == set()
 
 
 def test_nothing_imports_numpy_before_the_helpers_are_forked() -> None:
@@ -137,7 +219,7 @@ def test_nothing_imports_numpy_before_the_helpers_are_forked() -> None:
     pending = set(BEFORE_THE_FORK)
     while pending:
         reached |= pending
-        pending = set().union(*(ours(at_module_level(module)) for module in pending)) - reached
+        pending = set().union(*(ours(at_module_level(name)) for name in pending)) - reached
     assert reached & NUMPY == set()
     seen = subprocess.run(
         [sys.executable, "-c", "import sys, mpifarm.cli; print({'numpy', 'mpi4py'} & sys.modules.keys())"],
@@ -148,12 +230,12 @@ def test_nothing_imports_numpy_before_the_helpers_are_forked() -> None:
     assert seen.stdout == "set()\n"
 
 
-@pytest.mark.parametrize("module", sorted(TREES.keys() - {"config"}))
-def test_only_config_reads_the_environment(module: str) -> None:
+@pytest.mark.parametrize("name", sorted(TREES.keys() - {"hall/config"}))
+def test_only_config_reads_the_environment(name: str) -> None:
     readers = {"environ", "environb", "getenv", "getenvb"}
     touched = [
         ast.unparse(node)
-        for node in ast.walk(TREES[module])
+        for node in ast.walk(TREES[name])
         if (isinstance(node, ast.Attribute) and ast.unparse(node.value) == "os" and node.attr in readers)
         or (isinstance(node, ast.ImportFrom) and node.module == "os" and readers & {alias.name for alias in node.names})
     ]

@@ -19,15 +19,18 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from simdisk import Disk, Killed
 from test_tasklist import CHUNKS, LINES, lines_of, tasks_of, tfin_of
 
-from mpifarm import FarmError, fastrecovery, tasklist, wire
+from mpifarm import FarmError
 from mpifarm.ended import Ended
-from mpifarm.journal import Journal, Spool
-from mpifarm.lines import Attempt
-from mpifarm.offer import Offer
-from mpifarm.opening import Run, open_run
+from mpifarm.journal import fastrecovery
+from mpifarm.journal.journal import Journal, Spool
+from mpifarm.journal.lines import Attempt
+from mpifarm.journal.opening import Run, open_run
+from mpifarm.ranks import wire
+from mpifarm.ranks.wire import Message
 from mpifarm.settings import Config
-from mpifarm.tasklist import Walk, checksum, position, records_at
-from mpifarm.wire import Message
+from mpifarm.site.offer import Offer
+from mpifarm.tasks import tasklist
+from mpifarm.tasks.tasklist import Walk, checksum, position, records_at
 
 EXAMPLES = int(os.environ.get("MPIFARM_EXAMPLES", "40"))
 SETTINGS = settings(

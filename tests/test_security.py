@@ -17,7 +17,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import mpifarm
-from mpifarm.process import LONGEST_ARGUMENT
+from mpifarm.launcher.process import LONGEST_ARGUMENT
 
 SOURCES = {path.stem: path.read_text() for path in Path(mpifarm.__file__).parent.glob("*.py")}
 TFIN = "tasks.txt.tfin"

@@ -27,11 +27,12 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from mpifarm import cli, comm, config, farm, wire
-from mpifarm.comm import Backoff, Comm, Received
-from mpifarm.frames import Killed
-from mpifarm.offer import Offer
-from mpifarm.wire import Message, Note, Stop, Tag
+from mpifarm import cli, config
+from mpifarm.launcher.frames import Killed
+from mpifarm.ranks import comm, farm, wire
+from mpifarm.ranks.comm import Backoff, Comm, Received
+from mpifarm.ranks.wire import Message, Note, Stop, Tag
+from mpifarm.site.offer import Offer
 
 _NODE = np.dtype("<i4")
 _SHORTEST_WAIT_S = 0.0002  # who waits for a grant must not be what is measured

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from mpifarm import fastrecovery
-from mpifarm.fastrecovery import Covered
+from mpifarm.journal import fastrecovery
+from mpifarm.journal.fastrecovery import Covered
 
 from .harness import DEADLINE_S, Failed, Plan, run, running, take_turns
 from .peers import Peers

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import mpifarm
-from mpifarm.wire import PROTOCOL
+from mpifarm.ranks.wire import PROTOCOL
 
 from .farms import Ended, Farms, held, is_open_mpi, mpiexec, wait_until
 

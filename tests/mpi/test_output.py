@@ -22,18 +22,18 @@ from typing import BinaryIO
 import pytest
 from fakes import FakeComm, ended_record, report
 
-from mpifarm import farm as one_rank
-from mpifarm import wire
-from mpifarm.capture import CLIP_BYTES, INLINE_BYTES
-from mpifarm.comm import Received
-from mpifarm.farm import TURN_BYTES
-from mpifarm.manager import Manager
-from mpifarm.offer import Offer
-from mpifarm.opening import open_run
-from mpifarm.outbox import BACKLOG_BYTES, CHUNK_BYTES
+from mpifarm.journal.opening import open_run
+from mpifarm.launcher.capture import CLIP_BYTES, INLINE_BYTES
+from mpifarm.launcher.outbox import BACKLOG_BYTES, CHUNK_BYTES
+from mpifarm.ranks import farm as one_rank
+from mpifarm.ranks import wire
+from mpifarm.ranks.comm import Received
+from mpifarm.ranks.farm import TURN_BYTES
+from mpifarm.ranks.manager import Manager
+from mpifarm.ranks.wire import Tag
+from mpifarm.ranks.worker import MANAGER_SLOW_S, MOST_UNSENT_BYTES
 from mpifarm.settings import Config
-from mpifarm.wire import Tag
-from mpifarm.worker import MANAGER_SLOW_S, MOST_UNSENT_BYTES
+from mpifarm.site.offer import Offer
 
 from . import farms as real
 from .farms import Farm, Farms, held, wait_until

@@ -1,0 +1,6 @@
+"""The memory: what a run leaves behind, and how the next one goes on from there.
+
+Its rule: rank 0 alone writes, and whatever moment it is killed at, what the files say is true. `opening` opens a list,
+after `claim` has found out whose run it is (`identity`) and `lock` that nobody else has it; `resume` says what is left, by
+`fastrecovery`, `progress` and the joblog (`lines`); `journal` writes.
+"""

@@ -1,0 +1,84 @@
+"""What a run was told that its files depend on: the list, the directory, the file given as --output, the shell.
+
+It is recorded with each checkpoint and in the done file, as words of their first line, so that a later start can tell
+whether it is the same run; the rules are in `claim`:
+
+    from=/home/ada/sweep/tasks.txt in=/scratch/ada/run%201 out=/scratch/ada/run%201/all.out shell=/bin/sh
+
+Paths are real ones, absolute, with blanks and the like as in a URL; `out=-` is none.
+
+A path means the same file as then if it is the same name, if it is the same file (one directory may have two names, on two
+nodes, say), or if it is the same name seen from the working directory: a directory that was moved or copied as a whole
+holds a run that can go on.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from mpifarm.launcher.frames import SHELL
+
+WORDS = ("from", "in", "out", "shell")
+
+_NO_OUTPUT = "-"  # a real path begins with a slash
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """The facts, with real paths."""
+
+    tasklist: str
+    directory: str
+    output: str | None
+    shell: str = SHELL
+
+    def words(self) -> dict[str, str]:
+        """Return the words that tell it."""
+        output = _NO_OUTPUT if self.output is None else _quoted(self.output)
+        values = (_quoted(self.tasklist), _quoted(self.directory), output, _quoted(self.shell))
+        return dict(zip(WORDS, values, strict=True))
+
+    def same_list(self, other: Identity) -> bool:
+        """Return whether both are about one task list."""
+        return _same(self.tasklist, self.directory, other.tasklist, other.directory)
+
+    def same_output(self, other: Identity) -> bool:
+        """Return whether both write to one file given as --output, or both to none."""
+        if self.output is None or other.output is None:
+            return self.output is other.output
+        return _same(self.output, self.directory, other.output, other.directory)
+
+
+def of_this_run(tasklist: str, output: str | None, shell: str | None) -> Identity:
+    """Return the identity of a run that was given these. Raises OSError if the working directory is gone."""
+    real_output = None if output is None else os.path.realpath(output)
+    return Identity(os.path.realpath(tasklist), os.path.realpath(os.getcwd()), real_output, shell or SHELL)
+
+
+def of_words(words: Mapping[str, str]) -> Identity | None:
+    """Return the identity that *words* tell; None if they do not: an earlier version wrote none."""
+    if not words.keys() >= set(WORDS):
+        return None
+    tasklist, directory, output, shell = (words[name] for name in WORDS)
+    real_output = None if output == _NO_OUTPUT else _unquoted(output)
+    return Identity(_unquoted(tasklist), _unquoted(directory), real_output, _unquoted(shell))
+
+
+def _same(then: str, then_in: str, now: str, now_in: str) -> bool:
+    if then == now or os.path.relpath(then, then_in) == os.path.relpath(now, now_in):
+        return True
+    try:
+        return os.path.samefile(then, now)
+    except (OSError, ValueError):
+        return False
+
+
+def _quoted(path: str) -> str:
+    return re.sub(rb"[^!-$&-~]", lambda found: b"%%%02X" % ord(found[0]), os.fsencode(path)).decode()
+
+
+def _unquoted(word: str) -> str:
+    return os.fsdecode(re.sub(rb"%([0-9A-F]{2})", lambda found: bytes([int(found[1], 16)]), word.encode()))

@@ -1,0 +1,360 @@
+"""The memory of the farm: output, progress, fastrecovery, joblog, log and done, written by rank 0 alone.
+
+The rule: at any moment the farm may be killed, and what the files then say is true. So
+
+1. in one flush the order is captured output, progress, joblog, log: a block without its progress line is cut at the
+   next start, a progress line without its block would be a result that nobody has;
+2. write() at once, since a killed manager loses nothing that was written; fdatasync once a second at most, since a node
+   that dies loses a second;
+3. fastrecovery is replaced as a whole, after a sync: it never stands for a line that could still be lost. See there.
+
+progress and joblog have a line for each task that succeeded, and for each attempt that ended: see `lines`.
+
+log: for people. What an attempt that failed has printed is indented below it.
+
+    2026-11-22 12:00:01 failed: task 18 (offset 432), attempt 1, nid0001-2, exit code 3, 0.004 s: echo 17 >&2; exit 3
+        task 17
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from mpifarm import FarmError, files
+from mpifarm.files import Appender, Extent
+from mpifarm.journal import fastrecovery, lines, resume
+from mpifarm.journal.fastrecovery import Covered
+from mpifarm.journal.identity import Identity
+from mpifarm.journal.lines import Attempt, Attempts, Numbers
+from mpifarm.schedule.suspects import Word
+
+SYNC_S = 1.0
+SPOOL_BYTES = 256 * 1024  # of an output that is under way, in memory
+
+_INDENT = b"    "
+_COPY_BYTES = 1024 * 1024
+_MUCH_BYTES = 64 * 1024 * 1024  # a slow disk takes some seconds for it
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """The files of a list, beside its .tfin file: in the working directory."""
+
+    tfin: Path
+
+    @property
+    def progress(self) -> Path:
+        return self._of("progress")
+
+    @property
+    def fastrecovery(self) -> Path:
+        return self._of("fastrecovery")
+
+    @property
+    def log(self) -> Path:
+        return self._of("log")
+
+    @property
+    def joblog(self) -> Path:
+        return self._of("joblog")
+
+    @property
+    def done(self) -> Path:
+        return self._of("done")
+
+    @property
+    def lock(self) -> Path:
+        return self._of("lock")
+
+    def all(self) -> list[Path]:
+        """Return every file that belongs to the list."""
+        return [self.tfin, self.progress, self.fastrecovery, self.log, self.joblog, self.done, self.lock]
+
+    def _of(self, kind: str) -> Path:
+        return self.tfin.with_name(f"{kind}.{self.tfin.name}")
+
+
+class Spool:
+    """The first part of a long standard output, until its attempt is known to have ended.
+
+    A short one is kept in memory: there may be one for each helper of every worker, and that would be many files. A long
+    one is kept in an unnamed file.
+    """
+
+    def __init__(self) -> None:
+        self._parts: list[memoryview] = []
+        self._file: BinaryIO | None = None
+        self.size = 0
+
+    def append(self, part: memoryview) -> None:
+        """Keep one more part. Raises OSError."""
+        self.size += len(part)
+        self._parts.append(part)
+        if self.size <= SPOOL_BYTES:
+            return
+        if self._file is None:
+            self._file = os.fdopen(files.open_unnamed(), "w+b", buffering=0)
+        for kept in self._parts:
+            files.write_all(self._file.fileno(), kept)  # a raw file's own write() may keep a part of it and say nothing
+        self._parts.clear()
+
+    def parts(self) -> Iterator[bytes | memoryview]:
+        """Yield everything, in pieces of 1 MiB at most."""
+        yield from self._parts
+        if self._file:
+            for at in range(0, self.size, _COPY_BYTES):
+                yield os.pread(self._file.fileno(), min(_COPY_BYTES, self.size - at), at)
+
+    def close(self) -> None:
+        """Forget it."""
+        self._parts.clear()
+        if self._file:
+            self._file.close()
+
+
+class Journal:
+    """The open files of a run. Every method may raise OSError; nothing is half written then, and nothing more should be."""
+
+    def __init__(self, names: Names, output: Path | None, start: resume.Resume, run: Identity | None = None) -> None:
+        """Open the files, and cut off what *start* does not count: torn tails, and blocks without a progress line."""
+        self._names = names
+        self._identity = run
+        for path in names.all():
+            files.new_name(path).unlink(missing_ok=True)  # of a manager that was killed
+        self._output = _open_output(output, start.output_bytes)
+        self._progress = Appender(names.progress)
+        self._progress.cut(start.progress_bytes)
+        self._joblog = Appender(names.joblog)
+        self._joblog.cut(files.whole_lines(names.joblog))
+        if not self._joblog.size:
+            self._joblog.append([lines.JOBLOG_HEADER])
+        self._log = Appender(names.log)
+        self._log.cut(files.whole_lines(names.log))
+        self._blocks: list[memoryview | Spool] = []
+        self._successes: list[Attempts] = []  # of which no lines have been made
+        self._added: list[Numbers] = []  # bytes of each of them in --output
+        self._unwritten = 0  # tasks that succeeded since the last flush
+        self._errors: list[memoryview] = []
+        self._lines: dict[Appender, list[bytes]] = {self._progress: [], self._joblog: [], self._log: []}
+        for directory in {appender.path.parent for appender in self._appenders()}:
+            files.sync_directory(directory)
+        self._output_bytes = start.output_bytes
+        self._synced_bytes = start.progress_bytes  # of progress, by this run's last sync
+        self._synced_lines = 0
+        self.recorded = 0  # tasks, by this run
+        self._synced = float("-inf")
+
+    # in memory, until `flush`
+
+    def succeeded(self, batch: Attempts, spool: Spool | None, out: memoryview, err: memoryview) -> None:
+        """Record tasks that are done; *spool* and *out* are their standard outputs, *spool* that of a single one."""
+        if spool:
+            self._blocks.append(spool)
+        if out:
+            self._blocks.append(out)
+        added = np.zeros(batch.ended.size, dtype=np.int64)
+        if self._output:
+            added += batch.ended["out_bytes"] + (spool.size if spool else 0)
+        self._output_bytes += int(added.sum())
+        self._unwritten += batch.ended.size
+        self._successes.append(batch)
+        self._added.append(added)
+        if err:
+            self._errors.append(err)
+
+    def failed(self, attempt: Attempt, out: memoryview, err: memoryview, final: bool) -> None:
+        """Record an attempt that failed; *final*: it was the task's last one in this run."""
+        self._add_to_joblog(attempt)
+        header = (
+            f"failed{' for good' if final else ''}: task {attempt.seq} (offset {attempt.offset}),"
+            f" attempt {attempt.attempt}, {attempt.node}-{attempt.slot}, {lines.reason(attempt)}, {attempt.seconds:.3f} s: "
+        )
+        self._add_to_log(header.encode() + lines.in_one_line(attempt.command), err, out)
+
+    def interrupted(self, attempt: Attempt, by: str = "") -> None:
+        """Record an attempt that was stopped with the farm: no failure, it will run again. What *by* is told to people."""
+        self._add_to_joblog(attempt)
+        if by:
+            ran = f"{attempt.node}-{attempt.slot}, had run {attempt.seconds:.3f} s: "
+            header = f"interrupted by {by}: task {attempt.seq} (offset {attempt.offset}), attempt {attempt.attempt}, {ran}"
+            self._add_to_log(header.encode() + lines.in_one_line(attempt.command))
+
+    def event(self, text: str) -> None:
+        """Tell people what happened to the farm."""
+        self._add_to_log(text.encode())
+
+    # on disk
+
+    def flush(self, waiting: Callable[[], None] = lambda: None) -> None:
+        """Write what was recorded: captured output, then progress, then joblog and log.
+
+        *waiting* is called now and then while it takes long: nobody reads what the tasks have printed, or it is much.
+        """
+        self._make_lines()
+        self._write_output(waiting)
+        for appender, written in self._lines.items():
+            if written:
+                appender.append(written)
+        self.recorded += self._unwritten
+        self._unwritten = 0
+        with suppress(OSError):  # a closed standard error is nobody's result
+            for err in self._errors:
+                files.write_to_reader(2, err, waiting)
+        for block in self._blocks:
+            if isinstance(block, Spool):
+                block.close()
+        self._blocks.clear()
+        self._errors.clear()
+        for written in self._lines.values():
+            written.clear()
+
+    def _make_lines(self) -> None:
+        """Make the lines of the successes so far, all at once."""
+        if self._successes:
+            progress, joblog = lines.of_successes(self._successes, np.concatenate(self._added))
+            self._lines[self._progress].append(progress)
+            self._lines[self._joblog].append(joblog)
+            self._successes.clear()
+            self._added.clear()
+
+    def _write_output(self, waiting: Callable[[], None]) -> None:
+        if self._output:
+            self._output.append(self._parts(waiting))
+            return
+        try:
+            for part in self._parts(waiting):
+                files.write_to_reader(1, part, waiting)
+        except OSError as error:
+            raise files.named(error, "standard output") from None
+
+    def sync(self, now: float) -> None:
+        """Make what was flushed survive a crash of the node; at most once a second."""
+        if now >= self._synced + SYNC_S:
+            self._sync()
+            self._synced = now
+
+    def checkpoint(
+        self, index: int, offset: int, list_crc: int, left: Iterable[int], suspects: Sequence[Word] = ()
+    ) -> None:
+        """Replace fastrecovery: of the *index* records before *offset* all are done but those at *left*, none behind."""
+        files.replace(self._names.fastrecovery, self._state(index, offset, list_crc, left, suspects))
+
+    def finish(self, index: int, offset: int, list_crc: int) -> None:
+        """Say that all is done: the *index* records before *offset*, the end of the list."""
+        files.replace(self._names.done, fastrecovery.done_content(self._state(index, offset, list_crc, ())))
+        self._names.fastrecovery.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Sync and close everything."""
+        for appender in self._appenders():
+            appender.close()
+
+    def _parts(self, waiting: Callable[[], None]) -> Iterator[bytes | memoryview]:
+        """Yield what is to be written; much of it takes its time."""
+        written = 0
+        for block in self._blocks:
+            for part in block.parts() if isinstance(block, Spool) else (block,):
+                yield part
+                written += len(part)
+                if written >= _MUCH_BYTES:
+                    written = 0
+                    waiting()
+
+    def _appenders(self) -> list[Appender]:
+        return ([self._output] if self._output else []) + list(self._lines)
+
+    def _state(self, index: int, offset: int, list_crc: int, left: Iterable[int], suspects: Sequence[Word] = ()) -> bytes:
+        """Return what fastrecovery is to say. What it stands for is synced by then."""
+        self._sync()
+        covered = Covered(
+            self._progress.size, self._output_bytes, self._joblog.size, self._output.tail() if self._output else 0
+        )
+        return fastrecovery.content(index, offset, list_crc, covered, left, self._identity, suspects)
+
+    def _sync(self) -> None:
+        try:
+            for appender in self._appenders():
+                appender.sync()
+        except OSError:
+            # What was written since the last sync may be lost by now, and the kernel says so only once: it runs again.
+            with suppress(OSError):
+                self._progress.cut(self._synced_bytes)
+                self.recorded = self._synced_lines
+            raise
+        self._synced_bytes, self._synced_lines = self._progress.size, self.recorded
+
+    def _add_to_joblog(self, attempt: Attempt) -> None:
+        self._make_lines()  # what ended before stands before it
+        self._lines[self._joblog].append(lines.joblog_line(attempt))
+
+    def _add_to_log(self, text: bytes, *captured: memoryview) -> None:
+        stamp = time.strftime("%Y-%m-%d %H:%M:%S ").encode()
+        entry = [stamp + text + b"\n"]
+        for output in captured:
+            if output:
+                entry.append(_INDENT + bytes(output).removesuffix(b"\n").replace(b"\n", b"\n" + _INDENT) + b"\n")
+        self._lines[self._log] += entry
+
+
+def reopen(names: Names) -> None:
+    """Take the done file away: there is more to do. What it remembers is a checkpoint again, at any moment."""
+    if fastrecovery.read_done(names.done) and not names.fastrecovery.exists():
+        files.replace(names.fastrecovery, fastrecovery.remembered(names.done))
+    names.done.unlink(missing_ok=True)
+
+
+def forget(names: Names, run: Identity) -> None:
+    """Forget earlier runs, and that they are forgotten holds whenever we are killed.
+
+    Progress goes first: without it, fastrecovery counts for nothing, but it still tells whose --output is. Then *run* has
+    that file: what stands in it is cut when it is opened.
+    """
+    names.progress.unlink(missing_ok=True)
+    joblog = files.whole_lines(names.joblog) if names.joblog.exists() else 0
+    files.replace(names.fastrecovery, fastrecovery.content(0, 0, 0, Covered(0, 0, joblog, 0), (), run))
+
+
+def _open_output(path: Path | None, size: int) -> Appender | None:
+    if path is None:
+        return None
+    appender = Appender(path)
+    appender.cut(size)
+    return appender
+
+
+def check_output(path: Path, tasklist: Path, names: Names) -> Extent:
+    """Return what there is of the file given as --output. Raises FarmError if it cannot be one."""
+    try:
+        files.own(path)
+        if any(_same(path, other) for other in (tasklist, *names.all(), *map(files.new_name, names.all()))):
+            raise FarmError(f"--output {path} is the task list or one of the farm's own files: give another name")
+        if path.exists() and not path.is_file():
+            raise FarmError(f"--output {path} is not a regular file: it could not be shortened after a kill")
+        if not os.access(path if path.exists() else path.parent, os.W_OK):
+            raise FarmError(f"cannot write to --output {path}")
+        return files.extent(path)
+    except (OSError, RuntimeError) as error:  # a loop of links is a RuntimeError before Python 3.13
+        raise FarmError(f"cannot use --output {path}: {error}") from None
+
+
+def check_files(names: Names) -> None:
+    """Raise FarmError if one of the files that are there cannot be written to, or should not be."""
+    for path in names.all():
+        try:
+            files.own(path)
+        except OSError as error:
+            raise FarmError(f"{path}: {error.strerror}: remove it, or start in a directory of your own") from None
+        if path.exists() and not (path.is_file() and os.access(path, os.W_OK)):
+            raise FarmError(f"{path} is not a file that can be written: remove it")
+
+
+def _same(a: Path, b: Path) -> bool:
+    return a.resolve() == b.resolve() or (a.exists() and b.exists() and a.samefile(b))

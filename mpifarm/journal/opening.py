@@ -1,0 +1,155 @@
+"""Opening a list: all that is checked and laid before the first task is dealt.
+
+The rule: everything is read and checked first. If something is wrong, no file of an earlier run has been touched and
+none was added.
+
+Then the order is such that a kill at any moment leaves records that are true: a done file becomes the checkpoint that it
+remembers before the list changes, and a file given as --output is recorded before it is cut or written to.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from mpifarm import FarmError, files
+from mpifarm.files import Extent
+from mpifarm.journal import claim, fastrecovery, identity, journal, resume
+from mpifarm.journal.claim import Output
+from mpifarm.journal.fastrecovery import Checkpoint
+from mpifarm.journal.journal import Journal, Names
+from mpifarm.journal.lock import Holder, Lock, this_process
+from mpifarm.journal.resume import Resume, Sources
+from mpifarm.launcher.frames import SHELL
+from mpifarm.schedule.suspects import NOTHING, Dealt
+from mpifarm.settings import Config
+from mpifarm.tasks import lint
+from mpifarm.tasks.check import Watch
+from mpifarm.tasks.tasklist import Scan, Tasklist, checksum
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """An open list. Without a journal there is nothing to run, and the list has been closed again."""
+
+    notices: list[str]  # for the user
+    tasklist: Tasklist  # keeps the descriptor of the scan open
+    names: Names
+    scan: Scan
+    start: Resume
+    lock: Lock
+    journal: Journal | None = None
+
+
+def open_run(config: Config, now: float) -> Run:
+    """Take the lock of the list, read what earlier runs have left, and open the files. Raises FarmError."""
+    tasklist = Tasklist(Path(config.tasklist))
+    names = Names(tasklist.tfin)
+    output = journal.check_output(Path(config.output), tasklist.path, names) if config.output is not None else None
+    holder = this_process(*((config.job.id, config.job.restart) if config.job else ()))
+    lock = Lock(names.lock, holder)
+    _acquire(lock, names.lock, now)  # outside of the try below: what lies here may be another manager's
+    run = None
+    try:
+        journal.check_files(names)
+        if config.output is not None:
+            lock.add(_lock_output(Path(config.output), holder, now))
+        run = _open(config, tasklist, names, lock, output)
+        return run
+    except OSError as error:
+        name = f"{error.filename}: " if error.filename else ""
+        raise FarmError(f"cannot open the files of {tasklist.path}: {name}{error.strerror or error}") from None
+    finally:
+        if run is None or run.journal is None:
+            with suppress(OSError):  # somebody else's may have that name
+                tasklist.discard()
+            lock.release()
+
+
+def _acquire(lock: Lock, path: Path, now: float) -> None:
+    try:
+        lock.acquire(now)
+    except OSError as error:
+        raise FarmError(f"cannot take the lock {path}: {error.strerror}: remove it if no farm runs here") from None
+
+
+def _lock_output(output: Path, holder: Holder, now: float) -> Lock:
+    target = files.own(output)  # a relative path stays one: the working directory may be renamed meanwhile
+    path = target.with_name(f"lock.{target.name}")
+    lock = Lock(path, holder, output)
+    _acquire(lock, path, now)
+    return lock
+
+
+def _open(config: Config, tasklist: Tasklist, names: Names, lock: Lock, found: Extent | None) -> Run:
+    dash = lint.is_dash(config.shell or SHELL)
+    watch = Watch(dash)
+    lint.refuse_encoding(tasklist)
+    scan = tasklist.scan(watch.see)
+    this = identity.of_this_run(config.tasklist, config.output, config.shell)
+    last = claim.last_checkpoint(names, forgiving=config.rerun)
+    notices = claim.check_list(last, this, names, scan)
+    claim.check_beside_the_list(tasklist.path, this, names, lock)
+    output = Output(config.output, found, last, this, names)
+    if not config.rerun and _is_finished(names, scan, last):
+        return Run([_finished(tasklist, names, scan, output)], tasklist, names, scan, Resume(), lock)
+    lint.refuse_words(config, tasklist, watch, scan)
+    remarks = lint.remarks(config, tasklist, dash)
+    afresh = config.rerun or resume.starts_over(last, names.progress)
+    start = Resume() if afresh else _load(tasklist, names, scan, output, lock.found)
+    if scan.tasks and afresh:
+        output.check_afresh()
+    elif scan.tasks:
+        output.check_resumed(start)
+        notices += claim.check_shell(last, this, given=config.shell is not None)
+    # Everything has been checked.
+    journal.reopen(names)
+    if afresh:
+        journal.forget(names, this)
+    tasklist.commit()
+    if not scan.tasks:
+        names.fastrecovery.unlink(missing_ok=True)
+        files.replace(names.done, fastrecovery.done_content(b""))
+        return Run([f"{tasklist.path} has no tasks: nothing to do"], tasklist, names, scan, start, lock)
+    opened = Journal(names, Path(config.output) if config.output else None, start, this)
+    suspects = start.suspicion.words()
+    opened.checkpoint(start.seq - 1, start.offset, start.list_crc, start.again["offset"], suspects)
+    lock.note(NOTHING)  # that stands in the checkpoint from now on
+    notices += [*_notices(tasklist, names, scan, start, watch), *remarks]
+    return Run(notices, tasklist, names, scan, start, lock, opened)
+
+
+def _load(tasklist: Tasklist, names: Names, scan: Scan, output: Output, dealt: Dealt = NOTHING) -> Resume:
+    recorded = names.fastrecovery if names.fastrecovery.exists() else names.done
+    sources = Sources(recorded, names.progress, names.joblog, output.found if output.ours else None)
+    return resume.load(tasklist, scan, sources, output.last, dealt)
+
+
+def _is_finished(names: Names, scan: Scan, last: Checkpoint | None) -> bool:
+    """Return whether all tasks have succeeded. TaskFarmer never removes an old done file, and ours tells of which list."""
+    if not names.done.exists() or names.fastrecovery.exists() or not scan.had_tfin or scan.differs_at is not None:
+        return False
+    return last is None or (last.offset == scan.size and last.list_crc == checksum(scan.descriptor, 0, scan.size))
+
+
+def _finished(tasklist: Tasklist, names: Names, scan: Scan, output: Output) -> str:
+    """Return what to say of a list that is done. Raises FarmError if its output is not where it should be."""
+    if scan.tasks and output.found is not None:
+        unrecorded = output.last is None or output.last.identity is None
+        output.check_finished(_load(tasklist, names, scan, output).output_bytes if unrecorded else 0)
+    again = f"to run it again, give --rerun, or delete {names.progress} and {names.done}"
+    if output.recorded is None:
+        return f"{tasklist.path} is done: {again}"
+    return f"{tasklist.path} is done, its output went to {output.recorded}: {again}, and that file"
+
+
+def _notices(tasklist: Tasklist, names: Names, scan: Scan, start: Resume, watch: Watch) -> list[str]:
+    notices = [f"{tasklist.path}: {scan.tasks} tasks" + (f", {start.done_count} done" if start.done_count else "")]
+    if scan.carriage_returns:
+        notices.append(f"{tasklist.path} has lines that end in a carriage return: it is left out of the commands")
+    if watch.byte_order_mark:
+        notices.append(f"{tasklist.path}:{watch.byte_order_mark}: a byte-order mark: it is left out of the command")
+    if start.bad:
+        notices.append(f"{names.progress} is damaged: {start.bad} lines do not count, their tasks run again")
+    return notices

@@ -1,0 +1,65 @@
+"""What is said of a list before it is run: what it is refused for, and what is remarked upon.
+
+The rule: `check` judges, this speaks, with the line's number, and with the option that runs the list all the same. It
+changes nothing, and comes before anything of an earlier run is touched.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mpifarm import FarmError
+from mpifarm.settings import Config
+from mpifarm.tasks import check
+from mpifarm.tasks.check import Found, Kind, Watch
+from mpifarm.tasks.tasklist import Scan, Tasklist
+
+
+def is_dash(shell: str) -> bool:
+    """Return whether *shell* is dash; what else it may be reads a line much as bash does."""
+    return Path(shell).resolve().name == "dash"
+
+
+def refuse_encoding(tasklist: Tasklist) -> None:
+    """Raise FarmError if the list is text that no shell can read."""
+    encoding = check.encoding(tasklist.head(check.HEAD_BYTES))
+    if encoding:
+        advice = f"iconv -f {encoding} -t UTF-8 {tasklist.path} > new.txt makes a list of it"
+        raise FarmError(f"{tasklist.path} is text in {encoding}, which no shell reads: {advice}")
+
+
+def refuse_words(config: Config, tasklist: Tasklist, watch: Watch, scan: Scan) -> None:
+    """Raise FarmError for what *watch* has seen in the whole list."""
+    directive = watch.directive or (None if scan.tasks else watch.at_head)
+    if directive and not config.ignore_directives:
+        where = f"{tasklist.path}:{directive.number}"
+        raise FarmError(f"{where}: {directive.said}; or give --ignore-directives to run the list as if it were not there")
+    if watch.stray_return and not config.anyway:
+        where = f"{tasklist.path}:{watch.stray_return.number}"
+        raise FarmError(f"{where}: {watch.stray_return.said}; or give --anyway to run the list as it stands")
+
+
+def remarks(config: Config, tasklist: Tasklist, dash: bool) -> list[str]:
+    """Read the two ends of the list as a shell does, and return what is to remark upon. Raises FarmError."""
+    parts = tasklist.ends(check.LOOK_BYTES)
+    found = check.look(parts, dash, config.variables)
+
+    def told(what: Found) -> str:
+        number = tasklist.number_at(what.at)
+        return f"{tasklist.path}:{number}: {what.said}{_more(what.count - 1, exact=len(parts) == 1)}"
+
+    accepted = {kind for kind in check.REFUSED if config.anyway}
+    if config.ignore_directives:
+        accepted.add(Kind.FOREIGN)
+    refused = [found[kind] for kind in check.REFUSED if kind in found and kind not in accepted]
+    if refused:
+        first = min(refused, key=lambda what: what.at)
+        option = "--ignore-directives" if first is found.get(Kind.FOREIGN) else "--anyway"
+        raise FarmError(f"{told(first)}; or give {option} to run the list as it stands")
+    return [told(what) for kind, what in found.items() if kind not in check.REFUSED]
+
+
+def _more(count: int, exact: bool) -> str:
+    if not count:
+        return ""
+    return f" ({'' if exact else 'at least '}{count} more such line{'s' if count > 1 else ''})"

@@ -1,0 +1,4 @@
+"""What people see while it runs and when it ends.
+
+Its rule: it is told, and reaches into nobody. `status` is the words of rank 0 on standard error.
+"""

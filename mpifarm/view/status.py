@@ -1,0 +1,133 @@
+"""What people see of a run while it runs: one line on standard error now and then."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+
+from mpifarm.journal.lines import Attempt, in_one_line
+from mpifarm.launcher.frames import Killed
+from mpifarm.schedule.quarantine import Fitness, Judged
+from mpifarm.schedule.schedule import Counts, Outcome
+from mpifarm.settings import Config
+from mpifarm.site.offer import Offer
+
+EVERY_S = 5.0
+
+
+def line(counts: Counts, total: int, done_before: int, slots: int, elapsed_s: float) -> str:
+    """Return how far a run is: of *total* tasks, *done_before* were done by earlier runs."""
+    done = done_before + counts.done
+    words = [f"{done}/{total} done", f"{counts.leased} running or queued on {slots} slots"]
+    if counts.failed:
+        words.append(f"{counts.failed} failed")
+    if counts.done and elapsed_s > 0:
+        rate = counts.done / elapsed_s
+        words.append(f"{rate:.1f}/s")
+        if counts.waiting + counts.leased:
+            words.append(f"about {duration((counts.waiting + counts.leased) / rate)} left")
+    return ", ".join(words)
+
+
+def verdict(outcome: Outcome, counts: Counts, total: int, done_before: int, elapsed_s: float, log: Path) -> str:
+    """Return the last line of a run."""
+    done = done_before + counts.done
+    if outcome is Outcome.ALL_SUCCEEDED:
+        return f"all {total} tasks are done, {counts.done} of them now, in {duration(elapsed_s)}"
+    failed = f", {counts.failed} failed (see {log})" if counts.failed else ""
+    again = "start again to go on" if outcome is Outcome.WORK_LEFT else "start again to try them again"
+    return f"{done} of {total} tasks are done{failed}: {again}"
+
+
+def in_vain(done: int, total: int) -> str:
+    """Return the last line of a run that the end of the job has ended before anything came of it."""
+    return (
+        f"{done} of {total} tasks are done: nothing was finished in this job, and nothing begun that an earlier one had not"
+        " begun: starting again does not help, ask for a longer job"
+    )
+
+
+def cut_off(count: int, longest: Attempt, place: str) -> str:
+    """Return what is to be said of *count* tasks that the end of the job has ended, the *longest* of them at *place*."""
+    command = in_one_line(longest.command).decode(errors="replace")
+    ran = f"task {longest.seq} ({place}), had run {duration(longest.seconds)}: {command}"
+    return f"the end of the job has interrupted {_count(count, 'task')} (see the log); the longest, {ran}"
+
+
+def placement(hellos: Mapping[int, Offer], config: Config) -> list[str]:
+    """Return who works where, and what about it could be better: *hellos* are the workers' by rank."""
+    nodes = Counter(hello.node for hello in hellos.values())
+    slots = sum(hello.slots for hello in hellos.values())
+    notices = [f"{_count(len(hellos), 'worker')} on {_count(len(nodes), 'node')}, {_count(slots, 'slot')}"]
+    if config.job:
+        used = len(nodes | Counter([config.node]))
+        if used < config.job.nodes:
+            notices.append(f"the job has {config.job.nodes} nodes and {used} in use: start one rank on each, srun -N")
+        shared = next((node for node, ranks in nodes.items() if ranks > 1), None)
+        if shared:
+            notices.append(f"{nodes[shared]} workers share node {shared}: one is enough, srun --ntasks-per-node=1")
+    return notices + sorted({notice for hello in hellos.values() if (notice := _binding(hello, config))})
+
+
+def judgement(judged: Judged) -> str:
+    """Return what is to be said when it changes what is thought of a node."""
+    if judged.fitness is Fitness.FIT:
+        return f"node {judged.node} gets tasks again: what failed there fails elsewhere, too, or nobody else is left"
+    if judged.fitness is Fitness.SUSPECTED:
+        return (
+            f"node {judged.node}: the last {judged.failures} attempts there have all failed:"
+            " it gets nothing until some of those tasks have been tried elsewhere, uncharged"
+        )
+    return f"node {judged.node} is in quarantine: what failed there succeeds elsewhere; it gets nothing more in this run"
+
+
+def left_behind(attempt: Attempt) -> str:
+    """Return what is to be said of a task that has succeeded, and left processes behind."""
+    processes = _count(attempt.left, "process", "es")
+    command = in_one_line(attempt.command).decode(errors="replace")
+    return (
+        f"task {attempt.seq} has ended with 0, and {processes} of it went on in the background: it counts as done,"
+        f" whatever comes of them, and they are killed when the farm ends: {command}"
+    )
+
+
+def killed(killed: Killed) -> str:
+    """Return what is to be said of what tasks had left running until the end; nothing if there was nothing."""
+    if not killed.processes:
+        return ""
+    tasks = f" (left by task {', '.join(map(str, killed.tasks))})" if killed.tasks else ""
+    return f"{_count(killed.processes, 'process', 'es')} that went on in the background{tasks} had not ended: killed"
+
+
+def _binding(hello: Offer, config: Config) -> str | None:
+    """Return what is to be said about the CPUs of a worker: nothing if it has what its tasks need."""
+    theirs = max(hello.usable_cpus, config.job.cpus if config.job else 0)  # Slurm may keep the step from some of them
+    flag = f"srun -c {theirs}" if config.job else "mpiexec --bind-to none"
+    wanted = theirs if config.threads is None else min(theirs, hello.slots)
+    if hello.usable_cpus < wanted:
+        return f"workers have {hello.usable_cpus} of the job's {theirs} CPUs on a node for {hello.slots} slots: give {flag}"
+    if hello.cpus < min(hello.slots, hello.usable_cpus):
+        return f"workers are bound to {hello.cpus} of {theirs} CPUs: their tasks may use all; {flag} would not bind them"
+    if hello.cpus < wanted:
+        return (
+            f"workers are bound to {hello.cpus} of {theirs} CPUs, and run {hello.slots} at a time: give {flag}, or THREADS"
+        )
+    return None
+
+
+def _count(number: int, noun: str, plural: str = "s") -> str:
+    return f"{number} {noun}" + ("" if number == 1 else plural)
+
+
+def duration(seconds: float) -> str:
+    """Return a time as people say it: 45 s, 12 min, 3 h 20 min, 2 d 4 h."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 100:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes} min"
+    return f"{hours // 24} d {hours % 24} h"

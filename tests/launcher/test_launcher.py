@@ -1,0 +1,649 @@
+"""The launcher with real helpers and real tasks: statuses, captured bytes, ends by force, what a task sees."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import itertools
+import os
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mpifarm import ended
+from mpifarm.ended import Ended
+from mpifarm.launcher import process
+from mpifarm.launcher.capture import CLIP_BYTES, INLINE_BYTES
+from mpifarm.launcher.frames import SESSION, SHELL, Killed, Reply, Task
+from mpifarm.launcher.launcher import CPUS_PER_HELPER, HelperLost, Launcher, fork_helpers
+from mpifarm.launcher.outbox import CHUNK_BYTES
+from mpifarm.launcher.process import LONGEST_ARGUMENT
+
+DEADLINE_S = 10.0
+STOPPED = Ended.INTERRUPTED
+GIVEN_BACK = Ended.INTERRUPTED | Ended.NOT_STARTED
+
+linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks at /proc")
+
+
+@dataclass(frozen=True)
+class Attempt:
+    offset: int
+    slot: int
+    status: int
+    flags: Ended
+    out: bytes
+    err: bytes
+    left: int
+
+
+class Farm:
+    """A launcher, and what it has said."""
+
+    def __init__(self, slots: int, cpus: int, environ: Mapping[str, str], shell: str, task_cpus: int) -> None:
+        self.handles = fork_helpers(cpus, environ)
+        self.launcher = Launcher(self.handles, shell)
+        self.launcher.set_up("nid0001", slots, 1, cpus=task_cpus)
+        self.chunks: list[int] = []
+        self._streamed: dict[int, bytes] = defaultdict(bytes)
+        self._ended: list[Attempt] = []
+        self._offset = 0
+        self._trouble = b""
+
+    def start(self, *commands: bytes, timeout_s: float = 0.0) -> None:
+        first, self._offset = self._offset, self._offset + len(commands)
+        self.launcher.start([Task(first + n, 100 + first + n, 1, timeout_s, line) for n, line in enumerate(commands)])
+
+    def take(self, count: int) -> list[Attempt]:
+        """Return the next *count* attempts that ended, in the order of their offsets."""
+        deadline = time.monotonic() + DEADLINE_S
+        while len(self._ended) < count:
+            assert time.monotonic() < deadline, f"{len(self._ended)} of {count} attempts have ended: {self._ended}"
+            select.select(self.launcher.descriptors(), [], [], 0.1)
+            for frame in self.launcher.read():
+                self._unpack(frame.lane, frame.kind, frame.records, frame.body)
+        taken, self._ended = self._ended[:count], self._ended[count:]
+        return sorted(taken, key=lambda attempt: attempt.offset)
+
+    def run(self, *commands: bytes, timeout_s: float = 0.0) -> list[Attempt]:
+        self.start(*commands, timeout_s=timeout_s)
+        return self.take(len(commands))
+
+    def trouble(self) -> bytes:
+        """Return why a helper cannot work."""
+        for frame in self.launcher.read():
+            self._unpack(frame.lane, frame.kind, frame.records, frame.body)
+        return self._trouble
+
+    def _unpack(self, lane: int, kind: Reply, records: int, body: bytes) -> None:
+        if kind is Reply.TROUBLE:
+            self._trouble = body
+            return
+        if kind is Reply.CHUNK:
+            self.chunks.append(len(body))
+            self._streamed[lane] += body
+            return
+        at = records * ended.STRUCT.size
+        for index in range(records):
+            fields = ended.STRUCT.unpack_from(body, index * ended.STRUCT.size)
+            offset, _, slot, status, flags, *_, left, out_total, out_bytes, err_bytes = fields
+            out = self._streamed.pop(lane, b"") + body[at : at + out_bytes]
+            err = body[at + out_bytes : at + out_bytes + err_bytes]
+            at += out_bytes + err_bytes
+            assert len(out) == out_total
+            self._ended.append(Attempt(offset, slot, status, Ended(flags), out, err, left))
+        assert at == len(body)
+
+
+Launch = Callable[..., Farm]
+
+
+@pytest.fixture
+def launch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Launch]:
+    """Return a function that starts a farm in tmp_path, which is closed in the end."""
+    farms: list[Farm] = []
+
+    def make(
+        slots: int = 1,
+        cpus: int = 1,
+        grace_s: float = 600.0,
+        environ: Mapping[str, str] | None = None,
+        shell: str = SHELL,
+        task_cpus: int = 0,
+    ) -> Farm:
+        monkeypatch.setattr("mpifarm.launcher.slots.GRACE_S", grace_s)
+        farms.append(Farm(slots, cpus, os.environ if environ is None else environ, shell, task_cpus))
+        return farms[-1]
+
+    monkeypatch.chdir(tmp_path)
+    yield make
+    for farm in farms:
+        farm.launcher.close()
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + DEADLINE_S
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def number_in(path: Path) -> int:
+    """Return the process id that a task writes to *path*."""
+    wait_until(lambda: path.exists() and path.read_text().endswith("\n"))
+    return int(path.read_text())
+
+
+def gone(pid: int) -> bool:
+    """Whether the process is dead; a zombie that nobody has reaped is."""
+    try:
+        os.kill(pid, 0)
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
+    except ProcessLookupError:
+        return True
+    except FileNotFoundError:
+        return Path("/proc/self/stat").exists()
+
+
+def blob(size: int) -> bytes:
+    return (bytes(range(256)) * (size // 256 + 1))[:size]
+
+
+def test_the_status_is_the_exit_code_or_minus_the_signal(launch: Launch) -> None:
+    expected = {
+        b"true": 0,
+        b"exit 3": 3,
+        b"exit 255": 255,
+        b"no-such-command 2>&1": 127,
+        b"kill -TERM $$": -signal.SIGTERM,
+        b"kill -KILL $$": -signal.SIGKILL,
+        b"kill -SEGV $$": -signal.SIGSEGV,
+    }
+    ends = launch(slots=2).run(*expected)
+    assert [(end.status, end.flags) for end in ends] == [(status, 0) for status in expected.values()]
+
+
+@pytest.mark.parametrize("size", [0, 1, INLINE_BYTES, INLINE_BYTES + 1, CHUNK_BYTES, 3 * CHUNK_BYTES + 1])
+def test_output_arrives_byte_for_byte_and_a_long_one_in_chunks(launch: Launch, tmp_path: Path, size: int) -> None:
+    (tmp_path / "blob").write_bytes(blob(size))
+    farm = launch()
+    (end,) = farm.run(b"cat blob; cat blob >&2" if size < CLIP_BYTES else b"cat blob")
+    assert end.out == blob(size)
+    assert end.err == (blob(size) if size < CLIP_BYTES else b"")
+    assert not end.flags
+    full, rest = divmod(size if size > INLINE_BYTES else 0, CHUNK_BYTES)
+    assert farm.chunks == [CHUNK_BYTES] * full + [rest] * (rest > 0)
+
+
+@pytest.mark.parametrize(("size", "clips"), [(CLIP_BYTES, False), (CLIP_BYTES + 1000, True)])
+def test_a_long_error_and_a_failed_attempts_long_output_keep_head_and_tail(
+    launch: Launch, tmp_path: Path, size: int, clips: bool
+) -> None:
+    whole, half = blob(size), CLIP_BYTES // 2
+    (tmp_path / "blob").write_bytes(whole)
+    failed, succeeded = launch().run(b"cat blob; exit 1", b"cat blob >&2")
+    for written, flags in ((failed.out, failed.flags), (succeeded.err, succeeded.flags)):
+        assert bool(flags & Ended.CLIPPED) == clips
+        if clips:
+            assert (written[:half], written[-half:]) == (whole[:half], whole[-half:])
+            assert b" %d bytes " % (size - CLIP_BYTES) in written[half:-half]
+        else:
+            assert written == whole
+
+
+def test_slots_are_used_again_and_never_mix_their_outputs(launch: Launch) -> None:
+    sizes = [0, 5, INLINE_BYTES + 1, 0, 70_000, 1, 3] * 6
+    commands = [b"head -c %d /dev/zero | tr '\\0' '\\%o'; exit %d" % (size, i, i % 2) for i, size in enumerate(sizes, 64)]
+    ends = launch(slots=3).run(*commands)
+    assert [end.out for end in ends] == [bytes([i]) * size for i, size in enumerate(sizes, 64)]
+    assert {end.slot for end in ends} == {1, 2, 3}
+
+
+@pytest.mark.parametrize("wrapper", ["", "timeout 60", "setsid"])
+def test_what_a_task_leaves_in_the_background_delays_nobody_and_writes_into_no_other_output(
+    launch: Launch, tmp_path: Path, wrapper: str
+) -> None:
+    if wrapper and subprocess.call(["sh", "-c", f"command -v {wrapper}"], stdout=subprocess.DEVNULL):
+        pytest.skip(f"there is no {wrapper} here")
+    wait = "while [ ! -e %s ]; do sleep 0.02; done; "
+    (tmp_path / "late.sh").write_text(": > begun; " + wait % "go" + "echo late; echo late >&2; : > wrote\n")
+    farm = launch()
+    (first,) = farm.run(f"{wrapper} sh ./late.sh & {wait % 'begun'} echo first".encode())
+    assert first.out == b"first\n"
+    (second,) = farm.run(f": > go; {wait % 'wrote'} echo second".encode())
+    assert (second.out, second.err, second.slot) == (b"second\n", b"", first.slot)
+
+
+def test_what_a_task_leaves_in_the_background_ends_with_the_farm(launch: Launch) -> None:
+    farm = launch()
+    (end,) = farm.run(b"sleep 600 & echo $!")
+    assert not gone(int(end.out))
+    farm.launcher.close()
+    wait_until(lambda: gone(int(end.out)))
+
+
+def test_an_attempt_that_takes_too_long_is_terminated_and_keeps_its_output(launch: Launch) -> None:
+    farm = launch()
+    (end,) = farm.run(b"echo begun; exec sleep 600", timeout_s=1.0)
+    assert (end.status, end.flags, end.out) == (-signal.SIGTERM, Ended.TIMED_OUT, b"begun\n")
+    (after,) = farm.run(b"echo next", timeout_s=600.0)
+    assert (after.status, after.flags, after.out) == (0, 0, b"next\n")
+
+
+def test_an_attempt_that_ignores_its_timeout_is_killed(launch: Launch) -> None:
+    (end,) = launch(grace_s=0.2).run(b"trap '' TERM; while :; do sleep 1; done", timeout_s=1.0)
+    assert (end.status, end.flags) == (-signal.SIGKILL, Ended.TIMED_OUT)
+
+
+def test_a_timeout_of_many_days_is_no_trouble(launch: Launch) -> None:
+    (end,) = launch().run(b"sleep 0.1; echo done", timeout_s=60 * 86400.0)  # more milliseconds than an int holds
+    assert end.out == b"done\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "grace_s", "status"),
+    [
+        ("{ready}; exec sleep 600", 600.0, -signal.SIGTERM),
+        # The child says so: before it is a program of its own, TERM would be lost on it.
+        ("trap 'wait; exit 4' TERM; sh -c 'echo $PPID > ready; exec sleep 600' & wait", 600.0, 4),
+        ("trap '' TERM; {ready}; while :; do sleep 1; done", 0.2, -signal.SIGKILL),
+        ("sh -c 'trap \"\" TERM; {ready}; while :; do sleep 1; done' & wait", 0.2, -signal.SIGTERM),
+    ],
+    ids=["dies", "cleans up", "ignores TERM", "a child ignores TERM"],
+)
+def test_terminate_ends_the_whole_group_and_kills_after_the_grace(
+    launch: Launch, tmp_path: Path, command: str, grace_s: float, status: int
+) -> None:
+    farm = launch(grace_s=grace_s)
+    farm.start(command.format(ready="echo $$ > ready").encode(), b"echo never")
+    pid = number_in(tmp_path / "ready")
+    farm.launcher.terminate()
+    running, waiting = farm.take(2)
+    assert (running.status, running.flags, running.out) == (status, STOPPED, b"")
+    assert waiting.flags == GIVEN_BACK
+    wait_until(lambda: gone(pid))
+
+
+@linux
+def test_a_stopped_task_acts_on_term(launch: Launch, tmp_path: Path) -> None:
+    farm = launch()
+    farm.start(b"echo $$ > ready; kill -STOP $$; sleep 600")
+    pid = number_in(tmp_path / "ready")
+    wait_until(lambda: Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T")
+    farm.launcher.terminate()
+    (end,) = farm.take(1)
+    assert (end.status, end.flags) == (-signal.SIGTERM, STOPPED)
+
+
+def test_kill_does_not_wait_for_the_grace(launch: Launch, tmp_path: Path) -> None:
+    farm = launch()
+    farm.start(b"trap '' TERM; echo $$ > ready; while :; do sleep 1; done")
+    number_in(tmp_path / "ready")
+    farm.launcher.terminate()
+    farm.launcher.kill()
+    (end,) = farm.take(1)
+    assert (end.status, end.flags) == (-signal.SIGKILL, STOPPED)
+
+
+@pytest.mark.parametrize("how", ["terminate", "kill", "close"])
+def test_a_process_group_that_a_task_has_made_ends_with_it(launch: Launch, tmp_path: Path, how: str) -> None:
+    if subprocess.call(["sh", "-c", "command -v timeout"], stdout=subprocess.DEVNULL):
+        pytest.skip("there is no timeout here")
+    farm = launch(grace_s=0.2)
+    farm.start(b"timeout 600 sh -c 'echo $$ > ready; exec sleep 600'; echo $?")  # timeout makes a group of its own
+    pid = number_in(tmp_path / "ready")
+    getattr(farm.launcher, how)()
+    try:
+        wait_until(lambda: gone(pid))
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def test_recall_gives_back_what_has_not_started_and_leaves_the_rest_alone(launch: Launch, tmp_path: Path) -> None:
+    farm = launch()
+    farm.start(b": > ready; while [ ! -e go ]; do sleep 0.02; done; echo ran", b"echo a", b"echo b")
+    wait_until((tmp_path / "ready").exists)
+    farm.launcher.recall()
+    assert [(end.offset, end.flags, end.out) for end in farm.take(2)] == [(1, GIVEN_BACK, b""), (2, GIVEN_BACK, b"")]
+    (tmp_path / "go").touch()
+    (end,) = farm.take(1)
+    assert (end.offset, end.status, end.flags, end.out) == (0, 0, 0, b"ran\n")
+    assert farm.run(b"echo again")[0].out == b"again\n"
+
+
+def test_everything_ends_when_the_launcher_is_closed(launch: Launch, tmp_path: Path) -> None:
+    farm = launch()
+    farm.start(b"trap '' TERM; sleep 600 & echo $! > child; echo $$ > leader; wait")
+    pids = number_in(tmp_path / "child"), number_in(tmp_path / "leader")
+    farm.launcher.close()
+    wait_until(lambda: all(gone(pid) for pid in pids))
+
+
+def test_everything_ends_when_the_rank_is_killed(tmp_path: Path) -> None:
+    program = """if True:
+        import os, time
+        from mpifarm.launcher.launcher import Launcher, fork_helpers
+        launcher = Launcher(fork_helpers(64, os.environ))
+        launcher.set_up("nid0001", 2, 1)
+        launcher.start([(n, 1 + n, 1, 0.0, b"echo $PPID > helper%d; echo $$ > task%d; sleep 600" % (n, n)) for n in (0, 1)])
+        time.sleep(600)"""
+    rank = subprocess.Popen([sys.executable, "-c", program], cwd=tmp_path)
+    try:
+        pids = [number_in(tmp_path / name) for name in ("task0", "task1", "helper0", "helper1")]
+    finally:
+        rank.kill()
+        rank.wait()
+    wait_until(lambda: all(gone(pid) for pid in pids))
+
+
+def test_a_helper_that_is_killed_is_lost_and_all_tasks_of_the_rank_with_it(launch: Launch, tmp_path: Path) -> None:
+    farm = launch(slots=2, cpus=2 * CPUS_PER_HELPER)
+    farm.start(b"echo $$ > a; sleep 600", b"echo $$ > b; sleep 600")
+    pids = number_in(tmp_path / "a"), number_in(tmp_path / "b")
+    # A task may run before its helper has put it into the table. The rank adopts such a one; this process does not.
+    wait_until(lambda: all(SESSION.unpack_from(handle.table) != (0,) for handle in farm.handles))
+    os.kill(farm.handles[0].pid, signal.SIGKILL)
+    with pytest.raises(HelperLost):
+        farm.take(1)
+    wait_until(lambda: all(gone(pid) for pid in pids))
+
+
+def test_several_helpers_share_the_slots_and_their_numbers(launch: Launch) -> None:
+    farm = launch(slots=5, cpus=2 * CPUS_PER_HELPER)
+    together = b": > at.$MPIFARM_SLOT; while [ $(ls at.* | wc -l) -lt 5 ]; do sleep 0.02; done; echo $PPID $MPIFARM_SLOT"
+    ends = farm.run(*[together] * 5)
+    helpers, numbers = zip(*[tuple(map(int, end.out.split())) for end in ends], strict=True)
+    assert sorted(numbers) == [1, 2, 3, 4, 5] == sorted(end.slot for end in ends)
+    assert set(helpers) == {handle.pid for handle in farm.handles}
+
+
+def test_helpers_without_a_slot_leave(launch: Launch) -> None:
+    farm = launch(slots=1, cpus=3 * CPUS_PER_HELPER)
+    assert [gone(handle.pid) for handle in farm.handles] == [False, True, True]
+    assert farm.run(b"echo here")[0].out == b"here\n"
+
+
+def test_signals_for_the_farm_do_not_reach_a_helper(launch: Launch) -> None:
+    farm = launch()
+    farm.run(b"true")
+    assert os.getsid(farm.handles[0].pid) == farm.handles[0].pid
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+        os.kill(farm.handles[0].pid, number)
+    assert farm.run(b"echo here")[0].out == b"here\n"
+
+
+LINES = [
+    b"echo 'a  b' \"c  d\" e\\ f; echo '# quoted' # not",
+    b" \t echo leading blanks",
+    *(b"-x", b"- x", b"--", b"-c 'echo option'", b"+e", b"+", b"--help"),
+    b'echo $0 $# "$@" $-',
+    b"echo a; exit 7; echo b",
+    b"exec echo replaced; echo never",
+    b"exec 3</dev/null 9>&1; echo nine >&9",
+    b"echo \xff\xfe | od -c; printf '\\377\\001'",
+    *(b"echo 'unmatched", b'echo "unmatched', b"echo `unmatched", b"echo $(unmatched", b"if true; then", b"}", b"&"),
+    *(b"echo a\\", b"echo a\\\\", b"echo hi |", b"cat <<EOF"),
+    b"(echo sub; exit 4)",
+    b"set -e; false; echo never",
+    b"set -u; echo $nothing; echo never",
+    b"trap 'echo bye' EXIT; exit 5",
+    b'read line; echo "<$line>" $?; cat',
+    b"x=1 y=2; echo $x${y:-3} $((1 + 2)) *; kill -9 $$",
+    b"! true",
+]
+
+
+def by_sh(line: bytes) -> tuple[int, bytes, bytes]:
+    """Run /bin/sh -c *line*; a blank keeps sh from taking it for an option."""
+    line = b" " + line if line[:1] in (b"-", b"+") else line
+    done = subprocess.run(
+        [b"sh", b"-c", line], executable="/bin/sh", stdin=subprocess.DEVNULL, capture_output=True, check=False
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_a_line_means_what_it_means_to_sh(launch: Launch) -> None:
+    ends = launch(slots=2).run(*LINES)
+    assert [(end.status, end.out, end.err) for end in ends] == [by_sh(line) for line in LINES]
+
+
+@pytest.mark.parametrize("length", [LONGEST_ARGUMENT - 1, LONGEST_ARGUMENT, LONGEST_ARGUMENT + 1, 1 << 20])
+def test_a_line_of_any_length_means_what_it_means_to_sh(launch: Launch, length: int) -> None:
+    ends = launch(slots=2).run(*[b": " + b"x" * (length - 4 - len(line)) + b"; " + line for line in LINES])
+    expected = [by_sh(b": ; " + line) for line in LINES]
+    assert [(end.status, end.out, bool(end.err)) for end in ends] == [(s, out, bool(err)) for s, out, err in expected]
+
+
+@linux
+@pytest.mark.parametrize("padding", [0, LONGEST_ARGUMENT])
+def test_a_task_starts_with_clean_descriptors_signals_and_a_session(launch: Launch, tmp_path: Path, padding: int) -> None:
+    with (tmp_path / "open").open("w") as file:
+        os.set_inheritable(file.fileno(), True)
+        farm = launch()
+    before = b": " + b"x" * padding + b"; "
+    commands = (b"ls /proc/self/fd", b"readlink /proc/self/fd/0", b"cat /proc/self/status", b"cat /proc/self/stat")
+    fds, stdin, status, stat = [end.out.decode() for end in farm.run(*[before + b"exec " + line for line in commands])]
+    assert fds == "0\n1\n2\n3\n"  # 3 is what ls has opened to look
+    assert stdin == "/dev/null\n"
+    facts = dict(line.split(":\t") for line in status.splitlines())
+    assert int(facts["SigBlk"], 16) == 0
+    names = ("INT", "TERM", "HUP", "QUIT", "PIPE", "USR1", "USR2", "XFSZ", "CHLD")
+    assert not [name for name in names if int(facts["SigIgn"], 16) >> (getattr(signal, f"SIG{name}") - 1) & 1]
+    pid, _, _, _, group, session = stat.split()[:6]
+    assert pid == group == session
+
+
+def test_a_task_sees_its_environment_its_place_and_the_working_directory(launch: Launch, tmp_path: Path) -> None:
+    farm = launch(slots=3, environ={"PATH": os.environ["PATH"], "BYTES": os.fsdecode(b"\xff=\n"), "MPIFARM_SLOT": "old"})
+    farm.run(b"true", b"true")
+    env, cwd = farm.run(b"exec env -0", b"pwd -P")
+    own = {b"PWD", b"OLDPWD", b"SHLVL", b"_"}  # of the shell
+    seen = dict(entry.split(b"=", 1) for entry in env.out.split(b"\0") if entry)
+    assert {name: value for name, value in seen.items() if name not in own} == {
+        b"PATH": os.environb[b"PATH"],
+        b"BYTES": b"\xff=\n",
+        b"MPIFARM_TASK": b"2",
+        b"MPIFARM_SEQ": b"102",
+        b"MPIFARM_ATTEMPT": b"1",
+        b"MPIFARM_SLOT": b"%d" % env.slot,
+        b"MPIFARM_NODE": b"nid0001",
+        b"MPIFARM_THREADS": b"3",
+    }
+    assert os.fsdecode(cwd.out) == f"{tmp_path.resolve()}\n"
+
+
+def test_a_task_of_a_slurm_job_is_told_the_cpus_of_its_slot(launch: Launch) -> None:
+    line = b"echo ${SLURM_CPUS_PER_TASK-none}"
+    job = {"PATH": os.environ["PATH"], "SLURM_CPUS_PER_TASK": "1"}
+    assert launch(environ=job, task_cpus=4).run(line, b"env | grep SLURM_CPUS")[1].out == b"SLURM_CPUS_PER_TASK=4\n"
+    assert launch(environ=job, task_cpus=4).run(line)[0].out == b"4\n"
+    assert launch(environ=job, task_cpus=0).run(line)[0].out == b"1\n", "--keep-mpi-env"
+    assert launch(environ={"PATH": os.environ["PATH"]}, task_cpus=4).run(line)[0].out == b"none\n", "no Slurm"
+
+
+def test_an_attempt_whose_start_goes_wrong_in_any_way_costs_that_attempt_alone(launch: Launch) -> None:
+    """A name that no program can be given makes a ValueError of the start."""
+    farm = launch(environ={"PATH": os.environ["PATH"], "": "nameless"})
+    ends = farm.run(b"echo a; echo b", b"ls /")
+    assert [(end.status, end.flags) for end in ends] == [(126, Ended.NOT_STARTED)] * 2
+    assert all(b"mpifarm: nid0001: cannot start /bin/sh: " in end.err for end in ends)
+
+
+@linux
+def test_a_task_that_cannot_be_started_says_why(launch: Launch) -> None:
+    ends = launch(environ={"TOO_LONG": "x" * 200_000}).run(b"echo never", b"echo never")
+    assert [(end.status, end.flags, end.out) for end in ends] == [(126, Ended.NOT_STARTED, b"")] * 2
+    assert all(b"/bin/sh" in end.err for end in ends)
+
+
+def test_a_rank_whose_mpi_never_starts_is_killed_and_one_that_has_started_is_not() -> None:
+    script = (
+        "import time; from mpifarm.launcher.launcher import Launcher, fork_helpers\n"
+        "launcher = Launcher(fork_helpers(1, {{}}, start_s=0.5))\n"
+        "{ready}\n"
+        "time.sleep(2 if '{ready}' else 60)\n"
+    )
+    for ready, status in (("", -signal.SIGKILL), ("launcher.ready()", 0)):
+        ended = subprocess.run([sys.executable, "-c", script.format(ready=ready)], capture_output=True, check=False)
+        assert ended.returncode == status
+        assert (b"MPI does not start" in ended.stderr) == (status != 0)
+
+
+def test_only_what_prints_much_needs_a_place_for_it_and_fails_without(
+    launch: Launch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "place"
+    place.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(place))
+    farm = launch()
+    place.rmdir()
+    much = b"head -c %d /dev/zero" % (INLINE_BYTES + 1)
+    little, out, err = farm.run(b"head -c %d /dev/zero" % INLINE_BYTES, much, much + b" >&2; echo out")
+    assert (little.status, little.out) == (0, bytes(INLINE_BYTES))
+    assert (out.status, err.status) == (os.EX_IOERR, os.EX_IOERR)
+    assert b"nid0001: no place for what it printed: No such file or directory (set TMPDIR)" in out.err
+    assert err.out == b"out\n"
+    place.mkdir()
+    assert [(end.status, len(end.out)) for end in farm.run(much)] == [(0, INLINE_BYTES + 1)]
+
+
+REOPENING = [
+    (b"echo first; echo second > /dev/stdout; echo third", b"first\nsecond\nthird\n", b""),
+    (b"echo FATAL > /dev/stderr; echo cleaning > /dev/stderr", b"", b"FATAL\ncleaning\n"),
+    (b"echo before; echo x | tee /dev/stderr > /dev/null; echo after >&2", b"before\n", b"x\nafter\n"),
+    (b"echo 1; echo 2 | tee /dev/stdout; echo 3", b"1\n2\n2\n3\n", b""),
+    (b"echo 1 >&2; echo 2 > /proc/self/fd/2; echo 3 > /dev/fd/2", b"", b"1\n2\n3\n"),
+    (b"""echo 1; $PYTHON -c 'open("/dev/stdout", "w").write("2\\n")'; echo 3""", b"1\n2\n3\n", b""),
+]
+
+
+@pytest.mark.parametrize(("line", "out", "err"), REOPENING)
+def test_what_a_task_opens_anew_loses_nothing_of_what_it_has_written(
+    launch: Launch, line: bytes, out: bytes, err: bytes
+) -> None:
+    (end,) = launch(environ={**os.environ, "PYTHON": sys.executable}).run(line)
+    assert (end.status, end.out, end.err) == (0, out, err)
+
+
+def test_a_task_is_read_while_it_runs_however_much_it_prints(launch: Launch, tmp_path: Path) -> None:
+    farm = launch()
+    farm.start(b"head -c 1000000 /dev/zero; : > written; while [ ! -e go ]; do sleep 0.02; done")
+    wait_until((tmp_path / "written").exists)
+    (tmp_path / "go").touch()
+    assert farm.take(1)[0].out == bytes(1_000_000)
+
+
+@linux
+def test_what_is_left_in_the_background_can_go_on_writing(launch: Launch, tmp_path: Path) -> None:
+    """It would be killed by SIGPIPE if its pipe were closed, and wait for ever if nobody read from it."""
+    farm = launch()
+    farm.run(b"{ head -c 1000000 /dev/zero; echo; echo $? > wrote; } & exit 0")
+    wait_until((tmp_path / "wrote").exists)
+    assert (tmp_path / "wrote").read_text() == "0\n"
+
+
+@linux
+def test_what_is_about_to_end_belongs_to_the_task(launch: Launch) -> None:
+    """bash's `exec > >(tee log)`: the leader does not wait for tee."""
+    farm = launch()
+    (end,) = farm.run(b"{ sleep 0.05; echo late; } &")
+    assert (end.status, end.out, end.left) == (0, b"late\n", 0)
+
+
+@linux
+@pytest.mark.parametrize(
+    ("line", "left"),
+    [
+        (b"sleep 600 & sleep 600 &", 2),
+        (b"sh -c 'sleep 600; :' &", 2),
+        (b"setsid -f sleep 600", 1),
+        (b"setsid -f sh -c 'sleep 600; :'", 2),
+        (b"true", 0),
+        (b"sleep 600 & exit 3", 0),  # it has failed, and nobody takes it for done
+    ],
+)
+def test_a_success_that_leaves_processes_behind_says_how_many_and_they_are_killed_in_the_end(
+    launch: Launch, line: bytes, left: int
+) -> None:
+    farm = launch()
+    (end,) = farm.run(line)
+    assert end.left == left
+    farm.launcher.close()
+    killed = 1 if b"exit 3" in line else left
+    assert farm.launcher.killed == Killed(killed, (100,) if killed else ())
+
+
+@linux
+def test_what_a_task_has_put_into_a_session_of_its_own_ends_with_its_timeout(launch: Launch, tmp_path: Path) -> None:
+    farm = launch(grace_s=0.2)
+    (other,) = farm.run(b"setsid -f sleep 600; pgrep -n sleep")
+    inner = b"trap '' TERM; echo $$ > inner; while :; do sleep 0.1; done"
+    (end,) = farm.run(b'setsid -f sh -c "echo \\$\\$ > daemon; exec sleep 600"; setsid sh -c "%s"' % inner, timeout_s=1.0)
+    assert end.flags == Ended.TIMED_OUT
+    wait_until(lambda: all(gone(number_in(tmp_path / name)) for name in ("daemon", "inner")))
+    assert not gone(int(other.out)), "that was another task's"
+
+
+def test_a_start_that_finds_no_room_is_no_attempt(launch: Launch, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The helper is forked with it: three of four starts fail, as fork(2) does at the limit of a user's processes."""
+    real, refused = process.spawn, itertools.count()
+
+    def spawn(*arguments: Any) -> int:
+        if next(refused) % 4:
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        return real(*arguments)
+
+    monkeypatch.setattr("mpifarm.launcher.process.spawn", spawn)
+    monkeypatch.setattr("mpifarm.launcher.scarcity.PAUSE_S", 0.01)
+    monkeypatch.setattr("mpifarm.launcher.scarcity.LONGEST_PAUSE_S", 0.05)
+    ends = launch(slots=4).run(*[b"echo $MPIFARM_SEQ; true"] * 12)
+    assert [(end.status, end.out) for end in ends] == [(0, b"%d\n" % seq) for seq in range(100, 112)]
+
+
+def test_a_node_where_nothing_can_be_started_gives_all_back_and_says_so(
+    launch: Launch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def spawn(*_: Any) -> int:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr("mpifarm.launcher.process.spawn", spawn)
+    monkeypatch.setattr("mpifarm.launcher.scarcity.PAUSE_S", 0.01)
+    monkeypatch.setattr("mpifarm.launcher.scarcity.HOPELESS_S", 0.3)
+    farm = launch(slots=2)
+    farm.start(b"true; true", b"true; true", b"true; true")
+    assert [end.flags for end in farm.take(3)] == [GIVEN_BACK] * 3
+    wait_until(lambda: farm.trouble() != b"")
+    assert b"ulimit -u" in farm.trouble()
+
+
+@linux
+def test_many_slots_find_their_descriptors_under_a_low_soft_limit_that_the_tasks_still_see(tmp_path: Path) -> None:
+    """In a process of its own, which has few descriptors open."""
+    program = f"""if True:
+        import sys; sys.path[:0] = {sys.path!r}
+        import os, resource, time
+        from mpifarm.launcher.launcher import Launcher, fork_helpers
+        resource.setrlimit(resource.RLIMIT_NOFILE, (64, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+        launcher = Launcher(fork_helpers(1, os.environ))
+        launcher.set_up("nid0001", 60, 1)
+        much, stray = b"ulimit -n >&2; head -c {2 * INLINE_BYTES} /dev/zero", b"ulimit -n >&2; sleep 600 &"
+        launcher.start([(n, n, 1, 0.0, stray if 60 <= n < 120 else much) for n in range(180)])
+        got, deadline = [], time.monotonic() + {DEADLINE_S}
+        while sum(frame.records for frame in got) < 180 and time.monotonic() < deadline:
+            got += launcher.read()
+            time.sleep(0.01)
+        print(b"".join(frame.body for frame in got).count(b"64\\n"), sum(frame.records for frame in got))
+        launcher.close()"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout == "180 180\n"

@@ -1,0 +1,71 @@
+"""The transport of one rank, and how long to sleep; real ranks are in tests/mpi."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from mpifarm.ranks import comm, wire
+from mpifarm.ranks.comm import Backoff, Loopback
+from mpifarm.ranks.wire import Tag
+from mpifarm.site.offer import Offer
+
+
+def test_a_rank_alone_gets_what_it_sends_in_order() -> None:
+    loopback = Loopback()
+    loopback.send(0, Tag.HELLO, wire.pack_hello(Offer(1, 1, 1, "a")))
+    loopback.send(0, Tag.BEAT, wire.pack_beat())
+    assert [(message.source, message.tag) for message in loopback.poll()] == [(0, Tag.HELLO), (0, Tag.BEAT)]
+    assert not list(loopback.poll())
+
+
+def test_what_is_sent_while_polling_arrives_as_well() -> None:
+    loopback = Loopback()
+    loopback.send(0, Tag.BEAT, wire.pack_beat())
+    tags = []
+    for message in loopback.poll():
+        tags.append(message.tag)
+        if message.tag is Tag.BEAT:
+            loopback.send(0, Tag.STOP, np.zeros(1, dtype=np.uint8))
+    assert tags == [Tag.BEAT, Tag.STOP]
+
+
+def test_alone_there_is_one_rank() -> None:
+    transport = Loopback()
+    assert (transport.rank, transport.size, transport.remote) == (0, 1, False)
+    assert transport.node_mates("n1", works=True) == (0, 1)
+
+
+@pytest.mark.parametrize("code", [0, 3])
+def test_leaving_ends_the_process_with_its_code(code: int) -> None:
+    with pytest.raises(SystemExit) as left:
+        Loopback().leave(code, complete=True)
+    assert left.value.code == code
+
+
+BLOCKED = "import sys; sys.modules['mpi4py.MPI'] = None\nfrom mpifarm import comm\n"
+
+
+def test_where_mpi_cannot_be_loaded_one_process_runs_alone() -> None:
+    script = BLOCKED + "print(comm.connect(1, lambda *_: None, '').size)"
+    assert subprocess.run([sys.executable, "-c", script], capture_output=True, check=True).stdout == b"1\n"
+
+
+def test_where_mpi_cannot_be_loaded_and_several_were_started_it_is_refused() -> None:
+    attempt = "try: comm.connect(3, lambda *_: None, 'do this')\nexcept FarmError as error: print(error)"
+    script = f"{BLOCKED}from mpifarm import FarmError\n{attempt}"
+    said = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True, text=True).stdout
+    assert "mpi4py cannot be loaded" in said
+    assert f"{sys.executable} -m pip install" in said
+    assert "do this" in said
+
+
+def test_the_sleep_is_a_small_part_of_the_idle_time_and_bounded() -> None:
+    backoff = Backoff(0.0, 0.001)
+    waits = [backoff.wait_s(now) for now in (0.0, 0.1, 1.0, 1000.0)]
+    assert waits == [0.001, 0.1 / comm.IDLE_PART, 1.0 / comm.IDLE_PART, comm.LONGEST_WAIT_S]
+    backoff.reset(1000.0)
+    assert backoff.wait_s(1000.0) == 0.001
