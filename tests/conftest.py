@@ -1,17 +1,69 @@
-"""No test leaves so much open that select(2) of a later one cannot count so far."""
+"""Two gears. `pytest` tells within two minutes whether mpifarm works here; `pytest --all` is everything.
+
+The short one has what runs in one process, some hundreds of seeds of the simulation, and one real farm for each thing that
+a farm does: of the directories of real farms, `mpi` and `slurm`, it takes what is marked `short`, and elsewhere leaves out
+what is marked `long`. Both say in the end, a line for each reason, what was left out and what was skipped.
+"""
 
 from __future__ import annotations
 
 import gc
 import os
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+_REAL = {"mpi", "slurm"}  # directories of real farms
 _MANY = 300  # descriptors
 _OPEN = Path("/proc/self/fd")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--all", action="store_true", help="every test: all real farms, a real Slurm, thousands of seeds")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "short: a real farm that the short gear has, too")
+    config.addinivalue_line("markers", "long: left out of the short gear")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the long tests out, unless all are asked for, or some by their names."""
+    if config.getoption("--all") or any("::" in argument for argument in config.args):
+        return
+    left_out = [item for item in items if _is_long(item)]
+    items[:] = [item for item in items if not _is_long(item)]
+    config.hook.pytest_deselected(items=left_out)
+
+
+def _is_long(item: pytest.Item) -> bool:
+    if _is_real(item):
+        return item.get_closest_marker("short") is None
+    return item.get_closest_marker("long") is not None
+
+
+def _is_real(item: pytest.Item) -> bool:
+    return item.path.parent.name in _REAL
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    left_out = Counter(
+        "real farms" if _REAL & set(item.path.parts) else "long ones" for item in _deselected(terminalreporter)
+    )
+    if left_out:
+        counts = ", ".join(f"{count} {what}" for what, count in sorted(left_out.items()))
+        terminalreporter.write_line(f"left out of the short gear: {counts} (pytest --all runs everything)")
+    reasons = Counter(report.longrepr[2].removeprefix("Skipped: ") for report in terminalreporter.stats.get("skipped", []))
+    for reason, count in reasons.items():
+        terminalreporter.write_line(f"skipped {count}: {reason}")
+
+
+def _deselected(terminalreporter: pytest.TerminalReporter) -> list[pytest.Item]:
+    found: list[pytest.Item] = terminalreporter.stats.get("deselected", [])
+    return found
 
 
 @pytest.fixture(autouse=True)

@@ -29,6 +29,7 @@ def run_bench(*arguments: str, program: str = "tests.bench") -> str:
     return out
 
 
+@pytest.mark.long
 def test_every_benchmark_runs_and_has_its_line_in_the_table(tmp_path: Path) -> None:
     farms.mpiexec()  # or skip
     found = tmp_path / "found.json"
@@ -44,6 +45,7 @@ def test_every_benchmark_runs_and_has_its_line_in_the_table(tmp_path: Path) -> N
     assert min(speeds) > 0
 
 
+@pytest.mark.long
 def test_the_curves_are_drawn(tmp_path: Path) -> None:
     farms.mpiexec()  # or skip
     if not os.environ.get("CI"):

@@ -46,6 +46,7 @@ def pool() -> Iterator[ProcessPoolExecutor]:
         yield executor
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("sample", "file"), [(sample, file) for sample, files in FAULTS.items() for file in files])
 def test_one_bad_byte_costs_one_record_at_most(sample: str, file: str, pool: ProcessPoolExecutor) -> None:
     parts = pool.map(partial(fuzz.broken, sample, file, parts=PARTS), range(PARTS))

@@ -6,16 +6,17 @@ import os
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
+import pytest
 import simulation
 
-SEEDS = int(os.environ.get("MPIFARM_SEEDS", "1000"))  # for a night: MPIFARM_SEEDS=1000000
-CHUNK = 100
+SEEDS, FEW = 1000, 300  # for a night: MPIFARM_SEEDS=1000000
+CHUNK = 50
 
 
-def failures(first: int) -> list[str]:
-    """Run a chunk of seeds; return a line for each that failed, with the command that replays it."""
+def failures(seeds: range) -> list[str]:
+    """Run some seeds; return a line for each that failed, with the command that replays it."""
     failed = []
-    for seed in range(first, min(first + CHUNK, SEEDS)):
+    for seed in seeds:
         try:
             simulation.run(seed)
         except Exception as error:  # whatever it is, the other seeds are worth knowing
@@ -23,7 +24,9 @@ def failures(first: int) -> list[str]:
     return failed
 
 
-def test_no_seed_loses_or_doubles_a_task() -> None:
+def test_no_seed_loses_or_doubles_a_task(pytestconfig: pytest.Config) -> None:
+    count = int(os.environ.get("MPIFARM_SEEDS", SEEDS if pytestconfig.getoption("--all") else FEW))
+    chunks = [range(first, min(first + CHUNK, count)) for first in range(0, count, CHUNK)]
     with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
-        failed = [line for lines in pool.map(failures, range(0, SEEDS, CHUNK)) for line in lines]
+        failed = [line for lines in pool.map(failures, chunks) for line in lines]
     assert not failed, "\n" + "\n".join(failed)

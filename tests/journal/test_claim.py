@@ -375,6 +375,7 @@ def test_a_kill_while_a_finished_list_is_reopened_loses_no_record() -> None:
     assert NAMES.done.read_bytes() != told
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("crash", [False, True])
 @pytest.mark.parametrize(("done", "grown", "rerun"), [(1, False, True), (ALL, False, True), (ALL, True, False)])
 def test_a_kill_at_any_moment_of_an_opening_leaves_records_to_go_on_from(

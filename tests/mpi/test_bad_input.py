@@ -105,6 +105,7 @@ def test_a_fastrecovery_that_does_not_fit_is_refused(farms: Farms, content: str)
     assert farms.snapshot() == before
 
 
+@pytest.mark.short
 def test_a_second_manager_is_refused_and_the_first_goes_on(farms: Farms) -> None:
     offsets = farms.tasks(held(0))
     first = farms.start(2, "--threads", "1", "tasks.txt")
@@ -117,6 +118,7 @@ def test_a_second_manager_is_refused_and_the_first_goes_on(farms: Farms) -> None
     assert farms.progress() == offsets
 
 
+@pytest.mark.short
 def test_ranks_that_do_not_find_each_other_are_refused(farms: Farms) -> None:
     """As under a launcher that the MPI library does not know: three processes, each of which sees one rank."""
     farms.tasks("echo never")
@@ -130,6 +132,7 @@ def test_ranks_that_do_not_find_each_other_are_refused(farms: Farms) -> None:
     assert farms.snapshot() == before
 
 
+@pytest.mark.short
 def test_two_versions_of_mpifarm_do_not_run_a_list_together(farms: Farms, tmp_path_factory: pytest.TempPathFactory) -> None:
     farms.tasks("echo never")
     other = tmp_path_factory.mktemp("other") / "mpifarm"

@@ -12,6 +12,7 @@ from .farms import Farms
 TOLD = re.compile(r"task (\d+) has ended with 0, and (\d+ process\w*) of it went on in the background: .*: (.*)")
 
 
+@pytest.mark.short
 @pytest.mark.parametrize("ranks", [0, 3])
 def test_what_goes_on_in_the_background_is_told_by_task_and_killed_by_number(farms: Farms, ranks: int) -> None:
     """`&>` is bash's: dash takes it for an `&` and a `>`."""

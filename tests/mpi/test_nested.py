@@ -13,6 +13,7 @@ HELLO = "from mpi4py.MPI import COMM_WORLD as world; world.Barrier(); world.rank
 PROGRAM = f"{shlex.quote(sys.executable)} -c {shlex.quote(HELLO)}"
 
 
+@pytest.mark.short
 @pytest.mark.parametrize("ranks", [0, 3])
 def test_an_mpi_program_runs_as_a_task_with_and_without_its_own_mpiexec(farms: Farms, ranks: int) -> None:
     farms.tasks(PROGRAM, f"{shlex.join(mpiexec())} -n 2 {PROGRAM}")
@@ -21,6 +22,7 @@ def test_an_mpi_program_runs_as_a_task_with_and_without_its_own_mpiexec(farms: F
     assert sorted(ended.out.splitlines()) == [b"size 1", b"size 2"]
 
 
+@pytest.mark.short
 def test_a_task_sees_its_number_and_no_rank(farms: Farms) -> None:
     farms.tasks("env", "pwd; cat")
     ended = farms.run(3, "--threads", "2", "--retries", "0", "tasks.txt", environ={"OMP_NUM_THREADS": "7"})

@@ -16,6 +16,7 @@ from .farms import Farms, held, wait_until
 KILLED = Path(__file__).parents[1] / "data" / "taskfarmer-killed"
 
 
+@pytest.mark.short
 def test_a_second_start_runs_what_is_left_and_a_third_nothing(farms: Farms) -> None:
     offsets = farms.tasks("echo one", "[ -e mended ] && echo two", "echo three")
     options = ["--threads", "1", "--output", "all.out", "tasks.txt"]
@@ -44,6 +45,7 @@ def test_a_list_that_has_grown_runs_its_new_lines_and_rerun_all_of_them(farms: F
     assert farms.progress() == offsets
 
 
+@pytest.mark.short
 def test_a_run_that_taskfarmer_left_half_done_is_finished(farms: Farms) -> None:
     for path in KILLED.iterdir():
         shutil.copy(path, farms.directory)
@@ -93,6 +95,7 @@ def test_a_rank_that_is_killed_leaves_no_task_running_and_no_result_lost(farms: 
     assert sorted((farms.directory / "all.out").read_text().splitlines()) == ["0", "1", "after", "before"]
 
 
+@pytest.mark.short
 def test_a_stopped_worker_is_lost_and_its_task_is_done_by_another(farms: Farms) -> None:
     offsets = farms.tasks(held(0), held(1))
     farm = farms.start(3, "--threads", "1", "--lost-after", "1s", "tasks.txt")

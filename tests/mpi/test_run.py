@@ -12,6 +12,7 @@ from .farms import Farms, meeting
 MIB = 1024 * 1024
 
 
+@pytest.mark.short
 @pytest.mark.parametrize(
     ("ranks", "options", "slots"),
     [
@@ -51,6 +52,7 @@ def test_a_byte_order_mark_is_no_part_of_a_command_and_stays_in_the_record(farms
     assert farms.run(2, "--quiet", "--rerun", "tasks.txt").said == []
 
 
+@pytest.mark.short
 @pytest.mark.parametrize("options", [[], ["--output", "all.out"]], ids=["stdout", "--output"])
 def test_large_and_binary_outputs_of_both_workers_at_once_are_whole_blocks(farms: Farms, options: list[str]) -> None:
     large = [f"{meet}; yes 'line of {name}' | head -c {3 * MIB}" for meet, name in zip(meeting(2), "ab", strict=True)]
@@ -74,6 +76,7 @@ def test_large_and_binary_outputs_of_both_workers_at_once_are_whole_blocks(farms
         assert {int(line[0]): int(line[3]) for line in lines} == {offset: len(expected[offset]) for offset in offsets}
 
 
+@pytest.mark.short
 @pytest.mark.parametrize("ranks", [0, 3])
 def test_what_a_failed_attempt_printed_goes_to_the_log_alone(farms: Farms, ranks: int) -> None:
     offsets = farms.tasks("echo good", "echo lost; echo why >&2; exit 7", "kill -9 $$")
@@ -92,6 +95,7 @@ def test_what_a_failed_attempt_printed_goes_to_the_log_alone(farms: Farms, ranks
     assert not farms.file("done").exists()
 
 
+@pytest.mark.short
 def test_a_task_that_fails_is_tried_three_times(farms: Farms) -> None:
     third, never = farms.tasks("echo $MPIFARM_ATTEMPT; [ $MPIFARM_ATTEMPT = 3 ]", "exit 1")
     ended = farms.run(2, "--threads", "2", "tasks.txt")
@@ -102,6 +106,7 @@ def test_a_task_that_fails_is_tried_three_times(farms: Farms) -> None:
     assert sorted(line["Attempt"] for line in farms.joblog()) == ["1", "1", "2", "2", "3", "3"]
 
 
+@pytest.mark.short
 def test_a_task_that_takes_too_long_is_ended_and_killed_if_it_will_not_go(farms: Farms) -> None:
     quick, slow, deaf = farms.tasks("echo quick", "sleep 100", "trap '' TERM; sleep 100 & sleep 100")
     ended = farms.run(2, "--threads", "3", "--retries", "0", "--timeout", "0.5", "tasks.txt")
@@ -111,6 +116,7 @@ def test_a_task_that_takes_too_long_is_ended_and_killed_if_it_will_not_go(farms:
     assert farms.left() == [slow, deaf]
 
 
+@pytest.mark.short
 def test_nothing_is_started_after_too_many_have_failed(farms: Farms) -> None:
     first, second, third = farms.tasks("[ -e mended ]", "[ -e mended ]", "echo third")
     assert farms.run(2, "--threads", "1", "--retries", "0", "--max-fails", "1", "tasks.txt").code == 1
@@ -120,6 +126,7 @@ def test_nothing_is_started_after_too_many_have_failed(farms: Farms) -> None:
     assert sorted(farms.progress()) == [first, second, third]
 
 
+@pytest.mark.short
 def test_as_many_tasks_run_at_a_time_as_the_option_says(farms: Farms) -> None:
     crowd = "touch on.$MPIFARM_TASK; ls on.* | wc -l; sleep 0.1; rm on.$MPIFARM_TASK"
     farms.tasks(*meeting(3), *(6 * [crowd]), "echo $MPIFARM_THREADS")

@@ -37,6 +37,7 @@ def test_what_fails_on_a_sick_node_is_done_elsewhere(farms: Farms, way: str, ret
     assert done_on == {"n1"}
 
 
+@pytest.mark.short
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can take /bin/sh away")
 def test_a_node_without_a_shell_is_sick(farms: Farms) -> None:
     offsets = farms.tasks(*(f"sleep 0.02 && echo {number}" for number in range(60)))

@@ -42,6 +42,7 @@ def test_a_stop_interrupts_what_runs_and_charges_nobody(farms: Farms, ranks: int
     assert_next_start_finishes(farms, ranks, offsets)
 
 
+@pytest.mark.short
 @pytest.mark.parametrize("ranks", [0, 3])
 def test_a_drain_lets_what_runs_finish_and_starts_nothing_more(farms: Farms, ranks: int) -> None:
     farm, offsets = start_and_hold(farms, ranks)
@@ -67,6 +68,7 @@ def test_a_task_that_ignores_term_is_killed_when_the_farm_stops(farms: Farms) ->
     assert_next_start_finishes(farms, 2, [deaf, *rest])
 
 
+@pytest.mark.short
 def test_a_worker_that_is_told_to_stop_hands_its_task_to_the_other(farms: Farms) -> None:
     farm, offsets = start_and_hold(farms, 3, "--retries", "0")
     farm.signal(signal.SIGTERM, 1)
