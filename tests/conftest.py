@@ -6,28 +6,26 @@ import gc
 import os
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
 _MANY = 300  # descriptors
-
-
-def _open() -> set[int]:
-    return {int(name) for name in os.listdir("/dev/fd")}
-
-
-@pytest.fixture(scope="session")
-def open_at_first() -> set[int]:
-    return _open()
+_OPEN = Path("/proc/self/fd")
 
 
 @pytest.fixture(autouse=True)
-def descriptors_are_closed(open_at_first: set[int]) -> Iterator[None]:
-    """Close what tests have left open, when it has become much: the files of lists that were opened and not run."""
+def descriptors_are_closed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Close what tests have left open, when it has become much: the files of lists that were opened and not run.
+
+    And no others: pytest, and multiprocessing, have some of their own.
+    """
     yield
-    if len(os.listdir("/dev/fd")) < _MANY:
+    if not _OPEN.is_dir() or len(os.listdir(_OPEN)) < _MANY:
         return
     gc.collect()
-    for descriptor in _open() - open_at_first:
-        with suppress(OSError):  # the one that listdir used
-            os.close(descriptor)
+    ours = str(tmp_path_factory.getbasetemp())
+    for entry in list(_OPEN.iterdir()):
+        with suppress(OSError):  # the one that this has opened itself
+            if os.readlink(entry).startswith(ours):
+                os.close(int(entry.name))

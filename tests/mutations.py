@@ -60,7 +60,7 @@ MUTATIONS = [
     Mutation(
         "let suspects share a worker", "schedule", "if self._isolated and not self._accused(worker):", "if self._isolated:"
     ),
-    Mutation("forget the deaths at a checkpoint", "manager", "unfinished, suspects)", "unfinished, [])"),
+    Mutation("forget the deaths at a checkpoint", "manager", ".unfinished(), self._schedule.suspects())", ".unfinished())"),
     Mutation("convict one of several that ran together", "suspects", "if dealt.alone and running and", "if running and"),
     Mutation("try the convicted again at once", "suspects", "if kept[offset][1])", "if False)"),
     Mutation("note what was dealt when it has left", "manager", "trouble = self._note(actions)", "trouble = ''"),
