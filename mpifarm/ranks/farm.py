@@ -104,7 +104,7 @@ def run(settings: Config, helpers: Sequence[Handle], asked: subprocess.Popen[str
     signals = Signals()
     launcher = Launcher(helpers, settings.shell or SHELL)
     try:
-        if not launcher.most_slots:
+        if helpers and not launcher.most_slots:  # without them nothing is run here
             raise FarmError(f"ulimit -n is too low on {settings.node} for any task to be started: raise it")
         comm = _connect(settings)
     except FarmError:
