@@ -46,7 +46,7 @@ def test_leaving_ends_the_process_with_its_code(code: int) -> None:
     assert left.value.code == code
 
 
-BLOCKED = "import sys; sys.modules['mpi4py.MPI'] = None\nfrom mpifarm import comm\n"
+BLOCKED = "import sys; sys.modules['mpi4py.MPI'] = None\nfrom mpifarm.ranks import comm\n"
 
 
 def test_where_mpi_cannot_be_loaded_one_process_runs_alone() -> None:
