@@ -28,8 +28,12 @@ TABLE = {
     },
     "ranks": {
         "comm": "wire|site",
-        "farm": "comm manager wire worker|journal launcher schedule site ground",
-        "manager": "comm wire|view journal launcher tasks schedule site ground",
+        "custody": "|journal tasks schedule ground",
+        "deadline": "|view journal schedule ground",
+        "farm": "comm deadline manager wire worker|journal launcher schedule site ground",
+        "manager": "comm custody deadline notices reports wire|view journal launcher tasks schedule site ground",
+        "notices": "|view journal schedule site ground",
+        "reports": "custody deadline notices wire|journal schedule ground",
         "wire": "|site ground",
         "worker": "comm wire|launcher tasks site ground",
     },
@@ -91,7 +95,8 @@ TABLE = {
 }
 NUMPY = {
     "journal/claim", "journal/fastrecovery", "journal/journal", "journal/lines", "journal/progress", "journal/resume",
-    "ranks/comm", "ranks/manager", "ranks/wire", "ranks/worker", "schedule/schedule", "site/packages", "tasks/tasklist",
+    "ranks/comm", "ranks/custody", "ranks/manager", "ranks/reports", "ranks/wire", "ranks/worker", "schedule/schedule",
+    "site/packages", "tasks/tasklist",
 }  # fmt: skip
 # What runs before the helpers are forked: these, and what they import at module level.
 BEFORE_THE_FORK = {"hall/__main__", "hall/cli", "hall/config", "hall/entry", "site/environ", "launcher/launcher"}

@@ -30,7 +30,8 @@ from mpifarm.launcher.frames import SHELL, Killed
 from mpifarm.launcher.launcher import Handle, Launcher
 from mpifarm.ranks import wire
 from mpifarm.ranks.comm import CRASHED, Backoff, Comm, Loopback, connect
-from mpifarm.ranks.manager import Manager, refuse_short_job
+from mpifarm.ranks.deadline import refuse_short_job
+from mpifarm.ranks.manager import Manager
 from mpifarm.ranks.wire import Note, Stop, Tag
 from mpifarm.ranks.worker import ManagerLost, Settings, State, Worker
 from mpifarm.schedule.schedule import How, Outcome

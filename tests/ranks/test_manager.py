@@ -333,7 +333,7 @@ def test_who_is_convicted_is_named_and_not_run(make_farm: MakeFarm) -> None:
 
 def _kill(farm: Farm) -> None:
     """Let the manager be as good as dead: its lock is stale, and it says nothing more."""
-    farm.manager._lock._file.close()  # type: ignore[union-attr]
+    farm.manager._custody._lock._file.close()  # type: ignore[union-attr]
     os.utime("lock.tasks.txt.tfin", (1.7e9, 1.7e9))
 
 
