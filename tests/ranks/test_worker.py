@@ -14,8 +14,10 @@ from mpifarm.launcher.frames import Reply
 from mpifarm.launcher.launcher import Frame, Launcher
 from mpifarm.ranks import wire, worker
 from mpifarm.ranks.comm import Received
+from mpifarm.ranks.doubt import DOUBT_S
+from mpifarm.ranks.unread import UNREAD_S
 from mpifarm.ranks.wire import Message, Note, Stop, Tag
-from mpifarm.ranks.worker import UNREAD_S, ManagerLost, Settings, State, Worker
+from mpifarm.ranks.worker import ManagerLost, Settings, State, Worker
 from mpifarm.site.offer import Offer
 
 GIVEN_BACK = Ended.INTERRUPTED | Ended.NOT_STARTED
@@ -276,7 +278,7 @@ def test_a_task_that_dies_for_a_reason_of_its_own_has_failed(rank: Rank, status:
     rank.grant((0, 9))
     rank.launcher.end(0, status=status)
     rank.worker.turn(1.0, backlog=0)
-    rank.worker.turn(1.0 + worker.DOUBT_S, backlog=0)
+    rank.worker.turn(1.0 + DOUBT_S, backlog=0)
     rank.worker.on_signal(Stop.KILL, 9.0)
     assert flags(rank) == [0]
 
@@ -288,7 +290,7 @@ def test_what_ended_after_a_doubtful_end_is_told_after_it(rank: Rank) -> None:
     rank.launcher.end(9)
     rank.worker.turn(1.1, backlog=0)
     assert flags(rank) == []
-    rank.worker.turn(1.0 + 2 * worker.DOUBT_S, backlog=0)
+    rank.worker.turn(1.0 + 2 * DOUBT_S, backlog=0)
     assert [offset for report in reports(rank.sent) for offset in report.ended["offset"].tolist()] == [0, 9]
 
 
