@@ -2,7 +2,7 @@
 
 The rule: once something is wrong, nothing more is written. A write has failed, the lock turns out to be somebody else's, or
 the list is not what it was; then whoever deals learns of it once (`trouble`), and ends what runs, and what was not written
-runs again. Nothing here raises OSError.
+runs again. Nobody above sees the OSError.
 
 What must be on disk before what: how far dealing goes is in the lock before a grant leaves (`note`), what the tasks have
 printed before they count as done (see `journal`), and a checkpoint every 20 s stands for both.
