@@ -35,7 +35,8 @@ from mpifarm.journal.opening import Run, open_run
 from mpifarm.journal.resume import Sources
 from mpifarm.ranks import wire
 from mpifarm.ranks.comm import Received
-from mpifarm.ranks.manager import CHECKPOINT_S, Manager
+from mpifarm.ranks.custody import CHECKPOINT_S
+from mpifarm.ranks.manager import Manager
 from mpifarm.ranks.wire import Tag
 from mpifarm.settings import Config
 from mpifarm.site.offer import Offer

@@ -60,10 +60,10 @@ MUTATIONS = [
     Mutation(
         "let suspects share a worker", "schedule", "if self._isolated and not self._accused(worker):", "if self._isolated:"
     ),
-    Mutation("forget the deaths at a checkpoint", "manager", ".unfinished(), self._schedule.suspects())", ".unfinished())"),
+    Mutation("forget the deaths at a checkpoint", "custody", "unfinished, suspects)", "unfinished, [])"),
     Mutation("convict one of several that ran together", "suspects", "if dealt.alone and running and", "if running and"),
     Mutation("try the convicted again at once", "suspects", "if kept[offset][1])", "if False)"),
-    Mutation("note what was dealt when it has left", "manager", "trouble = self._note(actions)", "trouble = ''"),
+    Mutation("note what was dealt when it has left", "custody", "self._lock.note(dealt)", "pass"),
     Mutation("let others run beside a suspect", "schedule", "        if self._lineup.alone:\n", "        if False:\n"),
     Mutation("forget who has ended without a word", "lock", "        self._remember(text)\n        # ", "        # "),
     Mutation("skip the fdatasync", "files", "                _fdatasync(self._descriptor)\n", "                pass\n"),
@@ -86,7 +86,7 @@ MUTATIONS = [
     ),
     Mutation("checkpoint before the sync", "journal", "        self._sync()\n        covered", "        covered"),
     Mutation("forget the gaps before the last task done", "resume", "again = np.concatenate((again, gaps))", "pass"),
-    Mutation("go on after a write that failed", "manager", "        self._stopped_writing = True\n", ""),
+    Mutation("go on after a write that failed", "custody", "        self.stopped = True\n", ""),
     Mutation("believe zeros to be output", "progress", "reached > output.sound", "reached > output.size"),
     Mutation("read the covered lines, too", "progress", "_lines(path, start.progress)", "_lines(path, 0)"),
 ]

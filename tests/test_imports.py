@@ -28,10 +28,20 @@ TABLE = {
     },
     "ranks": {
         "comm": "wire|site",
-        "farm": "comm manager wire worker|journal launcher schedule site ground",
-        "manager": "comm wire|view journal launcher tasks schedule site ground",
+        "credit": "|",
+        "custody": "|journal tasks schedule ground",
+        "deadline": "|view journal schedule ground",
+        "doubt": "wire|launcher ground",
+        "farm": "comm deadline leaving loop manager signals worker|journal launcher schedule site ground",
+        "leaving": "comm wire|launcher",
+        "loop": "comm manager signals wire worker|schedule",
+        "manager": "comm custody deadline notices reports wire|view journal launcher tasks schedule site ground",
+        "notices": "|view journal schedule site ground",
+        "reports": "custody deadline notices wire|journal schedule ground",
         "wire": "|site ground",
-        "worker": "comm wire|launcher tasks site ground",
+        "signals": "|schedule",
+        "unread": "wire|tasks",
+        "worker": "comm credit doubt unread wire|launcher site ground",
     },
     "view": {
         "status": "|journal launcher schedule site ground",
@@ -91,7 +101,8 @@ TABLE = {
 }
 NUMPY = {
     "journal/claim", "journal/fastrecovery", "journal/journal", "journal/lines", "journal/progress", "journal/resume",
-    "ranks/comm", "ranks/manager", "ranks/wire", "ranks/worker", "schedule/schedule", "site/packages", "tasks/tasklist",
+    "ranks/comm", "ranks/credit", "ranks/custody", "ranks/doubt", "ranks/manager", "ranks/reports", "ranks/unread",
+    "ranks/wire", "ranks/worker", "schedule/schedule", "site/packages", "tasks/tasklist",
 }  # fmt: skip
 # What runs before the helpers are forked: these, and what they import at module level.
 BEFORE_THE_FORK = {"hall/__main__", "hall/cli", "hall/config", "hall/entry", "site/environ", "launcher/launcher"}

@@ -28,6 +28,7 @@ from mpifarm.ranks.wire import Message, Tag
 from mpifarm.site.packages import lacks
 
 LONGEST_WAIT_S = 0.1
+SENDING_WAIT_S = 0.001  # MPI moves a large message on only when it is called
 IDLE_PART = 64
 PROBES = 3
 _LOOKS = 64

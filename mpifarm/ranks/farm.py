@@ -1,20 +1,12 @@
-"""One rank's part of a farm: who it is, its one loop, and how it ends.
+"""One rank's part of a farm, from its start to its end: who it is, what it needs for that, and its exit code.
 
 Rank 0 is the manager, every other rank a worker; one rank alone, or rank 0 with --manager-works, is both, in one loop.
-The loop: take what has arrived, let worker and manager have their turn, and wait, in one place, for a signal, the
-launcher, or the next look at MPI.
-
-The end: the manager tells the workers to leave and goes last, since the launcher shows the exit code of rank 0 only if
-the others have left with 0.
 """
 
 from __future__ import annotations
 
 import gc
-import os
 import resource
-import select
-import signal
 import subprocess
 import sys
 import time
@@ -28,72 +20,20 @@ from mpifarm import FarmError, say
 from mpifarm.journal.opening import open_run
 from mpifarm.launcher.frames import SHELL, Killed
 from mpifarm.launcher.launcher import Handle, Launcher
-from mpifarm.ranks import wire
-from mpifarm.ranks.comm import CRASHED, Backoff, Comm, Loopback, connect
-from mpifarm.ranks.manager import Manager, refuse_short_job
-from mpifarm.ranks.wire import Note, Stop, Tag
-from mpifarm.ranks.worker import ManagerLost, Settings, State, Worker
-from mpifarm.schedule.schedule import How, Outcome
+from mpifarm.ranks import loop
+from mpifarm.ranks.comm import CRASHED, Comm, Loopback, connect
+from mpifarm.ranks.deadline import refuse_short_job
+from mpifarm.ranks.leaving import dismiss
+from mpifarm.ranks.manager import Manager
+from mpifarm.ranks.signals import Signals
+from mpifarm.ranks.worker import ManagerLost, Settings, Worker
+from mpifarm.schedule.schedule import Outcome
 from mpifarm.settings import Config, Interface
 from mpifarm.site import slurm
 
-LOOPBACK_WAIT_S = 0.5  # nobody else sends anything: only the clock has to be looked at
-SENDING_WAIT_S = 0.001  # MPI moves a large message on only when it is called
-# Each look costs a tenth of a millisecond in a process that has slept. What a long wait of rank 0 delays the workers'
-# prefetch hides; a worker looks so often only while its slots may be idle.
-MANAGER_WAIT_S = 0.005
-WORKER_WAIT_S = 0.001
-TURN_BYTES = 16 * 1024 * 1024  # messages taken before what they say is written
-GOODBYE_S = 10.0  # how long the workers may take to say that they have left; who has not is lost
 _ALLOCATIONS = 50_000  # between two searches for cycles: gc.set_threshold
 
 _STARTED_BY = {Interface.PMI: "the mpiexec of MPICH (PMI)", Interface.PMIX: "the mpiexec of Open MPI (PMIx)"}
-
-_KILLERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-class Signals:
-    """What this process was told by signals, and a descriptor that wakes a poll when it is."""
-
-    def __init__(self) -> None:
-        self.descriptor, wakeup = os.pipe()
-        os.set_blocking(self.descriptor, False)
-        os.set_blocking(wakeup, False)
-        signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False)
-        self._arrived: list[int] = []
-        self._killed = False
-        self._ignored = {number for number in _KILLERS if signal.getsignal(number) is signal.SIG_IGN}  # nohup
-        self.listen()
-
-    def listen(self) -> None:
-        """Take the signals; to be called again after MPI_Init, which may take some (UCX takes HUP for debugging)."""
-        for number in (*_KILLERS, signal.SIGUSR2):
-            handler = signal.SIG_IGN if number in self._ignored else self._arrive
-            signal.signal(number, handler)
-        # By default it would end us; MPICH sends it when a rank has died, and takes itself for dead if it sees it.
-        signal.signal(signal.SIGUSR1, lambda *_: None)
-
-    def _arrive(self, number: int, _frame: object) -> None:
-        self._arrived.append(number)
-
-    def take(self) -> list[tuple[How, str]]:
-        """Return what was asked for since, and by which signal. A second INT means at once."""
-        asked = []
-        while self._arrived:
-            number = self._arrived.pop(0)
-            how = How.DRAIN
-            if number in _KILLERS:
-                how = How.KILL_NOW if self._killed and number == signal.SIGINT else How.KILL
-                self._killed = True
-            asked.append((how, signal.Signals(number).name))
-        return asked
-
-    def clear(self) -> None:
-        """Make the descriptor quiet again."""
-        try:
-            os.read(self.descriptor, 4096)
-        except BlockingIOError:
-            return
 
 
 def run(settings: Config, helpers: Sequence[Handle], asked: subprocess.Popen[str] | None = None) -> NoReturn:
@@ -170,20 +110,20 @@ def _run_rank(
         manager = _open_manager(settings, comm, launcher, _end(settings, asked, time.monotonic()))
     worker = _make_worker(settings, comm, launcher, index, mates) if works else None
     try:
-        _loop(comm, manager, worker, signals)
+        loop.run(comm, manager, worker, signals)
     except FarmError as error:  # rank 0 has met one that runs another version
         assert manager is not None
         say(error)
         launcher.close()
         manager.abandon()
-        complete, _ = _dismiss(comm, manager.gone)
+        complete, _ = dismiss(comm, manager.gone)
         comm.leave(2, complete)
     if manager is None:
         assert worker is not None
         comm.leave(0, worker.complete)
     killed = worker.close() if worker else Killed()
     manager.finish(time.monotonic())
-    complete, killed_there = _dismiss(comm, manager.gone)
+    complete, killed_there = dismiss(comm, manager.gone)
     comm.leave(manager.close(time.monotonic(), killed + killed_there), complete)
 
 
@@ -210,7 +150,7 @@ def _open_manager(settings: Config, comm: Comm, launcher: Launcher, end: float |
             ranks = range(0 if settings.manager_works or comm.size == 1 else 1, comm.size)
             return Manager(settings, comm, opened, opened.journal, ranks, now, end)
     launcher.close()
-    complete, _ = _dismiss(comm, set())
+    complete, _ = dismiss(comm, set())
     comm.leave(code, complete)
 
 
@@ -239,102 +179,3 @@ def _slots(settings: Config, launcher: Launcher, mates: int) -> int:
     if slots < wanted:
         say(f"{settings.node}: {slots} tasks at a time and not {wanted}, for want of descriptors: raise ulimit -n")
     return slots
-
-
-def _loop(comm: Comm, manager: Manager | None, worker: Worker | None, signals: Signals) -> None:
-    """Work until the manager has finished or the worker was told to go."""
-    backoff = Backoff(time.monotonic(), MANAGER_WAIT_S if manager else WORKER_WAIT_S)
-    while True:
-        now = time.monotonic()
-        active, drained = _receive(comm, manager, worker, now)
-        _hear(comm, manager, worker, signals, now)
-        if worker:
-            active = worker.turn(now, comm.backlog) or active
-            if worker.state is State.GONE and not manager:
-                return
-        if manager:
-            manager.turn(now, drained)
-            if manager.outcome is not None:
-                return
-        if active:
-            backoff.reset(now)
-        if not drained or (active and manager):  # what a turn of rank 0 sends may be to itself
-            continue
-        wait_s = backoff.wait_s(now)
-        _wait(comm, worker, signals, wait_s if manager or not worker else max(wait_s, worker.patience_s))
-
-
-def _hear(comm: Comm, manager: Manager | None, worker: Worker | None, signals: Signals, now: float) -> None:
-    """Hand on what did not come as a message: ranks that MPI has found dead, and signals."""
-    for rank in comm.take_lost():
-        if manager:
-            manager.lose(rank)
-        elif rank == 0:
-            raise ManagerLost("rank 0 is gone")
-    for how, name in signals.take():
-        if manager:
-            manager.stop(how, now, f"{name}: stopping" if how is not How.DRAIN else f"{name}: draining")
-        elif worker:
-            worker.on_signal(Stop(how), now)
-
-
-def _receive(comm: Comm, manager: Manager | None, worker: Worker | None, now: float) -> tuple[bool, bool]:
-    """Hand on what has arrived; return whether there was something, and whether that was all."""
-    taken = 0
-    active = False
-    for received in comm.poll():
-        active = True
-        if received.tag in (Tag.GRANT, Tag.STOP) or manager is None:
-            if worker:
-                worker.on_message(received, now)
-        else:
-            manager.on_message(received, now)
-        taken += received.message.size
-        if taken > TURN_BYTES:
-            return True, False
-    return active, True
-
-
-def _wait(comm: Comm, worker: Worker | None, signals: Signals, wait_s: float) -> None:
-    if not comm.remote:
-        wait_s = LOOPBACK_WAIT_S
-    if comm.backlog:
-        wait_s = min(wait_s, SENDING_WAIT_S)
-    poll = select.poll()
-    for descriptor in (signals.descriptor, *(worker.descriptors if worker else ())):
-        poll.register(descriptor, select.POLLIN)
-    for descriptor, _ in poll.poll(wait_s * 1000):
-        if descriptor == signals.descriptor:
-            signals.clear()
-
-
-def _dismiss(comm: Comm, gone: set[int]) -> tuple[bool, Killed]:
-    """Let the workers go, in two steps. Return whether all of them are there to take part in MPI_Finalize, and what they
-    have killed of what tasks had left behind.
-
-    A rank that died a moment ago may not have been missed yet, and MPI_Finalize would wait for it for ever: so everybody is
-    asked once more.
-    """
-    awaited = set(range(1, comm.size)) - gone
-    for rank in awaited:
-        comm.send(rank, Tag.STOP, wire.pack_stop(Stop.LEAVE))
-    until = time.monotonic() + GOODBYE_S
-    left: set[int] = set()
-    killed = Killed()
-    while left < awaited and time.monotonic() < until:
-        for received in comm.poll():
-            report = wire.unpack_report(received.message) if received.tag is Tag.REPORT else None
-            if report and report.notes & Note.LEFT and received.source not in left:
-                left.add(received.source)
-                killed += Killed.unpacked(report.output)
-        awaited -= comm.take_lost()
-        time.sleep(SENDING_WAIT_S)
-    complete = len(left) == comm.size - 1
-    for rank in left:
-        comm.send(rank, Tag.STOP, wire.pack_stop(Stop.FINALIZE if complete else Stop.VANISH))
-    until = time.monotonic() + GOODBYE_S
-    while comm.backlog and time.monotonic() < until:
-        for _ in comm.poll():
-            pass
-        time.sleep(SENDING_WAIT_S)
-    return complete, killed

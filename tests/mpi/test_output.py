@@ -25,10 +25,9 @@ from fakes import FakeComm, ended_record, report
 from mpifarm.journal.opening import open_run
 from mpifarm.launcher.capture import CLIP_BYTES, INLINE_BYTES
 from mpifarm.launcher.outbox import BACKLOG_BYTES, CHUNK_BYTES
-from mpifarm.ranks import farm as one_rank
-from mpifarm.ranks import wire
+from mpifarm.ranks import loop, wire
 from mpifarm.ranks.comm import Received
-from mpifarm.ranks.farm import TURN_BYTES
+from mpifarm.ranks.loop import TURN_BYTES
 from mpifarm.ranks.manager import Manager
 from mpifarm.ranks.wire import Tag
 from mpifarm.ranks.worker import MANAGER_SLOW_S, MOST_UNSENT_BYTES
@@ -333,5 +332,5 @@ def test_rank_0_has_its_turn_while_more_arrives_than_it_can_take(rank_0: tuple[M
     comm = FakeComm(2)
     comm.poll = lambda: arrived  # type: ignore[method-assign]
     with pytest.raises(Enough):
-        one_rank._loop(comm, manager, None, SimpleNamespace(take=list))  # type: ignore[arg-type]
+        loop.run(comm, manager, None, SimpleNamespace(take=list))  # type: ignore[arg-type]
     assert farms.progress() == offsets[:1]

@@ -9,41 +9,14 @@ from typing import cast
 import pytest
 from fakes import FakeLauncher, reports
 
-from mpifarm.ended import Ended
 from mpifarm.launcher.frames import Reply
 from mpifarm.launcher.launcher import Frame, Launcher
 from mpifarm.ranks import wire, worker
-from mpifarm.ranks.comm import Received
-from mpifarm.ranks.wire import Message, Note, Stop, Tag
-from mpifarm.ranks.worker import UNREAD_S, ManagerLost, Settings, State, Worker
+from mpifarm.ranks.wire import Note, Stop, Tag
+from mpifarm.ranks.worker import ManagerLost, Settings, State, Worker
 from mpifarm.site.offer import Offer
 
-GIVEN_BACK = Ended.INTERRUPTED | Ended.NOT_STARTED
-LINES = b"> echo 1\n> echo 2\r\n> echo 3\n"
-
-
-class Rank:
-    """A worker with two slots, its fake launcher, and what it has sent."""
-
-    def __init__(self, directory: Path, alone: bool = False, lost_after_s: float = 8.0) -> None:
-        tfin = directory / "tasks.txt.tfin"
-        tfin.write_bytes(LINES)
-        settings = Settings("n1", 4, 4, 2, 5, 3.0, lost_after_s, tfin, alone)
-        self.launcher = FakeLauncher()
-        self.sent: list[tuple[Tag, Message]] = []
-        self.worker = Worker(settings, cast(Launcher, self.launcher), lambda *message: self.sent.append(message), 0.0)
-
-    def grant(self, *tasks: tuple[int, int], attempt: int = 1) -> None:
-        offsets, lengths = zip(*tasks, strict=True)
-        self.tell(Tag.GRANT, wire.pack_grant(offsets, lengths, range(1, 1 + len(tasks)), [attempt] * len(tasks)))
-
-    def tell(self, tag: Tag, message: Message, now: float = 0.0) -> None:
-        self.worker.on_message(Received(0, tag, message), now)
-
-
-@pytest.fixture
-def rank(tmp_path: Path) -> Rank:
-    return Rank(tmp_path)
+from .played import Rank
 
 
 def test_it_says_hello_and_asks_for_its_free_slots(rank: Rank) -> None:
@@ -68,15 +41,6 @@ def test_it_passes_ends_on_with_its_credit(rank: Rank) -> None:
     assert bytes(report.output) == b"2\n"
 
 
-def test_it_asks_for_more_than_its_slots_if_tasks_are_short_and_only_then(rank: Rank) -> None:
-    for seconds, ahead in ((0.001, True), (5.0, False)):
-        for _ in range(50):
-            rank.grant((0, 9))
-            rank.launcher.end(0, seconds=seconds)
-            rank.worker.turn(1.0, backlog=0)
-        assert (reports(rank.sent)[-1].credit > 2) is ahead
-
-
 def test_it_looks_for_messages_when_its_slots_may_be_idle_and_else_leaves_them_waiting_a_little(rank: Rank) -> None:
     assert rank.worker.patience_s == 0
     rank.grant((0, 9), (9, 10))
@@ -87,100 +51,6 @@ def test_it_looks_for_messages_when_its_slots_may_be_idle_and_else_leaves_them_w
     rank.grant((9, 10), attempt=2)
     rank.tell(Tag.STOP, wire.pack_stop(Stop.DRAIN))
     assert rank.worker.patience_s == 0, "it has been told to go, and the next message says when"
-
-
-@pytest.mark.parametrize(("offset", "length"), [(1, 9), (0, 8), (0, 19), (19, 90), (900, 9)])
-def test_a_record_that_is_not_there_is_waited_for_and_is_no_attempt(rank: Rank, offset: int, length: int) -> None:
-    rank.sent.clear()
-    rank.grant((offset, length), (0, 9))
-    assert rank.launcher.started == [(0, 2, 1, 3.0, b"echo 1")]
-    for now in (0.5, 1.0, 2.0, 2.9):
-        rank.worker.turn(now, backlog=0)
-    assert len(rank.launcher.started) == 1
-    assert reports(rank.sent) == []
-
-
-def test_a_list_that_is_seen_late_is_read_then(rank: Rank, tmp_path: Path) -> None:
-    tfin = tmp_path / "tasks.txt.tfin"
-    content = tfin.read_bytes()
-    tfin.unlink()
-    rank.grant((0, 9), (9, 10))
-    rank.worker.turn(0.5, backlog=0)
-    tfin.write_bytes(content[:9])
-    rank.worker.turn(1.0, backlog=0)
-    assert rank.launcher.started == [(0, 1, 1, 3.0, b"echo 1")]
-    tfin.write_bytes(content)
-    rank.worker.turn(2.9, backlog=0)
-    assert len(rank.launcher.started) == 1, "the pause is longer now"
-    rank.worker.turn(3.0, backlog=0)
-    assert rank.launcher.started[1:] == [(9, 2, 1, 3.0, b"echo 2")]
-
-
-def unseen(rank: Rank, tmp_path: Path) -> bytes:
-    """Let the list be invisible until what was granted has been given back; return the list."""
-    content = (tmp_path / "tasks.txt.tfin").read_bytes()
-    (tmp_path / "tasks.txt.tfin").unlink()
-    rank.grant((0, 9), (9, 10))
-    rank.sent.clear()
-    for now in (1.0, 2.0, 3.0, 3.1):
-        rank.worker.turn(now, backlog=0)
-    return content
-
-
-def test_what_this_node_cannot_read_goes_to_others_soon_and_it_asks_for_no_more(rank: Rank, tmp_path: Path) -> None:
-    unseen(rank, tmp_path)
-    (back,) = reports(rank.sent)
-    assert back.ended["offset"].tolist() == [0, 9]
-    assert back.ended["flags"].tolist() == [GIVEN_BACK] * 2
-    assert (back.credit, back.notes) == (0, wire.NO_NOTE)
-    rank.sent.clear()
-    rank.grant((19, 9))  # it was on its way
-    (back,) = reports(rank.sent)
-    assert (back.ended["offset"].tolist(), back.credit) == ([19], 0)
-
-
-def test_when_it_sees_the_list_again_it_asks_for_tasks_again(rank: Rank, tmp_path: Path) -> None:
-    content = unseen(rank, tmp_path)
-    rank.sent.clear()
-    (tmp_path / "tasks.txt.tfin").write_bytes(content)
-    rank.worker.turn(6.9, backlog=0)
-    assert reports(rank.sent) == []
-    rank.worker.turn(7.0, backlog=0)
-    (asks,) = reports(rank.sent)
-    assert (asks.credit, asks.ended.size) == (2, 0)
-    rank.grant((9, 10))
-    assert rank.launcher.started == [(9, 1, 1, 3.0, b"echo 2")]
-
-
-def test_a_node_that_does_not_see_the_list_for_a_minute_is_broken(rank: Rank, tmp_path: Path) -> None:
-    unseen(rank, tmp_path)
-    rank.sent.clear()
-    for now in range(4, int(UNREAD_S)):
-        rank.worker.turn(float(now), backlog=0)
-    assert reports(rank.sent) == []
-    rank.worker.turn(UNREAD_S, backlog=0)
-    (broken,) = reports(rank.sent)
-    assert (broken.credit, broken.notes) == (0, Note.BROKEN)
-
-
-@pytest.mark.parametrize("how", [Stop.DRAIN, Stop.KILL])
-def test_what_could_not_be_read_is_given_back_at_a_stop(rank: Rank, how: Stop) -> None:
-    rank.grant((900, 9))
-    rank.sent.clear()
-    rank.tell(Tag.STOP, wire.pack_stop(how))
-    (back,) = reports(rank.sent)
-    assert (back.ended["offset"].tolist(), back.ended["flags"].tolist()) == ([900], [GIVEN_BACK])
-    rank.worker.turn(5.0, backlog=0)
-    assert rank.launcher.started == []
-
-
-def test_a_worker_that_was_taken_for_lost_forgets_what_it_could_not_read(rank: Rank) -> None:
-    rank.grant((900, 9))
-    rank.sent.clear()
-    rank.tell(Tag.STOP, wire.pack_stop(Stop.REJOIN))
-    rank.worker.turn(5.0, backlog=0)
-    assert [tag for tag, _ in rank.sent] == [Tag.HELLO, Tag.REPORT]
-    assert reports(rank.sent)[0].credit == 2
 
 
 def test_a_stop_is_carried_out_and_nothing_more_is_asked_for(rank: Rank) -> None:
@@ -256,42 +126,6 @@ def test_in_the_managers_process_there_are_no_beats(tmp_path: Path) -> None:
     assert [tag for tag, _ in rank.sent] == [Tag.HELLO, Tag.REPORT]
 
 
-def flags(rank: Rank) -> list[int]:
-    return [flag for report in reports(rank.sent) for flag in report.ended["flags"].tolist()]
-
-
-@pytest.mark.parametrize("status", [-15, 128 + 15, -2, -10])
-def test_a_task_that_dies_of_the_jobs_signal_before_the_worker_knows_of_it_is_interrupted(rank: Rank, status: int) -> None:
-    rank.grant((0, 9), (9, 10))
-    rank.launcher.end(0, status=status)
-    rank.worker.turn(1.0, backlog=0)
-    assert flags(rank) == [], "it waits a moment"
-    rank.worker.on_signal(Stop.KILL, 1.1)
-    rank.worker.turn(1.1, backlog=0)
-    assert flags(rank) == [Ended.INTERRUPTED]
-
-
-@pytest.mark.parametrize("status", [-15, 1, -9, -11])
-def test_a_task_that_dies_for_a_reason_of_its_own_has_failed(rank: Rank, status: int) -> None:
-    rank.grant((0, 9))
-    rank.launcher.end(0, status=status)
-    rank.worker.turn(1.0, backlog=0)
-    rank.worker.turn(1.0 + worker.DOUBT_S, backlog=0)
-    rank.worker.on_signal(Stop.KILL, 9.0)
-    assert flags(rank) == [0]
-
-
-def test_what_ended_after_a_doubtful_end_is_told_after_it(rank: Rank) -> None:
-    rank.grant((0, 9), (9, 10))
-    rank.launcher.end(0, status=-15)
-    rank.worker.turn(1.0, backlog=0)
-    rank.launcher.end(9)
-    rank.worker.turn(1.1, backlog=0)
-    assert flags(rank) == []
-    rank.worker.turn(1.0 + 2 * worker.DOUBT_S, backlog=0)
-    assert [offset for report in reports(rank.sent) for offset in report.ended["offset"].tolist()] == [0, 9]
-
-
 def test_taken_for_lost_it_kills_forgets_and_joins_anew(rank: Rank) -> None:
     rank.grant((0, 9), (9, 10))
     rank.sent.clear()
@@ -339,13 +173,3 @@ def test_a_slot_has_its_part_of_the_cpus_that_the_tasks_may_use(
     launcher = FakeLauncher()
     Worker(settings, cast(Launcher, launcher), lambda *_: None, 0.0)
     assert f", {each} CPUs each" in launcher.orders[0]
-
-
-def test_an_end_that_was_doubted_does_not_keep_it_from_joining_anew(rank: Rank) -> None:
-    rank.grant((0, 9))
-    rank.launcher.end(0, status=-15)
-    rank.worker.turn(1.0, backlog=0)
-    rank.sent.clear()
-    rank.tell(Tag.STOP, wire.pack_stop(Stop.REJOIN))
-    rank.worker.turn(1.1, backlog=0)
-    assert [tag for tag, _ in rank.sent] == [Tag.HELLO, Tag.REPORT]

@@ -1,0 +1,76 @@
+"""The end of the job: when a farm stops because of it, and what that has cut off.
+
+Two limits, both before the end: from the first one on nothing more is started, since it would hardly get done; at the
+second one what runs is ended, and there is time left to write that down. A job may be so short that every start of the farm
+ends like this with nothing done: what was cut off is remembered here, so that people can be told.
+"""
+
+from __future__ import annotations
+
+from mpifarm import FarmError
+from mpifarm.journal.lines import Attempt
+from mpifarm.schedule.schedule import How
+from mpifarm.settings import Config
+from mpifarm.view import status
+
+MARGIN_S = 60.0
+LAST_S = 10.0  # how long before the end of the job what runs is ended: TERM, 5 s, KILL, and a flush
+
+
+class Deadline:
+    """The end of the job of one farm."""
+
+    def __init__(self, config: Config, end: float | None, now: float) -> None:
+        """*end* is when the job ends (monotonic, seconds), None if it does not."""
+        self._limits = _limits(config, end, now)
+        self._stopped: How | None = None  # how it has stopped the farm
+        self.interrupted = 0  # tasks that it has cut off
+        self.longest: Attempt | None = None  # of them
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the end of the job has stopped the farm, and not somebody before, as hard."""
+        return self._stopped is not None
+
+    @property
+    def ends_tasks(self) -> bool:
+        """Whether what is interrupted now is so because of it."""
+        return self._stopped not in (None, How.DRAIN)
+
+    def take(self, now: float, stopping: How | None) -> tuple[How, str] | None:
+        """Return how to stop now, and why, once for each limit; *stopping* is how the farm is stopping already."""
+        if not self._limits or now < self._limits[0][0]:
+            return None
+        _, how, why = self._limits.pop(0)
+        if stopping is None or stopping < how:
+            self._stopped = how
+        return how, why
+
+    def cut_off(self, attempt: Attempt) -> None:
+        """Remember an attempt that it has interrupted."""
+        self.interrupted += 1
+        if self.longest is None or attempt.seconds > self.longest.seconds:
+            self.longest = attempt
+
+
+def refuse_short_job(config: Config, end: float | None, now: float) -> None:
+    """Raise FarmError if the options leave no time to start anything in a job that ends at *end* (monotonic, seconds)."""
+    asked = {"--time-request": config.time_request_s, "--margin": config.margin_s or 0.0}
+    for option, asked_s in asked.items():
+        left_s = max(0.0, (end or 0.0) - now)
+        if end is not None and asked_s and asked_s >= left_s:
+            longer = f"{option} {status.duration(asked_s)} is longer than the job: {status.duration(left_s)} are left"
+            raise FarmError(f"{longer}: give less, or ask for a longer job")
+
+
+def _limits(config: Config, end: float | None, now: float) -> list[tuple[float, How, str]]:
+    """Return when to stop, how, and why, for a job that ends at *end* (monotonic, seconds)."""
+    if end is None:
+        return []
+    margin_s = min(MARGIN_S, max(0.0, end - now) / 4) if config.margin_s is None else config.margin_s
+    start_s = max(margin_s, config.time_request_s)
+    last_s = min(LAST_S, margin_s)
+    return [
+        (end - start_s, How.DRAIN, f"the job ends in {status.duration(start_s)}: starting nothing more"),
+        (end - last_s, How.KILL, f"the job ends in {status.duration(last_s)}: ending what runs"),
+    ]

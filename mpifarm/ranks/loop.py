@@ -1,0 +1,91 @@
+"""The one loop of a rank, whether it is manager, worker or both.
+
+Take what has arrived, let worker and manager have their turn, and wait, in one place, for a signal, the launcher, or the
+next look at MPI.
+"""
+
+from __future__ import annotations
+
+import select
+import time
+
+from mpifarm.ranks.comm import SENDING_WAIT_S, Backoff, Comm
+from mpifarm.ranks.manager import Manager
+from mpifarm.ranks.signals import Signals
+from mpifarm.ranks.wire import Stop, Tag
+from mpifarm.ranks.worker import ManagerLost, State, Worker
+from mpifarm.schedule.schedule import How
+
+LOOPBACK_WAIT_S = 0.5  # nobody else sends anything: only the clock has to be looked at
+# Each look costs a tenth of a millisecond in a process that has slept. What a long wait of rank 0 delays the workers'
+# prefetch hides; a worker looks so often only while its slots may be idle.
+MANAGER_WAIT_S = 0.005
+WORKER_WAIT_S = 0.001
+TURN_BYTES = 16 * 1024 * 1024  # messages taken before what they say is written
+
+
+def run(comm: Comm, manager: Manager | None, worker: Worker | None, signals: Signals) -> None:
+    """Work until the manager has finished or the worker was told to go."""
+    backoff = Backoff(time.monotonic(), MANAGER_WAIT_S if manager else WORKER_WAIT_S)
+    while True:
+        now = time.monotonic()
+        active, drained = _receive(comm, manager, worker, now)
+        _hear(comm, manager, worker, signals, now)
+        if worker:
+            active = worker.turn(now, comm.backlog) or active
+            if worker.state is State.GONE and not manager:
+                return
+        if manager:
+            manager.turn(now, drained)
+            if manager.outcome is not None:
+                return
+        if active:
+            backoff.reset(now)
+        if not drained or (active and manager):  # what a turn of rank 0 sends may be to itself
+            continue
+        wait_s = backoff.wait_s(now)
+        _wait(comm, worker, signals, wait_s if manager or not worker else max(wait_s, worker.patience_s))
+
+
+def _hear(comm: Comm, manager: Manager | None, worker: Worker | None, signals: Signals, now: float) -> None:
+    """Hand on what did not come as a message: ranks that MPI has found dead, and signals."""
+    for rank in comm.take_lost():
+        if manager:
+            manager.lose(rank)
+        elif rank == 0:
+            raise ManagerLost("rank 0 is gone")
+    for how, name in signals.take():
+        if manager:
+            manager.stop(how, now, f"{name}: stopping" if how is not How.DRAIN else f"{name}: draining")
+        elif worker:
+            worker.on_signal(Stop(how), now)
+
+
+def _receive(comm: Comm, manager: Manager | None, worker: Worker | None, now: float) -> tuple[bool, bool]:
+    """Hand on what has arrived; return whether there was something, and whether that was all."""
+    taken = 0
+    active = False
+    for received in comm.poll():
+        active = True
+        if received.tag in (Tag.GRANT, Tag.STOP) or manager is None:
+            if worker:
+                worker.on_message(received, now)
+        else:
+            manager.on_message(received, now)
+        taken += received.message.size
+        if taken > TURN_BYTES:
+            return True, False
+    return active, True
+
+
+def _wait(comm: Comm, worker: Worker | None, signals: Signals, wait_s: float) -> None:
+    if not comm.remote:
+        wait_s = LOOPBACK_WAIT_S
+    if comm.backlog:
+        wait_s = min(wait_s, SENDING_WAIT_S)
+    poll = select.poll()
+    for descriptor in (signals.descriptor, *(worker.descriptors if worker else ())):
+        poll.register(descriptor, select.POLLIN)
+    for descriptor, _ in poll.poll(wait_s * 1000):
+        if descriptor == signals.descriptor:
+            signals.clear()

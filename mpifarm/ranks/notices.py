@@ -1,0 +1,79 @@
+"""What people hear of a farm: on standard error unless --quiet, and in the log what they may look for later.
+
+How it is put stands in `status`; here is when it is said, and how often. Nothing is decided.
+"""
+
+from __future__ import annotations
+
+from mpifarm import say
+from mpifarm.journal.journal import Journal
+from mpifarm.journal.lines import Attempt
+from mpifarm.journal.opening import Run
+from mpifarm.schedule.schedule import Counts, Outcome, Schedule
+from mpifarm.settings import Config
+from mpifarm.site.offer import Offer
+from mpifarm.view import status
+
+_MOST_TOLD = 3  # of tasks that leave processes behind, on standard error; the log has them all
+
+
+class Notices:
+    """What is said in one run."""
+
+    def __init__(self, config: Config, run: Run, journal: Journal, workers: int, now: float) -> None:
+        """*workers* are expected."""
+        self._config = config
+        self._journal = journal
+        self._log = run.names.log
+        self._total, self._before = run.scan.tasks, run.start.done_count
+        self._expected = workers
+        self._offers: dict[int, Offer] = {}
+        self._left = 0  # tasks that have left processes behind
+        self._began = now
+        self._status_at = now + status.EVERY_S
+
+    def say(self, text: str) -> None:
+        """Say it."""
+        if not self._config.quiet:
+            say(text)
+
+    def tell(self, text: str) -> None:
+        """Say it, and keep it in the log."""
+        self._journal.event(text)
+        self.say(text)
+
+    def joined(self, rank: int, offer: Offer) -> None:
+        """A worker has come; when all have, tell who works where."""
+        if rank in self._offers:
+            self.tell(f"worker {rank} on {offer.node} is back")
+            return
+        self._offers[rank] = offer
+        if len(self._offers) == self._expected:
+            for notice in status.placement(self._offers, self._config):
+                self.say(notice)
+
+    def left_behind(self, attempt: Attempt) -> None:
+        """A task has ended with 0, and some of it goes on: what comes of that nobody will know."""
+        self._left += 1
+        text = status.left_behind(attempt)
+        self._journal.event(text)
+        if self._left <= _MOST_TOLD:
+            self.say(text)
+        elif self._left == _MOST_TOLD + 1:
+            self.say(f"more tasks leave processes running in the background: {self._log} names them")
+
+    def status(self, schedule: Schedule, now: float) -> None:
+        """Say now and then how far the run is."""
+        if now < self._status_at:
+            return
+        self._status_at = now + status.EVERY_S
+        slots = sum(slots for _, slots in schedule.workers.values())
+        self.say(status.line(schedule.counts, self._total, self._before, slots, now - self._began))
+
+    def verdict(self, outcome: Outcome, counts: Counts, now: float) -> None:
+        """Say how the run has ended."""
+        self.say(status.verdict(outcome, counts, self._total, self._before, now - self._began, self._log))
+
+    def in_vain(self) -> None:
+        """Say that nothing came of this run, and nothing will of another one like it."""
+        self.say(status.in_vain(self._before, self._total))

@@ -1,0 +1,100 @@
+"""What workers report of attempts, on its way to the journal: what was printed, how it ended, and what that counts.
+
+The schedule alone says what an end means, one verdict for each attempt. A report of many that have all succeeded, as nearly
+all are, goes to the journal as a whole, without a look at any of them; only where something is different each has its turn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from mpifarm.ended import Ended
+from mpifarm.journal.journal import Journal, Spool
+from mpifarm.journal.lines import Attempt, Attempts
+from mpifarm.ranks.custody import Custody
+from mpifarm.ranks.deadline import Deadline
+from mpifarm.ranks.notices import Notices
+from mpifarm.ranks.wire import Report
+from mpifarm.schedule.schedule import Schedule, Verdict
+
+_NOTHING = memoryview(b"")
+
+
+class Reports:
+    """Attempts of all workers, and the outputs of which the end has not come yet."""
+
+    def __init__(
+        self, schedule: Schedule, custody: Custody, journal: Journal, deadline: Deadline, notices: Notices
+    ) -> None:
+        self._schedule = schedule
+        self._custody = custody
+        self._journal = journal
+        self._deadline = deadline
+        self._notices = notices
+        self._spools: dict[tuple[int, int], Spool] = {}  # by rank and lane
+
+    def keep(self, rank: int, report: Report) -> None:
+        """Keep the part of an output that *report* brings, until its attempt has ended."""
+        key = (rank, report.lane)
+        try:
+            self._spools.setdefault(key, Spool()).append(report.output)
+        except OSError as error:
+            self._custody.stop(f"no place to keep the output of a task: {error} (set TMPDIR)")
+
+    def forget(self, rank: int) -> None:
+        """A worker is lost: forget what its tasks had begun to print."""
+        for key in [key for key in self._spools if key[0] == rank]:
+            self._spools.pop(key).close()
+
+    def ended(self, rank: int, report: Report, now: float) -> None:
+        """Attempts have ended: ask what they count, and record them."""
+        ended = report.ended
+        flags = ended["flags"]
+        offsets = ended["offset"].tolist()
+        bad = interrupted = [False] * len(offsets)
+        if np.count_nonzero(ended["status"]) or np.count_nonzero(flags):  # any() takes five times as long for a few
+            interrupted = ((flags & Ended.INTERRUPTED) != 0).tolist()
+            bad = ((ended["status"] != 0) | (flags != 0) & (flags != Ended.CLIPPED)).tolist()
+        ends = self._schedule.attempts_ended(rank, offsets, ended["attempt"].tolist(), bad, interrupted, now)
+        commands = self._custody.commands(offsets, ends.lengths)
+        told = Attempts(self._schedule.node(rank), ended, ends.lengths, ends.seqs, commands)
+        spool = self._spools.pop((rank, report.lane), None)
+        plain = ends.verdicts.count(Verdict.SUCCEEDED) == len(offsets) and not np.count_nonzero(ended["left"])
+        if spool or not plain or np.count_nonzero(ended["err_bytes"]):
+            self._record_each(told, ends.verdicts, spool, report.output)
+        else:
+            self._journal.succeeded(told, None, report.output, _NOTHING)
+
+    def _record_each(self, told: Attempts, verdicts: Sequence[Verdict], spool: Spool | None, output: memoryview) -> None:
+        """Record attempts that have ended in different ways."""
+        at = 0
+        for number, (row, verdict) in enumerate(zip(told.ended, verdicts, strict=True)):
+            middle = at + int(row["out_bytes"])
+            out, err = output[at:middle], output[middle : middle + int(row["err_bytes"])]
+            at = middle + len(err)
+            if verdict is not Verdict.STALE:
+                self._record(told.one(number), verdict, spool, out, err)
+            elif spool:
+                spool.close()
+            spool = None  # it was the first one's
+
+    def _record(self, one: Attempts, verdict: Verdict, spool: Spool | None, out: memoryview, err: memoryview) -> None:
+        if verdict is Verdict.SUCCEEDED:
+            self._journal.succeeded(one, spool, out, err)
+            if one.ended["left"][0]:
+                self._notices.left_behind(one.first())
+            return
+        attempt = one.first()
+        if verdict is not Verdict.INTERRUPTED:
+            self._journal.failed(attempt, out, err, verdict is Verdict.FAILED_FOR_GOOD)
+        elif not attempt.flags & Ended.NOT_STARTED:
+            self._record_interrupted(attempt)
+
+    def _record_interrupted(self, attempt: Attempt) -> None:
+        if not self._deadline.ends_tasks:
+            self._journal.interrupted(attempt)
+            return
+        self._journal.interrupted(attempt, "the end of the job")
+        self._deadline.cut_off(attempt)

@@ -1,0 +1,58 @@
+"""What a rank is told by signals: by Slurm, by its launcher, by somebody at a terminal.
+
+INT, TERM and HUP end what runs, a second INT at once; USR2 lets it finish. A handler only takes a note, and a descriptor
+wakes the one poll of the loop.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from mpifarm.schedule.schedule import How
+
+_KILLERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Signals:
+    """What this process was told by signals, and a descriptor that wakes a poll when it is."""
+
+    def __init__(self) -> None:
+        self.descriptor, wakeup = os.pipe()
+        os.set_blocking(self.descriptor, False)
+        os.set_blocking(wakeup, False)
+        signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False)
+        self._arrived: list[int] = []
+        self._killed = False
+        self._ignored = {number for number in _KILLERS if signal.getsignal(number) is signal.SIG_IGN}  # nohup
+        self.listen()
+
+    def listen(self) -> None:
+        """Take the signals; to be called again after MPI_Init, which may take some (UCX takes HUP for debugging)."""
+        for number in (*_KILLERS, signal.SIGUSR2):
+            handler = signal.SIG_IGN if number in self._ignored else self._arrive
+            signal.signal(number, handler)
+        # By default it would end us; MPICH sends it when a rank has died, and takes itself for dead if it sees it.
+        signal.signal(signal.SIGUSR1, lambda *_: None)
+
+    def _arrive(self, number: int, _frame: object) -> None:
+        self._arrived.append(number)
+
+    def take(self) -> list[tuple[How, str]]:
+        """Return what was asked for since, and by which signal. A second INT means at once."""
+        asked = []
+        while self._arrived:
+            number = self._arrived.pop(0)
+            how = How.DRAIN
+            if number in _KILLERS:
+                how = How.KILL_NOW if self._killed and number == signal.SIGINT else How.KILL
+                self._killed = True
+            asked.append((how, signal.Signals(number).name))
+        return asked
+
+    def clear(self) -> None:
+        """Make the descriptor quiet again."""
+        try:
+            os.read(self.descriptor, 4096)
+        except BlockingIOError:
+            return

@@ -1,0 +1,1 @@
+"""Each side of a farm, with the other one played."""

@@ -1,0 +1,94 @@
+"""The end of the job: nothing more is started, what runs is ended, and a job that was too short is a failure."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from fakes import ended_record, report
+
+from mpifarm.ended import Ended
+from mpifarm.ranks.wire import Stop, Tag
+from mpifarm.schedule.schedule import How, Outcome
+
+from .played import LIST, MakeFarm, log
+
+
+def test_near_the_end_of_the_job_nothing_is_started_and_then_what_runs_is_ended(
+    make_farm: MakeFarm, capfd: pytest.CaptureFixture[str]
+) -> None:
+    farm = make_farm(end=1000.0, lost_after_s=2000.0)
+    farm.say(1, Tag.REPORT, report(0, 1))
+    assert farm.grants(939.0) == {1: [(0, 1)]}
+    farm.manager.turn(940.0)
+    assert farm.stops() == [(1, Stop.DRAIN), (2, Stop.DRAIN)]
+    farm.manager.turn(989.0)
+    assert not farm.stops()
+    farm.manager.turn(990.0)
+    assert farm.stops() == [(1, Stop.KILL), (2, Stop.KILL)]
+    farm.say(1, Tag.REPORT, report(1, 0, ended_record(0, status=-15, flags=Ended.INTERRUPTED, seconds=3720.0)), 991.0)
+    farm.manager.turn(991.0)
+    assert farm.manager.outcome is Outcome.WORK_LEFT
+    assert "interrupted by the end of the job: task 1 (offset 0), attempt 1, n1-1, had run 3720.000 s: echo 1\n" in log()
+    assert farm.manager.close(991.0) is Outcome.WORK_LEFT
+    *_, longest, last = capfd.readouterr().err.splitlines()
+    assert longest.endswith(
+        "has interrupted 1 task (see the log); the longest, task 1 (tasks.txt:1), had run 62 min: echo 1"
+    )
+    assert last == "mpifarm: 0 of 3 tasks are done: start again to go on"
+
+
+@pytest.mark.parametrize(
+    ("signalled", "succeeds", "grows", "outcome"),
+    [
+        (False, False, False, Outcome.SOME_FAILED),
+        (True, False, False, Outcome.WORK_LEFT),
+        (False, True, False, Outcome.WORK_LEFT),
+        (False, False, True, Outcome.WORK_LEFT),
+    ],
+)
+def test_a_second_job_that_ends_before_anything_new_was_begun_or_finished_is_a_failure(
+    make_farm: MakeFarm, signalled: bool, succeeds: bool, grows: bool, outcome: Outcome
+) -> None:
+    """In the first job all three tasks were begun, and none finished."""
+    farm = make_farm(end=100.0, threads=3)
+    for end in (100.0, 200.0):
+        farm.say(1, Tag.REPORT, report(0, 2), end - 100.0)
+        farm.say(2, Tag.REPORT, report(0, 1 + grows), end - 100.0)
+        granted = farm.grants(end - 100.0)
+        if end > 100.0 and signalled:
+            farm.manager.stop(How.KILL, end - 95.0, "TERM")
+        farm.manager.turn(end - 5.0)
+        flags = Ended.INTERRUPTED
+        for rank, tasks in granted.items():
+            records = [ended_record(offset, attempt, -15, flags) for offset, attempt in tasks]
+            if succeeds and rank == 2 and end > 100.0:
+                records = [ended_record(offset, attempt) for offset, attempt in tasks]
+            farm.say(rank, Tag.REPORT, report(len(tasks), 0, *records), end)
+        farm.manager.turn(end)
+        last = farm.manager.close(end)
+        if end == 100.0:
+            assert last is Outcome.WORK_LEFT
+            if grows:
+                Path("tasks.txt").write_text(LIST + "echo 4\n")
+            farm = make_farm(began=100.0, end=200.0)
+    assert last is outcome
+
+
+@pytest.mark.parametrize(
+    ("options", "starts_until"),
+    [
+        ({}, 40 - 10),  # a quarter of the time: 60 s would leave nothing of it
+        ({"margin_s": 5.0}, 40 - 5),
+        ({"margin_s": 5.0, "time_request_s": 15.0}, 40 - 15),
+        ({"margin_s": 20.0, "time_request_s": 15.0}, 40 - 20),
+    ],
+)
+def test_margin_and_time_request_say_when_nothing_more_is_started(
+    make_farm: MakeFarm, options: dict[str, float], starts_until: float
+) -> None:
+    farm = make_farm(end=40.0, **options)
+    farm.manager.turn(starts_until - 0.1)
+    assert farm.manager.outcome is None
+    farm.manager.turn(starts_until)
+    assert farm.manager.outcome is Outcome.WORK_LEFT, "nothing runs, nothing may start: the job's hours are saved"
