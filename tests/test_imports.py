@@ -71,10 +71,17 @@ TABLE = {
         "tasklist": "quoting|ground",
     },
     "schedule": {
+        "answers": "quarantine|",
+        "dealing": "answers history queue workers|",
+        "history": "retries suspects workers|",
+        "judgement": "answers history quarantine queue retries workers|",
         "quarantine": "|",
+        "queue": "history retries suspects workers|",
         "retries": "|",
-        "schedule": "quarantine retries suspects|",
+        "schedule": "answers dealing history judgement quarantine queue retries silence suspects workers|",
+        "silence": "workers|",
         "suspects": "retries|",
+        "workers": "answers quarantine retries|",
     },
     "site": {
         "affinity": "|",
@@ -91,13 +98,14 @@ TABLE = {
 }
 NUMPY = {
     "journal/claim", "journal/fastrecovery", "journal/journal", "journal/lines", "journal/progress", "journal/resume",
-    "ranks/comm", "ranks/manager", "ranks/wire", "ranks/worker", "schedule/schedule", "site/packages", "tasks/tasklist",
+    "ranks/comm", "ranks/manager", "ranks/wire", "ranks/worker", "schedule/queue", "site/packages", "tasks/tasklist",
 }  # fmt: skip
 # What runs before the helpers are forked: these, and what they import at module level.
 BEFORE_THE_FORK = {"hall/__main__", "hall/cli", "hall/config", "hall/entry", "site/environ", "launcher/launcher"}
 PURE = {
-    *("schedule/schedule", "schedule/quarantine", "schedule/retries", "schedule/suspects", "ranks/wire", "launcher/frames"),
-    *("tasks/bashisms", "tasks/check", "tasks/foreign", "tasks/grammar", "tasks/quoting", "site/environ", "ground/ended"),
+    *(f"schedule/{file}" for file in TABLE["schedule"]),
+    *("ranks/wire", "launcher/frames", "site/environ", "ground/ended"),
+    *("tasks/bashisms", "tasks/check", "tasks/foreign", "tasks/grammar", "tasks/quoting"),
 }
 
 

@@ -33,7 +33,7 @@ from mpifarm.ranks.comm import CRASHED, Backoff, Comm, Loopback, connect
 from mpifarm.ranks.manager import Manager, refuse_short_job
 from mpifarm.ranks.wire import Note, Stop, Tag
 from mpifarm.ranks.worker import ManagerLost, Settings, State, Worker
-from mpifarm.schedule.schedule import How, Outcome
+from mpifarm.schedule.answers import How, Outcome
 from mpifarm.settings import Config, Interface
 from mpifarm.site import slurm
 

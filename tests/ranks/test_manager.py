@@ -16,8 +16,8 @@ from mpifarm.ranks import wire
 from mpifarm.ranks.comm import Received
 from mpifarm.ranks.manager import Manager
 from mpifarm.ranks.wire import Message, Note, Stop, Tag
+from mpifarm.schedule.answers import How, Outcome
 from mpifarm.schedule.retries import PAUSES_S
-from mpifarm.schedule.schedule import How, Outcome
 from mpifarm.schedule.suspects import NOTHING, Dealt, parse
 from mpifarm.settings import Config
 from mpifarm.site.offer import Offer
