@@ -45,7 +45,9 @@ from mpifarm.ranks.manager import Manager
 from mpifarm.ranks.wire import Stop, Tag
 from mpifarm.ranks.worker import ManagerLost, Settings, State, Worker
 from mpifarm.schedule import suspects
-from mpifarm.schedule.schedule import LOST_LIMIT, Action, How, Lost, Outcome, Schedule
+from mpifarm.schedule.answers import Action, How, Lost, Outcome
+from mpifarm.schedule.history import LOST_LIMIT
+from mpifarm.schedule.schedule import Schedule
 from mpifarm.settings import Config
 
 RUNS = 40  # that a seed may take; the later ones are left in peace
@@ -326,13 +328,13 @@ class Simulation:
         for received in network.deliver(0):
             self._hear(received)
             manager.on_message(received, self.now)
-        schedule = manager._schedule
-        waiting = {task[0] for task in schedule._retries.tasks()}
-        idle = not (schedule._leased or schedule._front or schedule._suspected or schedule._isolated)
-        nothing_else = idle and not (schedule._fresh_left or schedule._lineup.open)
-        workers = len(schedule._workers)
+        schedule, queue, by_rank = manager._schedule, manager._schedule._queue, manager._schedule._workers.by_rank
+        waiting = {task[0] for task in queue.retries.tasks()}
+        idle = not (schedule._workers.leased or queue._front or queue._suspected or queue._isolated)
+        nothing_else = idle and not (queue._fresh_left or queue.lineup.open)
+        workers = len(by_rank)
         manager.turn(self.now)
-        if waiting and not nothing_else and len(schedule._workers) == workers:  # what a lost one had is not there any more
+        if waiting and not nothing_else and len(by_rank) == workers:  # what a lost one had is not there any more
             self._check_pauses(schedule, waiting)
         self._check_answers(manager)
         for number, rank in list(ranks.items()):
@@ -379,7 +381,7 @@ class Simulation:
         lose = schedule.worker_lost
 
         def watched(rank: int) -> list[Action]:
-            worker = schedule._workers.get(rank)
+            worker = schedule._workers.by_rank.get(rank)
             running = {offset for offset, lease in worker.leases.items() if lease[3]} if worker else set()
             poisons = {offset for offset in running if self.tasks[offset].poison}
             for offset in running:
@@ -403,9 +405,9 @@ class Simulation:
 
     def _check_pauses(self, schedule: Schedule, waiting: set[int]) -> None:
         """No attempt that follows a failure comes before its pause is over while there is other work."""
-        for worker in schedule._workers.values():
+        for worker in schedule._workers.by_rank.values():
             for offset in waiting & worker.leases.keys():
-                attempt, history = worker.leases[offset][0], schedule._history[offset]
+                attempt, history = worker.leases[offset][0], schedule._histories._known[offset]
                 heard = self.heard.get((offset, attempt - 1))
                 if heard is not None and not history.let_off:
                     pause_s = 1.0 if history.failures == 1 else 10.0
@@ -413,14 +415,14 @@ class Simulation:
 
     def _check_answers(self, manager: Manager) -> None:
         """No event is left unanswered: who asked has work, or there is none that it may have."""
-        schedule = manager._schedule
-        if schedule._stopping or manager.outcome is not None or not (schedule._front or schedule._fresh_left):
+        workers, queue = manager._schedule._workers, manager._schedule._queue
+        if manager._schedule._stopping or manager.outcome is not None or not (queue._front or queue._fresh_left):
             return
-        if schedule._lineup.alone:
+        if queue.lineup.alone:
             return
-        for worker in schedule._workers.values():
+        for worker in workers.by_rank.values():
             idle = len(worker.leases) < worker.slots and worker.granted < worker.limit
-            assert not (idle and schedule._takes(worker)), "a slot is idle while a task waits"
+            assert not (idle and workers.takes(worker)), "a slot is idle while a task waits"
 
     def check(self) -> None:
         """Between two runs: no task is recorded twice, nothing is recorded that has not happened, every block is whole."""

@@ -38,9 +38,9 @@ TABLE = {
         "manager": "comm custody deadline notices reports wire|view journal launcher tasks schedule site ground",
         "notices": "|view journal schedule site ground",
         "reports": "custody deadline notices wire|journal schedule ground",
-        "wire": "|site ground",
         "signals": "|schedule",
         "unread": "wire|tasks",
+        "wire": "|site ground",
         "worker": "comm credit doubt unread wire|launcher site ground",
     },
     "view": {
@@ -81,10 +81,17 @@ TABLE = {
         "tasklist": "quoting|ground",
     },
     "schedule": {
+        "answers": "quarantine|",
+        "dealing": "answers history queue workers|",
+        "history": "retries suspects workers|",
+        "judgement": "answers history quarantine queue retries workers|",
         "quarantine": "|",
+        "queue": "history retries suspects workers|",
         "retries": "|",
-        "schedule": "quarantine retries suspects|",
+        "schedule": "answers dealing history judgement quarantine queue retries silence suspects workers|",
+        "silence": "workers|",
         "suspects": "retries|",
+        "workers": "answers quarantine retries|",
     },
     "site": {
         "affinity": "|",
@@ -100,15 +107,30 @@ TABLE = {
     },
 }
 NUMPY = {
-    "journal/claim", "journal/fastrecovery", "journal/journal", "journal/lines", "journal/progress", "journal/resume",
-    "ranks/comm", "ranks/credit", "ranks/custody", "ranks/doubt", "ranks/manager", "ranks/reports", "ranks/unread",
-    "ranks/wire", "ranks/worker", "schedule/schedule", "site/packages", "tasks/tasklist",
-}  # fmt: skip
+    "journal/fastrecovery",
+    "journal/journal",
+    "journal/lines",
+    "journal/progress",
+    "journal/resume",
+    "ranks/comm",
+    "ranks/credit",
+    "ranks/custody",
+    "ranks/doubt",
+    "ranks/manager",
+    "ranks/reports",
+    "ranks/unread",
+    "ranks/wire",
+    "ranks/worker",
+    "schedule/queue",
+    "site/packages",
+    "tasks/tasklist",
+}
 # What runs before the helpers are forked: these, and what they import at module level.
 BEFORE_THE_FORK = {"hall/__main__", "hall/cli", "hall/config", "hall/entry", "site/environ", "launcher/launcher"}
 PURE = {
-    *("schedule/schedule", "schedule/quarantine", "schedule/retries", "schedule/suspects", "ranks/wire", "launcher/frames"),
-    *("tasks/bashisms", "tasks/check", "tasks/foreign", "tasks/grammar", "tasks/quoting", "site/environ", "ground/ended"),
+    *(f"schedule/{file}" for file in TABLE["schedule"]),
+    *("ranks/wire", "launcher/frames", "site/environ", "ground/ended"),
+    *("tasks/bashisms", "tasks/check", "tasks/foreign", "tasks/grammar", "tasks/quoting"),
 }
 
 

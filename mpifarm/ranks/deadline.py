@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from mpifarm import FarmError
 from mpifarm.journal.lines import Attempt
-from mpifarm.schedule.schedule import How
+from mpifarm.schedule.answers import How
 from mpifarm.settings import Config
 from mpifarm.view import status
 

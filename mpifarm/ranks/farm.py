@@ -27,7 +27,7 @@ from mpifarm.ranks.leaving import dismiss
 from mpifarm.ranks.manager import Manager
 from mpifarm.ranks.signals import Signals
 from mpifarm.ranks.worker import ManagerLost, Settings, Worker
-from mpifarm.schedule.schedule import Outcome
+from mpifarm.schedule.answers import Outcome
 from mpifarm.settings import Config, Interface
 from mpifarm.site import slurm
 

@@ -14,7 +14,7 @@ from mpifarm.ranks.manager import Manager
 from mpifarm.ranks.signals import Signals
 from mpifarm.ranks.wire import Stop, Tag
 from mpifarm.ranks.worker import ManagerLost, State, Worker
-from mpifarm.schedule.schedule import How
+from mpifarm.schedule.answers import How
 
 LOOPBACK_WAIT_S = 0.5  # nobody else sends anything: only the clock has to be looked at
 # Each look costs a tenth of a millisecond in a process that has slept. What a long wait of rank 0 delays the workers'

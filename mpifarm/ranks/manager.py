@@ -25,9 +25,11 @@ from mpifarm.ranks.deadline import Deadline
 from mpifarm.ranks.notices import Notices
 from mpifarm.ranks.reports import Reports
 from mpifarm.ranks.wire import NO_NOTE, Note, Report, Tag
-from mpifarm.schedule import schedule
+from mpifarm.schedule import answers
+from mpifarm.schedule.answers import Action, Finish, Grant, How, Lost, Outcome
+from mpifarm.schedule.history import LOST_LIMIT
 from mpifarm.schedule.quarantine import Judged
-from mpifarm.schedule.schedule import Action, Finish, Grant, How, Lost, Outcome, Schedule
+from mpifarm.schedule.schedule import Schedule
 from mpifarm.schedule.suspects import NOTHING, Dealt, Suspect, Suspicion
 from mpifarm.settings import Config
 from mpifarm.site.offer import Offer
@@ -184,7 +186,7 @@ class Manager:
             if isinstance(action, Grant):
                 message = wire.pack_grant(action.offsets, action.lengths, action.seqs, action.attempts)
                 self._comm.send(action.rank, Tag.GRANT, message)
-            elif isinstance(action, schedule.Stop):
+            elif isinstance(action, answers.Stop):
                 self._comm.send(action.rank, Tag.STOP, wire.pack_stop(wire.Stop(action.how)))
             elif isinstance(action, Lost):
                 self._lose(action)
@@ -199,7 +201,7 @@ class Manager:
         where = f" on {lost.node}" if lost.node else ""
         self._notices.tell(f"worker {lost.rank}{where} is lost: {lost.leases} tasks that it had are dealt again")
         for offset in lost.poisoned:
-            self._convict(offset, f"has lost its worker {schedule.LOST_LIMIT} times in turn, those of earlier runs counted")
+            self._convict(offset, f"has lost its worker {LOST_LIMIT} times in turn, those of earlier runs counted")
 
     def _tell_of_suspects(self, suspicion: Suspicion) -> None:
         for offset in sorted(suspicion.convicted):

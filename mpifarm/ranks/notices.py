@@ -9,7 +9,8 @@ from mpifarm import say
 from mpifarm.journal.journal import Journal
 from mpifarm.journal.lines import Attempt
 from mpifarm.journal.opening import Run
-from mpifarm.schedule.schedule import Counts, Outcome, Schedule
+from mpifarm.schedule.answers import Counts, Outcome
+from mpifarm.schedule.schedule import Schedule
 from mpifarm.settings import Config
 from mpifarm.site.offer import Offer
 from mpifarm.view import status

@@ -17,7 +17,8 @@ from mpifarm.ranks.custody import Custody
 from mpifarm.ranks.deadline import Deadline
 from mpifarm.ranks.notices import Notices
 from mpifarm.ranks.wire import Report
-from mpifarm.schedule.schedule import Schedule, Verdict
+from mpifarm.schedule.answers import Verdict
+from mpifarm.schedule.schedule import Schedule
 
 _NOTHING = memoryview(b"")
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import signal
 
-from mpifarm.schedule.schedule import How
+from mpifarm.schedule.answers import How
 
 _KILLERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 

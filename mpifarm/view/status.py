@@ -8,8 +8,8 @@ from pathlib import Path
 
 from mpifarm.journal.lines import Attempt, in_one_line
 from mpifarm.launcher.frames import Killed
+from mpifarm.schedule.answers import Counts, Outcome
 from mpifarm.schedule.quarantine import Fitness, Judged
-from mpifarm.schedule.schedule import Counts, Outcome
 from mpifarm.settings import Config
 from mpifarm.site.offer import Offer
 

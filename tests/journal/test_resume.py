@@ -19,7 +19,7 @@ from mpifarm.journal.journal import Journal, Names
 from mpifarm.journal.opening import open_run
 from mpifarm.journal.resume import Resume, Sources
 from mpifarm.ranks.manager import Manager
-from mpifarm.schedule.schedule import How
+from mpifarm.schedule.answers import How
 from mpifarm.schedule.suspects import NOTHING, Dealt, Word
 from mpifarm.settings import Config
 from mpifarm.tasks.tasklist import Tasklist, Walk

@@ -9,7 +9,7 @@ from fakes import ended_record, report
 
 from mpifarm.ranks import wire
 from mpifarm.ranks.wire import Message, Stop, Tag
-from mpifarm.schedule.schedule import How, Outcome
+from mpifarm.schedule.answers import How, Outcome
 from mpifarm.schedule.suspects import NOTHING, Dealt, parse
 
 from .played import FASTRECOVERY, MakeFarm, progress

@@ -9,7 +9,7 @@ from fakes import ended_record, report
 
 from mpifarm.ended import Ended
 from mpifarm.ranks.wire import Stop, Tag
-from mpifarm.schedule.schedule import How, Outcome
+from mpifarm.schedule.answers import How, Outcome
 
 from .played import LIST, MakeFarm, log
 

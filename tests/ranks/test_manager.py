@@ -9,7 +9,7 @@ from fakes import ended_record, report
 from mpifarm.journal import fastrecovery
 from mpifarm.ranks import wire
 from mpifarm.ranks.wire import Note, Stop, Tag
-from mpifarm.schedule.schedule import Outcome
+from mpifarm.schedule.answers import Outcome
 from mpifarm.site.offer import Offer
 
 from .played import FASTRECOVERY, Farm, MakeFarm, log

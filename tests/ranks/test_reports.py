@@ -9,8 +9,8 @@ from fakes import ended_record, report
 from mpifarm.ended import Ended
 from mpifarm.ranks import wire
 from mpifarm.ranks.wire import Stop, Tag
+from mpifarm.schedule.answers import How, Outcome
 from mpifarm.schedule.retries import PAUSES_S
-from mpifarm.schedule.schedule import How, Outcome
 
 from .played import LENGTH, MakeFarm, log, progress
 

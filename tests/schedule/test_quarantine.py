@@ -1,14 +1,13 @@
-"""Nodes on which everything fails, and tasks that kill their workers: who is blamed, and who is let off."""
+"""Nodes on which everything fails: who is blamed, and who is let off."""
 
 from __future__ import annotations
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_schedule import LENGTH, Farm
+from simfarm import LENGTH, Farm
 
+from mpifarm.schedule.answers import Action, Outcome, Verdict
 from mpifarm.schedule.quarantine import ROUNDS, Fitness, Judged, Quarantine, slots_by_node
-from mpifarm.schedule.schedule import LOST_LIMIT, Action, Outcome, Verdict
 
 SICK, WELL = 1, 2
 
@@ -168,54 +167,3 @@ def test_a_node_that_fails_now_and_then_is_nobodys_suspect() -> None:
 
 
 # tasks that kill their worker
-
-
-def test_a_task_that_waited_behind_the_one_that_killed_its_worker_is_not_blamed() -> None:
-    farm = Farm(3, {rank: f"n{rank}" for rank in range(1, 6)})
-    for rank in range(1, 6):
-        farm.ask(rank, ahead=2)  # one slot: the second and the third wait on the node
-        farm.tick()
-        if 0 in farm.held[rank]:
-            farm.take(farm.schedule.worker_lost(rank))
-    assert [offset for lost in farm.losses for offset in lost.poisoned] == [0]
-    assert farm.schedule.unfinished() == sorted({0, *farm.held[LOST_LIMIT + 1], *farm.held[5]})
-
-
-def test_what_may_have_killed_a_worker_does_not_wait_behind_other_tasks() -> None:
-    farm = Farm(30, {1: "a", 2: "b", 3: "c"})
-    farm.ask(1, ahead=5)
-    farm.tick()
-    lost = list(farm.held[1])
-    assert len(lost) > 2
-    farm.take(farm.schedule.worker_lost(1))
-    farm.ask(2, ahead=5)
-    farm.ask(3, ahead=5)
-    farm.tick()
-    assert [*farm.held[2], *farm.held[3]] == lost[:2]
-
-
-def test_a_poison_task_is_found_although_it_waited_on_its_first_node() -> None:
-    farm = Farm(3, {rank: f"n{rank}" for rank in range(1, 7)})
-    poison = LENGTH
-    for rank in range(1, 7):
-        farm.ask(rank, ahead=2)
-        farm.tick()
-        if poison in farm.held[rank]:
-            farm.take(farm.schedule.worker_lost(rank))
-    assert [offset for lost in farm.losses for offset in lost.poisoned] == [poison]
-
-
-@pytest.mark.parametrize("stopped", [True, False])
-def test_an_end_of_its_own_clears_a_task(stopped: bool) -> None:
-    farm = Farm(1, {rank: f"n{rank}" for rank in range(1, 6)})
-    for rank in (1, 2):
-        farm.ask(rank)
-        farm.tick()
-        farm.take(farm.schedule.worker_lost(rank))
-    farm.ask(3)
-    farm.tick()
-    farm.end(3, 0, bad=True, stopped=stopped)
-    farm.ask(4)
-    farm.tick(after_s=10.0)
-    farm.take(farm.schedule.worker_lost(4))
-    assert [lost.poisoned for lost in farm.losses] == [[], [], []]

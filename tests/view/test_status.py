@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mpifarm.schedule.schedule import Counts, Outcome
+from mpifarm.schedule.answers import Counts, Outcome
 from mpifarm.settings import Config, Job
 from mpifarm.site.offer import Offer
 from mpifarm.view import status

@@ -1,0 +1,50 @@
+"""Who gets how many. Pure, as the schedule is that asks it; which ones is the matter of `queue`.
+
+Its rule: no slot stays idle while something waits, and nobody holds more than a share of what is left (laws 3 and 6 of
+`schedule`). Tasks queued behind the slots of a rank save it the wait for the next grant, but they are out of the reach of
+all others; so it has at most half its share of the rest, and that becomes less and less towards the end of the list.
+
+Hundreds of thousands of tasks a second go through here, as columns: no call is made for one of them, unless it has been
+tried before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mpifarm.schedule.answers import Grant
+from mpifarm.schedule.history import Histories
+from mpifarm.schedule.queue import Queue
+from mpifarm.schedule.workers import Worker, Workers
+
+
+def deal(workers: Workers, queue: Queue, histories: Histories, now: float) -> list[Grant]:
+    """Fill free slots; if more waits than that, let each rank hold half its share of the rest, as far as it asks."""
+    waiting = queue.open_round(now, workers.leased)
+    ready = workers.ready()
+    if not ready or not waiting:
+        return []
+    free = sum(max(0, worker.slots - len(worker.leases)) for _, worker in ready)
+    all_slots = workers.all_slots()
+    rest = max(0, waiting - free)
+    grants: list[Grant] = []
+    for rank, worker in ready:
+        count = worker.slots - len(worker.leases)
+        if rest:
+            count += rest * worker.slots // (2 * all_slots)
+        elif free:
+            count = -(-waiting * max(0, count) // free)  # rounded up, so that nothing is left
+        count = min(count, worker.limit - worker.granted)
+        if count > 0:
+            grants += _grant(workers, queue, histories, rank, worker, count)
+    return grants
+
+
+def _grant(workers: Workers, queue: Queue, histories: Histories, rank: int, worker: Worker, count: int) -> Iterator[Grant]:
+    room = max(0, worker.slots - len(worker.leases))
+    tasks = queue.take(worker, count, room, lambda: workers.elsewhere(worker))
+    if not tasks.offsets:
+        return
+    grant = Grant(rank, *tasks, histories.attempts(tasks.offsets))
+    workers.lease(worker, grant, room)
+    yield grant

@@ -1,0 +1,81 @@
+"""What it means for tasks that an attempt has ended, a worker is lost, or a node is found unfit.
+
+Its rule: no credit and no dealing, only what a task is charged with, and where it goes for that (laws 4, 5 and 8 of
+`schedule`). It holds nothing itself: what is known of tasks is in `history`, of nodes in `quarantine`, and what is to be
+tried again goes to `queue`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from mpifarm.schedule.answers import Verdict
+from mpifarm.schedule.history import Histories
+from mpifarm.schedule.quarantine import Fitness, Judged, Quarantine
+from mpifarm.schedule.queue import Queue
+from mpifarm.schedule.retries import Task
+from mpifarm.schedule.workers import Worker
+
+
+class Judge:
+    """Judges by the histories of tasks and the quarantine of nodes; the queue gets what is to be dealt again."""
+
+    def __init__(self, histories: Histories, quarantine: Quarantine, queue: Queue) -> None:
+        self._histories = histories
+        self._quarantine = quarantine
+        self._queue = queue
+
+    def succeeded(self, node: str, offsets: list[int]) -> None:
+        """Attempts on *node* have succeeded."""
+        self._histories.succeeded(offsets)
+        self._quarantine.succeeded(node, offsets)
+
+    def ended(
+        self, worker: Worker, task: Task, attempt: int, bad: bool, stopped: bool, ending: bool, now: float
+    ) -> Verdict:
+        """An attempt of *worker* has ended, *stopped* by somebody, or else *bad* or good; *ending*: the farm ends, too."""
+        offset = task[0]
+        if not bad and not stopped:
+            self.succeeded(worker.node, [offset])
+            return Verdict.SUCCEEDED
+        history = self._histories.of(offset, attempt)
+        if not (stopped and (ending or history.carried)):  # the end of the farm clears nobody
+            history.lost_in_turn, history.suspect = 0, False
+        if stopped:
+            self._queue.add(task)
+            return Verdict.INTERRUPTED
+        self._quarantine.failed(worker.node, offset, worker.slots)
+        if self._quarantine.fitness(worker.node) is not Fitness.FIT and not history.let_off:
+            history.let_off = True
+            self._queue.add(task)
+            return Verdict.FAILED
+        history.failures += 1
+        if history.failures >= self._histories.max_attempts:
+            self._histories.fail(task)
+            return Verdict.FAILED_FOR_GOOD
+        self._queue.retries.add(worker.node, task, history.failures, now)
+        return Verdict.FAILED
+
+    def lost(self, worker: Worker) -> list[int]:
+        """*worker* is lost: what it had goes back in front. Return who is convicted of it: one, or nobody."""
+        convicted = self._histories.blame(worker.leases)
+        for offset in convicted:
+            self._queue.acquit(self._histories.acquit_the_others(offset))
+        leases = worker.leases.items()
+        self._queue.put_back((offset, length, seq) for offset, (_, length, seq, _) in leases if offset not in convicted)
+        return convicted
+
+    def nodes(self, judged: Iterable[Judged]) -> None:
+        """What has failed in a row on a node that is suspected now is to be tried elsewhere."""
+        for change in judged:
+            if change.fitness is Fitness.SUSPECTED:
+                accused = self._quarantine.accused(change.node)
+                self._quarantine.put_on_trial(change.node, self._try_again(accused))
+
+    def _try_again(self, accused: list[int]) -> list[int]:
+        """Put those of *accused* that wait or have failed in front, let off one failure; return them."""
+        to_try = self._histories.charged(accused)
+        found = self._histories.take_back(to_try) + self._queue.retries.remove(to_try)
+        self._histories.let_off(found)
+        self._queue.put_in_front(found)
+        return [offset for offset, *_ in found]

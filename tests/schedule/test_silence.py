@@ -1,0 +1,46 @@
+"""Who is lost because nothing is heard of it, and who is not."""
+
+from __future__ import annotations
+
+from simfarm import Farm, records
+
+from mpifarm.schedule.answers import How, Outcome
+from mpifarm.schedule.schedule import Schedule
+from mpifarm.schedule.silence import STOP_PATIENCE_S
+
+
+def test_a_silent_worker_is_lost_and_a_talking_one_is_not() -> None:
+    farm = Farm(4, {1: "a", 2: "b"}, lost_after_s=10)
+    farm.ask_all()
+    for _ in range(24):
+        farm.schedule.heard_of(2, farm.now)
+        farm.tick(after_s=0.5)
+    assert [lost.rank for lost in farm.losses] == [1]
+
+
+def test_a_manager_that_was_away_itself_takes_nobody_for_lost() -> None:
+    farm = Farm(4, {1: "a", 2: "b"}, lost_after_s=10)
+    farm.ask_all()
+    farm.tick(after_s=1)
+    farm.tick(after_s=60)
+    farm.tick(after_s=1)
+    assert not farm.losses
+
+
+def test_a_rank_that_never_joins_is_lost_and_the_farm_without_workers_finishes() -> None:
+    farm = Farm(4, {})
+    farm.schedule = Schedule(farm._fresh, 4, records(), [1], lost_after_s=10)
+    for _ in range(25):
+        farm.tick(after_s=0.5)
+    assert [lost.rank for lost in farm.losses] == [1]
+    assert farm.outcome is Outcome.WORK_LEFT
+
+
+def test_a_worker_that_does_not_answer_a_stop_holds_up_nobody() -> None:
+    farm = Farm(1, {1: "a"})
+    farm.ask_all()
+    farm.take(farm.schedule.stop_asked(How.KILL, farm.now))
+    while farm.outcome is None and farm.now < 100:
+        farm.tick(after_s=0.5)
+    assert farm.outcome is Outcome.WORK_LEFT
+    assert farm.now < STOP_PATIENCE_S + 5
