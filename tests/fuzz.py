@@ -39,8 +39,10 @@ from mpifarm.ranks.manager import CHECKPOINT_S, Manager
 from mpifarm.ranks.wire import Tag
 from mpifarm.settings import Config
 from mpifarm.site.offer import Offer
-from mpifarm.tasks import tasklist
-from mpifarm.tasks.tasklist import Scan, Tasklist, Walk
+from mpifarm.tasks import tfin
+from mpifarm.tasks.scan import Scan
+from mpifarm.tasks.tasklist import Tasklist
+from mpifarm.tasks.walk import Walk
 
 NAMES = Names(Path("tasks.txt.tfin"))
 TFIN, PROGRESS, FASTRECOVERY, LOG, JOBLOG, DONE, LOCK = (str(path) for path in NAMES.all())
@@ -443,8 +445,8 @@ class Bench:
 def seed(number: int, benches: list[Bench]) -> None:
     """Run the cases of one seed, in the working directory."""
     rng = random.Random(number)
-    before = tasklist.CHUNK_BYTES, progress._CHUNK_BYTES
-    tasklist.CHUNK_BYTES = progress._CHUNK_BYTES = 1 if rng.random() < 0.05 else rng.choice((100, 2**22, 2**22))
+    before = tfin.CHUNK_BYTES, progress._CHUNK_BYTES
+    tfin.CHUNK_BYTES = progress._CHUNK_BYTES = 1 if rng.random() < 0.05 else rng.choice((100, 2**22, 2**22))
     try:
         try_list(rng)
         bench = rng.choice(benches)
@@ -453,7 +455,7 @@ def seed(number: int, benches: list[Bench]) -> None:
         else:
             bench.try_open(rng)
     finally:
-        tasklist.CHUNK_BYTES, progress._CHUNK_BYTES = before
+        tfin.CHUNK_BYTES, progress._CHUNK_BYTES = before
 
 
 def first_failure(numbers: range) -> tuple[int, str] | None:

@@ -66,9 +66,14 @@ TABLE = {
         "check": "bashisms foreign grammar quoting|",
         "foreign": "quoting|",
         "grammar": "quoting|",
-        "lint": "check tasklist|ground",
+        "lint": "check scan tasklist|ground",
+        "offsets": "|",
         "quoting": "|",
-        "tasklist": "quoting|ground",
+        "reader": "|",
+        "scan": "offsets tfin|",
+        "tasklist": "scan tfin|ground",
+        "tfin": "quoting|",
+        "walk": "offsets tfin|",
     },
     "schedule": {
         "quarantine": "|",
@@ -91,7 +96,8 @@ TABLE = {
 }
 NUMPY = {
     "journal/claim", "journal/fastrecovery", "journal/journal", "journal/lines", "journal/progress", "journal/resume",
-    "ranks/comm", "ranks/manager", "ranks/wire", "ranks/worker", "schedule/schedule", "site/packages", "tasks/tasklist",
+    "ranks/comm", "ranks/manager", "ranks/wire", "ranks/worker", "schedule/schedule", "site/packages",
+    "tasks/offsets", "tasks/scan", "tasks/tasklist", "tasks/tfin", "tasks/walk",
 }  # fmt: skip
 # What runs before the helpers are forked: these, and what they import at module level.
 BEFORE_THE_FORK = {"hall/__main__", "hall/cli", "hall/config", "hall/entry", "site/environ", "launcher/launcher"}

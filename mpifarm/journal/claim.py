@@ -29,7 +29,8 @@ from mpifarm.journal.identity import Identity
 from mpifarm.journal.journal import Names
 from mpifarm.journal.lock import Lock
 from mpifarm.journal.resume import Resume
-from mpifarm.tasks.tasklist import Scan, checksum
+from mpifarm.tasks.scan import Scan
+from mpifarm.tasks.tfin import checksum
 
 
 def last_checkpoint(names: Names, forgiving: bool = False) -> Checkpoint | None:

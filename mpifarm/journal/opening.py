@@ -26,7 +26,9 @@ from mpifarm.schedule.suspects import NOTHING, Dealt
 from mpifarm.settings import Config
 from mpifarm.tasks import lint
 from mpifarm.tasks.check import Watch
-from mpifarm.tasks.tasklist import Scan, Tasklist, checksum
+from mpifarm.tasks.scan import Scan
+from mpifarm.tasks.tasklist import Tasklist
+from mpifarm.tasks.tfin import checksum
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,9 @@ from numpy.typing import NDArray
 from mpifarm import FarmError, files
 from mpifarm.files import Extent
 from mpifarm.journal.fastrecovery import Covered
-from mpifarm.tasks.tasklist import Records, Scan, among, distinct, records_at
+from mpifarm.tasks.offsets import among, distinct
+from mpifarm.tasks.scan import Scan, records_at
+from mpifarm.tasks.tfin import Records
 
 _CHUNK_BYTES = 256 * 1024  # a line takes ten times its bytes while it is looked at
 _LINE = re.compile(rb"(\d{1,18}(?:,\d{1,18})*) \S+ \d+(?:\.\d+)? (\d{1,18}) \d+ (\d{1,18}(?:,\d{1,18})*)\n")

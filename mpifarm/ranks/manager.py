@@ -33,7 +33,10 @@ from mpifarm.schedule.schedule import Action, Finish, Grant, How, Lost, Outcome,
 from mpifarm.schedule.suspects import NOTHING, Dealt, Suspect
 from mpifarm.settings import Config
 from mpifarm.site.offer import Offer
-from mpifarm.tasks.tasklist import RECORD, Reader, Records, Walk, among, checksum, command_of
+from mpifarm.tasks.offsets import among
+from mpifarm.tasks.reader import Reader
+from mpifarm.tasks.tfin import RECORD, Records, checksum, command_of
+from mpifarm.tasks.walk import Walk
 from mpifarm.view import status
 
 CHECKPOINT_S = 20.0

@@ -26,7 +26,8 @@ from mpifarm.ranks import wire
 from mpifarm.ranks.comm import Received
 from mpifarm.ranks.wire import Message, Note, Stop, Tag
 from mpifarm.site.offer import Offer
-from mpifarm.tasks.tasklist import Reader, command_of, is_record
+from mpifarm.tasks.reader import Reader
+from mpifarm.tasks.tfin import command_of, is_record
 
 ROUND_TRIP_S = 0.1  # a batch of ends, a report, the manager's turn and a grant, with everybody's sleeps
 LONG_S = 1.0  # tasks that take so long are not prefetched: next to them a round trip is nothing

@@ -23,7 +23,8 @@ from mpifarm.journal.lines import Attempt
 from mpifarm.journal.lock import this_process
 from mpifarm.journal.opening import Run, open_run
 from mpifarm.settings import Config
-from mpifarm.tasks.tasklist import Walk, checksum
+from mpifarm.tasks.tfin import checksum
+from mpifarm.tasks.walk import Walk
 
 NAMES = Names(Path("tasks.txt.tfin"))
 OUT, OTHER = Path("all.out"), Path("other.out")

@@ -22,7 +22,8 @@ from mpifarm.ranks.manager import Manager
 from mpifarm.schedule.schedule import How
 from mpifarm.schedule.suspects import NOTHING, Dealt, Word
 from mpifarm.settings import Config
-from mpifarm.tasks.tasklist import Tasklist, Walk
+from mpifarm.tasks.tasklist import Tasklist
+from mpifarm.tasks.walk import Walk
 
 FIXTURE = Path(__file__).parents[1] / "data" / "taskfarmer-killed"
 LIST = Path("tasks.txt")
