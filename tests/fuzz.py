@@ -29,8 +29,8 @@ from mpifarm import FarmError
 from mpifarm.ended import Ended
 from mpifarm.files import Extent
 from mpifarm.journal import fastrecovery, progress, resume
-from mpifarm.journal.journal import Names
 from mpifarm.journal.lock import Holder
+from mpifarm.journal.names import Names
 from mpifarm.journal.opening import Run, open_run
 from mpifarm.journal.resume import Sources
 from mpifarm.ranks import wire

@@ -33,8 +33,8 @@ from simnet import Network
 from mpifarm import FarmError, files
 from mpifarm.ended import Ended
 from mpifarm.journal import fastrecovery
-from mpifarm.journal.journal import Names
 from mpifarm.journal.lock import Holder
+from mpifarm.journal.names import Names
 from mpifarm.journal.opening import open_run
 from mpifarm.launcher import frames
 from mpifarm.launcher.frames import Reply

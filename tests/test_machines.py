@@ -22,9 +22,10 @@ from simdisk import Disk, Killed
 from mpifarm import FarmError
 from mpifarm.ended import Ended
 from mpifarm.journal import fastrecovery
-from mpifarm.journal.journal import Journal, Spool
+from mpifarm.journal.journal import Journal
 from mpifarm.journal.lines import Attempt
 from mpifarm.journal.opening import Run, open_run
+from mpifarm.journal.spool import Spool
 from mpifarm.ranks import wire
 from mpifarm.ranks.wire import Message
 from mpifarm.settings import Config

@@ -26,8 +26,8 @@ from mpifarm.files import Extent
 from mpifarm.journal import fastrecovery
 from mpifarm.journal.fastrecovery import Checkpoint, Covered
 from mpifarm.journal.identity import Identity
-from mpifarm.journal.journal import Names
 from mpifarm.journal.lock import Lock
+from mpifarm.journal.names import Names
 from mpifarm.journal.resume import Resume
 from mpifarm.tasks.scan import Scan
 from mpifarm.tasks.tfin import checksum

@@ -18,11 +18,12 @@ import numpy as np
 from mpifarm import FarmError, files, say
 from mpifarm.ended import Ended
 from mpifarm.journal import lines
-from mpifarm.journal.journal import Journal, Spool
+from mpifarm.journal.journal import Journal
 from mpifarm.journal.lines import Attempt, Attempts
 from mpifarm.journal.lock import Lock
 from mpifarm.journal.opening import Run
 from mpifarm.journal.resume import Resume
+from mpifarm.journal.spool import Spool
 from mpifarm.launcher.frames import Killed
 from mpifarm.ranks import wire
 from mpifarm.ranks.comm import Comm, Received

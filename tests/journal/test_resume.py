@@ -15,7 +15,8 @@ from mpifarm import FarmError
 from mpifarm.files import Extent
 from mpifarm.journal import fastrecovery, progress, resume
 from mpifarm.journal.fastrecovery import Covered
-from mpifarm.journal.journal import Journal, Names
+from mpifarm.journal.journal import Journal
+from mpifarm.journal.names import Names
 from mpifarm.journal.opening import open_run
 from mpifarm.journal.resume import Resume, Sources
 from mpifarm.ranks.manager import Manager
