@@ -27,12 +27,12 @@ from fakes import FakeComm, ended_record, report, standard_output_to
 
 from mpifarm import FarmError
 from mpifarm.ended import Ended
-from mpifarm.files import Extent
 from mpifarm.journal import fastrecovery, progress, resume
 from mpifarm.journal.lock import Holder
 from mpifarm.journal.names import Names
 from mpifarm.journal.opening import Run, open_run
 from mpifarm.journal.resume import Sources
+from mpifarm.journal.tails import Extent
 from mpifarm.ranks import wire
 from mpifarm.ranks.comm import Received
 from mpifarm.ranks.manager import CHECKPOINT_S, Manager

@@ -26,8 +26,8 @@ from pathlib import Path
 import numpy as np
 
 from mpifarm import files
-from mpifarm.files import Appender
-from mpifarm.journal import fastrecovery, lines, resume
+from mpifarm.journal import fastrecovery, lines, resume, tails
+from mpifarm.journal.appender import Appender
 from mpifarm.journal.fastrecovery import Covered
 from mpifarm.journal.identity import Identity
 from mpifarm.journal.lines import Attempt, Attempts, Numbers
@@ -54,11 +54,11 @@ class Journal:
         self._progress = Appender(names.progress)
         self._progress.cut(start.progress_bytes)
         self._joblog = Appender(names.joblog)
-        self._joblog.cut(files.whole_lines(names.joblog))
+        self._joblog.cut(tails.whole_lines(names.joblog))
         if not self._joblog.size:
             self._joblog.append([lines.JOBLOG_HEADER])
         self._log = Appender(names.log)
-        self._log.cut(files.whole_lines(names.log))
+        self._log.cut(tails.whole_lines(names.log))
         self._blocks: list[memoryview | Spool] = []
         self._successes: list[Attempts] = []  # of which no lines have been made
         self._added: list[Numbers] = []  # bytes of each of them in --output
@@ -239,7 +239,7 @@ def forget(names: Names, run: Identity) -> None:
     that file: what stands in it is cut when it is opened.
     """
     names.progress.unlink(missing_ok=True)
-    joblog = files.whole_lines(names.joblog) if names.joblog.exists() else 0
+    joblog = tails.whole_lines(names.joblog) if names.joblog.exists() else 0
     files.replace(names.fastrecovery, fastrecovery.content(0, 0, 0, Covered(0, 0, joblog, 0), (), run))
 
 

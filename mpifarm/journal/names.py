@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mpifarm import FarmError, files
-from mpifarm.files import Extent
+from mpifarm.journal import tails
+from mpifarm.journal.tails import Extent
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ def check_output(path: Path, tasklist: Path, names: Names) -> Extent:
             raise FarmError(f"--output {path} is not a regular file: it could not be shortened after a kill")
         if not os.access(path if path.exists() else path.parent, os.W_OK):
             raise FarmError(f"cannot write to --output {path}")
-        return files.extent(path)
+        return tails.extent(path)
     except (OSError, RuntimeError) as error:  # a loop of links is a RuntimeError before Python 3.13
         raise FarmError(f"cannot use --output {path}: {error}") from None
 

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mpifarm import FarmError, files
-from mpifarm.files import Extent
 from mpifarm.journal import claim, fastrecovery, identity, journal, resume
 from mpifarm.journal.claim import Output
 from mpifarm.journal.fastrecovery import Checkpoint
@@ -22,6 +21,7 @@ from mpifarm.journal.journal import Journal
 from mpifarm.journal.lock import Holder, Lock, this_process
 from mpifarm.journal.names import Names, check_files, check_output
 from mpifarm.journal.resume import Resume, Sources
+from mpifarm.journal.tails import Extent
 from mpifarm.launcher.frames import SHELL
 from mpifarm.schedule.suspects import NOTHING, Dealt
 from mpifarm.settings import Config

@@ -26,10 +26,10 @@ from pathlib import Path
 import numpy as np
 
 from mpifarm import FarmError
-from mpifarm.files import Extent
 from mpifarm.journal import progress
 from mpifarm.journal.fastrecovery import Checkpoint
 from mpifarm.journal.progress import Progress
+from mpifarm.journal.tails import Extent
 from mpifarm.schedule import suspects
 from mpifarm.schedule.suspects import NOTHING, Dealt, Suspicion
 from mpifarm.tasks.offsets import among

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from mpifarm import FarmError
-from mpifarm.files import Extent
 from mpifarm.journal.names import Names, check_output
+from mpifarm.journal.tails import Extent
 
 LIST = Path("tasks.txt")
 NAMES = Names(Path("tasks.txt.tfin"))

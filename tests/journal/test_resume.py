@@ -12,13 +12,13 @@ import pytest
 from fakes import FakeComm
 
 from mpifarm import FarmError
-from mpifarm.files import Extent
 from mpifarm.journal import fastrecovery, progress, resume
 from mpifarm.journal.fastrecovery import Covered
 from mpifarm.journal.journal import Journal
 from mpifarm.journal.names import Names
 from mpifarm.journal.opening import open_run
 from mpifarm.journal.resume import Resume, Sources
+from mpifarm.journal.tails import Extent
 from mpifarm.ranks.manager import Manager
 from mpifarm.schedule.schedule import How
 from mpifarm.schedule.suspects import NOTHING, Dealt, Word
