@@ -28,7 +28,7 @@ from fakes import FakeComm, ended_record, report, standard_output_to
 from mpifarm import FarmError
 from mpifarm.ended import Ended
 from mpifarm.journal import fastrecovery, progress, resume
-from mpifarm.journal.lock import Holder
+from mpifarm.journal.holder import Holder
 from mpifarm.journal.names import Names
 from mpifarm.journal.opening import Run, open_run
 from mpifarm.journal.resume import Sources

@@ -33,7 +33,7 @@ from simnet import Network
 from mpifarm import FarmError
 from mpifarm.ended import Ended
 from mpifarm.journal import fastrecovery, tails
-from mpifarm.journal.lock import Holder
+from mpifarm.journal.holder import Holder
 from mpifarm.journal.names import Names
 from mpifarm.journal.opening import open_run
 from mpifarm.launcher import frames

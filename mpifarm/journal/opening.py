@@ -17,8 +17,9 @@ from mpifarm import FarmError, files
 from mpifarm.journal import claim, fastrecovery, identity, journal, resume
 from mpifarm.journal.claim import Output
 from mpifarm.journal.fastrecovery import Checkpoint
+from mpifarm.journal.holder import Holder, this_process
 from mpifarm.journal.journal import Journal
-from mpifarm.journal.lock import Holder, Lock, this_process
+from mpifarm.journal.lock import Lock
 from mpifarm.journal.names import Names, check_files, check_output
 from mpifarm.journal.resume import Resume, Sources
 from mpifarm.journal.tails import Extent

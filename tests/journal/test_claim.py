@@ -18,8 +18,8 @@ from simdisk import Disk, Killed
 from mpifarm import FarmError
 from mpifarm.journal import fastrecovery
 from mpifarm.journal.fastrecovery import Covered
+from mpifarm.journal.holder import this_process
 from mpifarm.journal.lines import Attempt
-from mpifarm.journal.lock import this_process
 from mpifarm.journal.names import Names
 from mpifarm.journal.opening import Run, open_run
 from mpifarm.settings import Config
