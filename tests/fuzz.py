@@ -27,12 +27,12 @@ from fakes import FakeComm, ended_record, report, standard_output_to
 
 from mpifarm import FarmError
 from mpifarm.ended import Ended
-from mpifarm.files import Extent
 from mpifarm.journal import fastrecovery, progress, resume
-from mpifarm.journal.journal import Names
-from mpifarm.journal.lock import Holder
+from mpifarm.journal.holder import Holder
+from mpifarm.journal.names import Names
 from mpifarm.journal.opening import Run, open_run
 from mpifarm.journal.resume import Sources
+from mpifarm.journal.tails import Extent
 from mpifarm.ranks import wire
 from mpifarm.ranks.comm import Received
 from mpifarm.ranks.custody import CHECKPOINT_S
@@ -40,8 +40,10 @@ from mpifarm.ranks.manager import Manager
 from mpifarm.ranks.wire import Tag
 from mpifarm.settings import Config
 from mpifarm.site.offer import Offer
-from mpifarm.tasks import tasklist
-from mpifarm.tasks.tasklist import Scan, Tasklist, Walk
+from mpifarm.tasks import tfin
+from mpifarm.tasks.scan import Scan
+from mpifarm.tasks.tasklist import Tasklist
+from mpifarm.tasks.walk import Walk
 
 NAMES = Names(Path("tasks.txt.tfin"))
 TFIN, PROGRESS, FASTRECOVERY, LOG, JOBLOG, DONE, LOCK = (str(path) for path in NAMES.all())
@@ -444,8 +446,8 @@ class Bench:
 def seed(number: int, benches: list[Bench]) -> None:
     """Run the cases of one seed, in the working directory."""
     rng = random.Random(number)
-    before = tasklist.CHUNK_BYTES, progress._CHUNK_BYTES
-    tasklist.CHUNK_BYTES = progress._CHUNK_BYTES = 1 if rng.random() < 0.05 else rng.choice((100, 2**22, 2**22))
+    before = tfin.CHUNK_BYTES, progress._CHUNK_BYTES
+    tfin.CHUNK_BYTES = progress._CHUNK_BYTES = 1 if rng.random() < 0.05 else rng.choice((100, 2**22, 2**22))
     try:
         try_list(rng)
         bench = rng.choice(benches)
@@ -454,7 +456,7 @@ def seed(number: int, benches: list[Bench]) -> None:
         else:
             bench.try_open(rng)
     finally:
-        tasklist.CHUNK_BYTES, progress._CHUNK_BYTES = before
+        tfin.CHUNK_BYTES, progress._CHUNK_BYTES = before
 
 
 def first_failure(numbers: range) -> tuple[int, str] | None:

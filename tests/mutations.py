@@ -66,7 +66,7 @@ MUTATIONS = [
     Mutation("note what was dealt when it has left", "custody", "self._lock.note(dealt)", "pass"),
     Mutation("let others run beside a suspect", "queue", "        if self.lineup.alone:\n", "        if False:\n"),
     Mutation("forget who has ended without a word", "lock", "        self._remember(text)\n        # ", "        # "),
-    Mutation("skip the fdatasync", "files", "                _fdatasync(self._descriptor)\n", "                pass\n"),
+    Mutation("skip the fdatasync", "appender", "                _fdatasync(self._descriptor)\n", "                pass\n"),
     Mutation("rename without fsync", "files", "    os.fsync(descriptor)\n    new_name", "    new_name"),
     Mutation(
         "write a replacement in place",

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mpifarm import files
+from mpifarm.journal import appender
 
 _SURVIVORS = ("tasks.txt", "stdout")  # the user's, and what he has read already
 
@@ -57,7 +57,7 @@ class Disk:
         """Let everything that mpifarm does to files go through here."""
         names = ("ftruncate", "unlink", "replace", "rename", "link")
         real = {name: getattr(os, name) for name in (*names, "write", "pwrite", "fsync")}
-        fdatasync = files._fdatasync
+        fdatasync = appender._fdatasync
 
         def wrapped(name: str) -> Callable[..., Any]:
             return lambda *args, **options: self._step(lambda: real[name](*args, **options))
@@ -68,12 +68,12 @@ class Disk:
         try:
             for name, function in replaced.items():
                 setattr(os, name, function)
-            files._fdatasync = self.sync
+            appender._fdatasync = self.sync
             yield
         finally:
             for name, function in real.items():
                 setattr(os, name, function)
-            files._fdatasync = fdatasync
+            appender._fdatasync = fdatasync
 
     def _step(self, do: Callable[[], Any], torn: Callable[[], object] | None = None, grows: bool = False) -> Any:
         if self.left is not None:

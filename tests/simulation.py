@@ -30,11 +30,11 @@ from fakes import ended_record, standard_output_to
 from simdisk import Disk, Killed
 from simnet import Network
 
-from mpifarm import FarmError, files
+from mpifarm import FarmError
 from mpifarm.ended import Ended
-from mpifarm.journal import fastrecovery
-from mpifarm.journal.journal import Names
-from mpifarm.journal.lock import Holder
+from mpifarm.journal import fastrecovery, tails
+from mpifarm.journal.holder import Holder
+from mpifarm.journal.names import Names
 from mpifarm.journal.opening import open_run
 from mpifarm.launcher import frames
 from mpifarm.launcher.frames import Reply
@@ -235,7 +235,7 @@ class Simulation:
     def _run(self, calm: bool) -> Outcome | None:
         """One start of the farm; None: the manager was killed."""
         self.progress_before = len(self._progress())
-        self.joblog_before = files.whole_lines(NAMES.joblog) if NAMES.joblog.exists() else 0
+        self.joblog_before = tails.whole_lines(NAMES.joblog) if NAMES.joblog.exists() else 0
         kills = not calm and self.random.random() < 0.6
         self.disk.left = self.random.choice((5, 20, 60, 200)) if kills else None
         if kills:
@@ -481,14 +481,14 @@ class Simulation:
         """Return the task and the number of each attempt in the joblog, of the last run."""
         if not NAMES.joblog.exists():
             return []
-        lines = NAMES.joblog.read_bytes()[self.joblog_before : files.whole_lines(NAMES.joblog)].split(b"\n")
+        lines = NAMES.joblog.read_bytes()[self.joblog_before : tails.whole_lines(NAMES.joblog)].split(b"\n")
         words = [line.split(b"\t") for line in lines if b"\0" not in line]
         return [(word[13], word[8]) for word in words if len(word) == 15 and word[0] != b"Seq"]
 
     def _progress(self) -> list[tuple[int, int]]:
         if not NAMES.progress.exists():
             return []
-        whole = NAMES.progress.read_bytes()[: files.whole_lines(NAMES.progress)]
+        whole = NAMES.progress.read_bytes()[: tails.whole_lines(NAMES.progress)]
         lines = [line.split() for line in whole.decode(errors="replace").splitlines()]
         return [(int(line[0]), int(line[3])) for line in lines if len(line) == 6 and b"\0" not in line[0].encode()]
 

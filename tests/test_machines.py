@@ -16,21 +16,24 @@ from fuzz import DEAD, JOBLOG, LIST, NAMES, OUTPUT, OUTPUT_LOCK, PROGRESS, laid,
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from lists import CHUNKS, LINES, lines_of, tasks_of, tfin_of
 from simdisk import Disk, Killed
-from test_tasklist import CHUNKS, LINES, lines_of, tasks_of, tfin_of
 
 from mpifarm import FarmError
 from mpifarm.ended import Ended
 from mpifarm.journal import fastrecovery
-from mpifarm.journal.journal import Journal, Spool
+from mpifarm.journal.journal import Journal
 from mpifarm.journal.lines import Attempt
 from mpifarm.journal.opening import Run, open_run
+from mpifarm.journal.spool import Spool
 from mpifarm.ranks import wire
 from mpifarm.ranks.wire import Message
 from mpifarm.settings import Config
 from mpifarm.site.offer import Offer
-from mpifarm.tasks import tasklist
-from mpifarm.tasks.tasklist import Walk, checksum, position, records_at
+from mpifarm.tasks import tfin
+from mpifarm.tasks.scan import position, records_at
+from mpifarm.tasks.tfin import checksum
+from mpifarm.tasks.walk import Walk
 
 EXAMPLES = int(os.environ.get("MPIFARM_EXAMPLES", "40"))
 SETTINGS = settings(
@@ -264,7 +267,7 @@ class ListMachine(RuleBasedStateMachine):
     def start_again(self, chunk_bytes: int, content: bytes) -> None:
         """End the run, let the list be *content*, and start another run: of what was dealt no byte may differ."""
         self.close()
-        self.patch.setattr(tasklist, "CHUNK_BYTES", chunk_bytes)
+        self.patch.setattr(tfin, "CHUNK_BYTES", chunk_bytes)
         end = self.walk.offset
         same = tfin_of(content)[:end] == tfin_of(self.content)[:end]
         if same and tasks_of(content):
@@ -283,14 +286,13 @@ class ListMachine(RuleBasedStateMachine):
     def every_offset_is_known(self) -> None:
         if not hasattr(self, "run"):
             return
-        scan, tfin, tasks = self.run.scan, tfin_of(self.content), tasks_of(self.content)
-        assert NAMES.tfin.read_bytes() == tfin
-        assert (scan.size, scan.tasks) == (len(tfin), len(tasks))
+        scan, records, tasks = self.run.scan, tfin_of(self.content), tasks_of(self.content)
+        assert NAMES.tfin.read_bytes() == records
+        assert (scan.size, scan.tasks) == (len(records), len(tasks))
         offsets = np.arange(-1, scan.size + 2)
         found, is_task = records_at(scan, offsets)
         assert [tuple(record) for record in found[is_task].tolist()] == tasks
-        records = len(lines_of(self.content))
-        assert position(scan, scan.size) == (records + 1, len(tasks))
+        assert position(scan, scan.size) == (len(lines_of(self.content)) + 1, len(tasks))
 
 
 TestList = ListMachine.TestCase

@@ -21,15 +21,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from mpifarm import FarmError, files
-from mpifarm.files import Extent
-from mpifarm.journal import fastrecovery
+from mpifarm import FarmError
+from mpifarm.journal import fastrecovery, tails
 from mpifarm.journal.fastrecovery import Checkpoint, Covered
 from mpifarm.journal.identity import Identity
-from mpifarm.journal.journal import Names
 from mpifarm.journal.lock import Lock
+from mpifarm.journal.names import Names
 from mpifarm.journal.resume import Resume
-from mpifarm.tasks.tasklist import Scan, checksum
+from mpifarm.journal.tails import Extent
+from mpifarm.tasks.scan import Scan
+from mpifarm.tasks.tfin import checksum
 
 
 def last_checkpoint(names: Names, forgiving: bool = False) -> Checkpoint | None:
@@ -199,7 +200,7 @@ class Output:
         assert self.now.output and self.found
         if not covered.output:
             return True
-        return self.found.size >= covered.output and files.tail(Path(self.now.output), covered.output) == covered.tail
+        return self.found.size >= covered.output and tails.tail(Path(self.now.output), covered.output) == covered.tail
 
     def _of_the_original(self, then: Identity) -> bool:
         """Return whether this directory is a copy of one that still has the run, and the file outside is that one's."""

@@ -18,106 +18,27 @@ log: for people. What an attempt that failed has printed is indented below it.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 
-from mpifarm import FarmError, files
-from mpifarm.files import Appender, Extent
-from mpifarm.journal import fastrecovery, lines, resume
+from mpifarm import files
+from mpifarm.journal import fastrecovery, lines, resume, tails
+from mpifarm.journal.appender import Appender
 from mpifarm.journal.fastrecovery import Covered
 from mpifarm.journal.identity import Identity
 from mpifarm.journal.lines import Attempt, Attempts, Numbers
+from mpifarm.journal.names import Names
+from mpifarm.journal.spool import Spool
 from mpifarm.schedule.suspects import Word
 
 SYNC_S = 1.0
-SPOOL_BYTES = 256 * 1024  # of an output that is under way, in memory
 
 _INDENT = b"    "
-_COPY_BYTES = 1024 * 1024
 _MUCH_BYTES = 64 * 1024 * 1024  # a slow disk takes some seconds for it
-
-
-@dataclass(frozen=True, slots=True)
-class Names:
-    """The files of a list, beside its .tfin file: in the working directory."""
-
-    tfin: Path
-
-    @property
-    def progress(self) -> Path:
-        return self._of("progress")
-
-    @property
-    def fastrecovery(self) -> Path:
-        return self._of("fastrecovery")
-
-    @property
-    def log(self) -> Path:
-        return self._of("log")
-
-    @property
-    def joblog(self) -> Path:
-        return self._of("joblog")
-
-    @property
-    def done(self) -> Path:
-        return self._of("done")
-
-    @property
-    def lock(self) -> Path:
-        return self._of("lock")
-
-    def all(self) -> list[Path]:
-        """Return every file that belongs to the list."""
-        return [self.tfin, self.progress, self.fastrecovery, self.log, self.joblog, self.done, self.lock]
-
-    def _of(self, kind: str) -> Path:
-        return self.tfin.with_name(f"{kind}.{self.tfin.name}")
-
-
-class Spool:
-    """The first part of a long standard output, until its attempt is known to have ended.
-
-    A short one is kept in memory: there may be one for each helper of every worker, and that would be many files. A long
-    one is kept in an unnamed file.
-    """
-
-    def __init__(self) -> None:
-        self._parts: list[memoryview] = []
-        self._file: BinaryIO | None = None
-        self.size = 0
-
-    def append(self, part: memoryview) -> None:
-        """Keep one more part. Raises OSError."""
-        self.size += len(part)
-        self._parts.append(part)
-        if self.size <= SPOOL_BYTES:
-            return
-        if self._file is None:
-            self._file = os.fdopen(files.open_unnamed(), "w+b", buffering=0)
-        for kept in self._parts:
-            files.write_all(self._file.fileno(), kept)  # a raw file's own write() may keep a part of it and say nothing
-        self._parts.clear()
-
-    def parts(self) -> Iterator[bytes | memoryview]:
-        """Yield everything, in pieces of 1 MiB at most."""
-        yield from self._parts
-        if self._file:
-            for at in range(0, self.size, _COPY_BYTES):
-                yield os.pread(self._file.fileno(), min(_COPY_BYTES, self.size - at), at)
-
-    def close(self) -> None:
-        """Forget it."""
-        self._parts.clear()
-        if self._file:
-            self._file.close()
 
 
 class Journal:
@@ -133,11 +54,11 @@ class Journal:
         self._progress = Appender(names.progress)
         self._progress.cut(start.progress_bytes)
         self._joblog = Appender(names.joblog)
-        self._joblog.cut(files.whole_lines(names.joblog))
+        self._joblog.cut(tails.whole_lines(names.joblog))
         if not self._joblog.size:
             self._joblog.append([lines.JOBLOG_HEADER])
         self._log = Appender(names.log)
-        self._log.cut(files.whole_lines(names.log))
+        self._log.cut(tails.whole_lines(names.log))
         self._blocks: list[memoryview | Spool] = []
         self._successes: list[Attempts] = []  # of which no lines have been made
         self._added: list[Numbers] = []  # bytes of each of them in --output
@@ -318,7 +239,7 @@ def forget(names: Names, run: Identity) -> None:
     that file: what stands in it is cut when it is opened.
     """
     names.progress.unlink(missing_ok=True)
-    joblog = files.whole_lines(names.joblog) if names.joblog.exists() else 0
+    joblog = tails.whole_lines(names.joblog) if names.joblog.exists() else 0
     files.replace(names.fastrecovery, fastrecovery.content(0, 0, 0, Covered(0, 0, joblog, 0), (), run))
 
 
@@ -328,33 +249,3 @@ def _open_output(path: Path | None, size: int) -> Appender | None:
     appender = Appender(path)
     appender.cut(size)
     return appender
-
-
-def check_output(path: Path, tasklist: Path, names: Names) -> Extent:
-    """Return what there is of the file given as --output. Raises FarmError if it cannot be one."""
-    try:
-        files.own(path)
-        if any(_same(path, other) for other in (tasklist, *names.all(), *map(files.new_name, names.all()))):
-            raise FarmError(f"--output {path} is the task list or one of the farm's own files: give another name")
-        if path.exists() and not path.is_file():
-            raise FarmError(f"--output {path} is not a regular file: it could not be shortened after a kill")
-        if not os.access(path if path.exists() else path.parent, os.W_OK):
-            raise FarmError(f"cannot write to --output {path}")
-        return files.extent(path)
-    except (OSError, RuntimeError) as error:  # a loop of links is a RuntimeError before Python 3.13
-        raise FarmError(f"cannot use --output {path}: {error}") from None
-
-
-def check_files(names: Names) -> None:
-    """Raise FarmError if one of the files that are there cannot be written to, or should not be."""
-    for path in names.all():
-        try:
-            files.own(path)
-        except OSError as error:
-            raise FarmError(f"{path}: {error.strerror}: remove it, or start in a directory of your own") from None
-        if path.exists() and not (path.is_file() and os.access(path, os.W_OK)):
-            raise FarmError(f"{path} is not a file that can be written: remove it")
-
-
-def _same(a: Path, b: Path) -> bool:
-    return a.resolve() == b.resolve() or (a.exists() and b.exists() and a.samefile(b))

@@ -1,12 +1,10 @@
 """Who is running this list: one file, `lock.tasks.txt.tfin`, touched every few seconds.
 
-A file given as --output has one beside it, too, `lock.all.out`: two lists would write into each other's blocks.
-
-    mpifarm host=nid0001 pid=4711 born=123456 job=98765 restart=0 dealt=... tried=... crc=...
+A file given as --output has one beside it, too, `lock.all.out`: two lists would write into each other's blocks. What it
+says, and when its holder is dead: see `holder`.
 
 flock is not reliable on every parallel file system, link() is: the lock is linked into place whole, or not at all.
-A lock is taken over at once from a holder that is dead on this host (no such process, or one born at another time has
-its number) and from an earlier start of this Slurm job; from anybody else when it was not touched for 30 s. Ages are
+A lock is taken over at once from a holder that is dead; from anybody else when it was not touched for 30 s. Ages are
 differences of times that the file server has set, so the clocks of two nodes need not agree.
 
 A manager that hung for longer than that, in a slow file system say, may find that another one has taken over. So it
@@ -20,14 +18,13 @@ from __future__ import annotations
 
 import errno
 import os
-import socket
 import stat
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from mpifarm import FarmError, files
+from mpifarm.journal.holder import Holder, parse_holder
 from mpifarm.schedule import suspects
 from mpifarm.schedule.suspects import NOTHING, Dealt
 
@@ -37,30 +34,6 @@ _LONGEST = 4096  # bytes of a lock that are read
 
 STALE_S = 30.0
 TOUCH_S = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Holder:
-    """A manager, as the lock file tells of it."""
-
-    host: str
-    pid: int
-    born: str  # start time of the process, in the kernel's ticks, or "" where it is not told
-    job: str = ""
-    restart: int = 0
-
-    def text(self, dealt: Dealt = NOTHING) -> str:
-        who = f"mpifarm host={self.host} pid={self.pid} born={self.born} job={self.job} restart={self.restart}"
-        return f"{who} {dealt.words()}\n"
-
-    def __str__(self) -> str:
-        job = f", Slurm job {self.job} (restart {self.restart})" if self.job else ""
-        return f"process {self.pid} on {self.host}{job}"
-
-
-def this_process(job: str = "", restart: int = 0) -> Holder:
-    """Return what the lock file of this process says: in Slurm, with its job's id and how often that was requeued."""
-    return Holder(socket.gethostname(), os.getpid(), _born(os.getpid()), job, restart)
 
 
 class Lock:
@@ -119,11 +92,11 @@ class Lock:
         """Return who holds the lock at *path*, another one; None if nobody who is alive does."""
         assert self._file is not None
         try:
-            holder, status = _parse(_read(path)), path.lstat()
+            holder, status = parse_holder(_read(path)), path.lstat()
         except OSError:
             return None
         alive = os.fstat(self._file.fileno()).st_mtime - status.st_mtime < STALE_S
-        return holder if holder and alive and not self._dead(holder) else None
+        return holder if holder and alive and not holder.is_dead(self._holder) else None
 
     def held(self, now: float) -> bool:
         """Touch the lock now and then; return False if it has been taken over."""
@@ -190,11 +163,11 @@ class Lock:
             status = os.stat(self._path, follow_symlinks=False)
         except FileNotFoundError:
             return
-        holder = _parse(text)
+        holder = parse_holder(text)
         age_s = now - status.st_mtime
         if holder is None and age_s < STALE_S:
             raise FarmError(f"{self._path} is held by somebody who has not signed it: if no farm runs here, remove it")
-        if holder is not None and not self._dead(holder) and age_s < STALE_S:
+        if holder is not None and not holder.is_dead(self._holder) and age_s < STALE_S:
             busy = f"--output {self._output} is being written" if self._output else "this list is being run"
             raise FarmError(
                 f"{busy} by {holder}: wait for it, or stop it ({self._path} was touched {max(age_s, 0):.0f} s ago)"
@@ -222,23 +195,10 @@ class Lock:
             if path.name.startswith(f"{self._path.name}."):
                 with suppress(OSError):
                     text = _read(path)
-                    holder = _parse(text)
-                    if (holder and self._dead(holder)) or now - path.stat().st_mtime >= STALE_S:
+                    holder = parse_holder(text)
+                    if (holder and holder.is_dead(self._holder)) or now - path.stat().st_mtime >= STALE_S:
                         self._remember(text)
                         path.unlink()
-
-    def _dead(self, holder: Holder) -> bool:
-        if holder.job and holder.job == self._holder.job and holder.restart < self._holder.restart:
-            return True
-        if holder.host != self._holder.host:
-            return False
-        try:
-            os.kill(holder.pid, 0)
-        except (ProcessLookupError, OverflowError):  # no process can have such a number
-            return True
-        except PermissionError:
-            return False
-        return holder.born != _born(holder.pid)
 
 
 def _read(path: Path) -> str:
@@ -250,24 +210,3 @@ def _read(path: Path) -> str:
         if error.errno not in (errno.ELOOP, errno.ENXIO):
             raise
         return ""
-
-
-def _parse(text: str) -> Holder | None:
-    words = dict(word.split("=", 1) for word in text.split() if "=" in word)
-    try:
-        return Holder(words["host"], int(words["pid"]), words["born"], words["job"], int(words["restart"]))
-    except (KeyError, ValueError):
-        return None
-
-
-def _born(pid: int) -> str:
-    """Return the start time of a process in ticks since boot, "" where /proc does not tell, "zombie" for a dead one.
-
-    Source: proc(5), /proc/pid/stat, fields 3 and 22. A killed rank stays a zombie until its launcher looks.
-    """
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return ""
-    fields = stat.rpartition(")")[2].split()
-    return "zombie" if fields[0] in "ZX" else fields[19]

@@ -14,19 +14,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mpifarm import FarmError, files
-from mpifarm.files import Extent
 from mpifarm.journal import claim, fastrecovery, identity, journal, resume
 from mpifarm.journal.claim import Output
 from mpifarm.journal.fastrecovery import Checkpoint
-from mpifarm.journal.journal import Journal, Names
-from mpifarm.journal.lock import Holder, Lock, this_process
+from mpifarm.journal.holder import Holder, this_process
+from mpifarm.journal.journal import Journal
+from mpifarm.journal.lock import Lock
+from mpifarm.journal.names import Names, check_files, check_output
 from mpifarm.journal.resume import Resume, Sources
+from mpifarm.journal.tails import Extent
 from mpifarm.launcher.frames import SHELL
 from mpifarm.schedule.suspects import NOTHING, Dealt
 from mpifarm.settings import Config
 from mpifarm.tasks import lint
 from mpifarm.tasks.check import Watch
-from mpifarm.tasks.tasklist import Scan, Tasklist, checksum
+from mpifarm.tasks.scan import Scan
+from mpifarm.tasks.tasklist import Tasklist
+from mpifarm.tasks.tfin import checksum
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +50,13 @@ def open_run(config: Config, now: float) -> Run:
     """Take the lock of the list, read what earlier runs have left, and open the files. Raises FarmError."""
     tasklist = Tasklist(Path(config.tasklist))
     names = Names(tasklist.tfin)
-    output = journal.check_output(Path(config.output), tasklist.path, names) if config.output is not None else None
+    output = check_output(Path(config.output), tasklist.path, names) if config.output is not None else None
     holder = this_process(*((config.job.id, config.job.restart) if config.job else ()))
     lock = Lock(names.lock, holder)
     _acquire(lock, names.lock, now)  # outside of the try below: what lies here may be another manager's
     run = None
     try:
-        journal.check_files(names)
+        check_files(names)
         if config.output is not None:
             lock.add(_lock_output(Path(config.output), holder, now))
         run = _open(config, tasklist, names, lock, output)

@@ -22,10 +22,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mpifarm import FarmError, files
-from mpifarm.files import Extent
+from mpifarm import FarmError
+from mpifarm.journal import tails
 from mpifarm.journal.fastrecovery import Covered
-from mpifarm.tasks.tasklist import Records, Scan, among, distinct, records_at
+from mpifarm.journal.tails import Extent
+from mpifarm.tasks.offsets import among, distinct
+from mpifarm.tasks.scan import Scan, records_at
+from mpifarm.tasks.tfin import Records
 
 _CHUNK_BYTES = 256 * 1024  # a line takes ten times its bytes while it is looked at
 _LINE = re.compile(rb"(\d{1,18}(?:,\d{1,18})*) \S+ \d+(?:\.\d+)? (\d{1,18}) \d+ (\d{1,18}(?:,\d{1,18})*)\n")
@@ -97,7 +100,7 @@ def read(path: Path, joblog: Path, covered: Covered | None, scan: Scan, output: 
 
 def _lines(path: Path, begin: int) -> _Lines:
     """Read the whole lines from position *begin* on."""
-    end = files.whole_lines(path)
+    end = tails.whole_lines(path)
     if begin > end:
         raise FarmError(f"{path} is shorter than fastrecovery says: restore it, or delete it to start over")
     tables = [np.empty((4, 0), dtype=np.int64)]

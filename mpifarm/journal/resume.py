@@ -26,13 +26,17 @@ from pathlib import Path
 import numpy as np
 
 from mpifarm import FarmError
-from mpifarm.files import Extent
 from mpifarm.journal import progress
 from mpifarm.journal.fastrecovery import Checkpoint
 from mpifarm.journal.progress import Progress
+from mpifarm.journal.tails import Extent
 from mpifarm.schedule import suspects
 from mpifarm.schedule.suspects import NOTHING, Dealt, Suspicion
-from mpifarm.tasks.tasklist import RECORD, Records, Scan, Tasklist, Walk, among, checksum, position, records_at
+from mpifarm.tasks.offsets import among
+from mpifarm.tasks.scan import Scan, position, records_at
+from mpifarm.tasks.tasklist import Tasklist
+from mpifarm.tasks.tfin import RECORD, Records, checksum
+from mpifarm.tasks.walk import Walk
 
 _NONE = np.empty(0, dtype=np.int64)
 _NO_RECORDS = np.empty(0, dtype=RECORD)

@@ -20,7 +20,9 @@ from mpifarm import files
 from mpifarm.journal.journal import Journal
 from mpifarm.journal.opening import Run
 from mpifarm.schedule.suspects import Dealt, Word
-from mpifarm.tasks.tasklist import RECORD, Reader, Records, Walk, checksum, command_of
+from mpifarm.tasks.reader import Reader
+from mpifarm.tasks.tfin import RECORD, Records, checksum, command_of
+from mpifarm.tasks.walk import Walk
 
 CHECKPOINT_S = 20.0
 

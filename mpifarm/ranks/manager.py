@@ -33,7 +33,8 @@ from mpifarm.schedule.schedule import Schedule
 from mpifarm.schedule.suspects import NOTHING, Dealt, Suspect, Suspicion
 from mpifarm.settings import Config
 from mpifarm.site.offer import Offer
-from mpifarm.tasks.tasklist import Records, among
+from mpifarm.tasks.offsets import among
+from mpifarm.tasks.tfin import Records
 from mpifarm.view import status
 
 _NONE_KILLED = Killed()

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from mpifarm.ended import Ended
-from mpifarm.journal.journal import Journal, Spool
+from mpifarm.journal.journal import Journal
 from mpifarm.journal.lines import Attempt, Attempts
+from mpifarm.journal.spool import Spool
 from mpifarm.ranks.custody import Custody
 from mpifarm.ranks.deadline import Deadline
 from mpifarm.ranks.notices import Notices

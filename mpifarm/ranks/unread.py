@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from mpifarm.ranks import wire
-from mpifarm.tasks.tasklist import Reader, command_of, is_record
+from mpifarm.tasks.reader import Reader
+from mpifarm.tasks.tfin import command_of, is_record
 
 UNREAD_S = 60.0  # how long the list may look different here than to rank 0
 UNREAD_HELD_S = 3.0  # and how long this worker keeps what it cannot read

@@ -1,6 +1,7 @@
 """The list: its lines, its records, and what in it cannot be meant.
 
-Its rule: neither the list nor its .tfin file is ever in memory as a whole. `tasklist` reads and walks; `quoting` and
-`grammar` read a line as a shell does, `bashisms` and `foreign` know what is another shell's or another farm's, `check`
-judges, `lint` tells.
+Its rule: neither the list nor its .tfin file is ever in memory as a whole. `tasklist` is the list and the pass over it,
+`scan` what that has found, `tfin` the format; `walk` reads records in order and `reader` those at known places, `offsets`
+are sets of tasks. `quoting` and `grammar` read a line as a shell does, `bashisms` and `foreign` know what is another
+shell's or another farm's, `check` judges, `lint` tells.
 """

@@ -12,7 +12,8 @@ from mpifarm import FarmError
 from mpifarm.settings import Config
 from mpifarm.tasks import check
 from mpifarm.tasks.check import Found, Kind, Watch
-from mpifarm.tasks.tasklist import Scan, Tasklist
+from mpifarm.tasks.scan import Scan
+from mpifarm.tasks.tasklist import Tasklist
 
 
 def is_dash(shell: str) -> bool:

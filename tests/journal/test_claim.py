@@ -18,12 +18,13 @@ from simdisk import Disk, Killed
 from mpifarm import FarmError
 from mpifarm.journal import fastrecovery
 from mpifarm.journal.fastrecovery import Covered
-from mpifarm.journal.journal import Names
+from mpifarm.journal.holder import this_process
 from mpifarm.journal.lines import Attempt
-from mpifarm.journal.lock import this_process
+from mpifarm.journal.names import Names
 from mpifarm.journal.opening import Run, open_run
 from mpifarm.settings import Config
-from mpifarm.tasks.tasklist import Walk, checksum
+from mpifarm.tasks.tfin import checksum
+from mpifarm.tasks.walk import Walk
 
 NAMES = Names(Path("tasks.txt.tfin"))
 OUT, OTHER = Path("all.out"), Path("other.out")

@@ -15,16 +15,15 @@ import pytest
 from fakes import success
 from test_files import full_at
 
-from mpifarm import FarmError
 from mpifarm.ended import Ended
-from mpifarm.files import Extent
 from mpifarm.journal import fastrecovery, journal, resume
 from mpifarm.journal.fastrecovery import Covered
 from mpifarm.journal.identity import Identity
-from mpifarm.journal.journal import Journal, Names, Spool
+from mpifarm.journal.journal import Journal
 from mpifarm.journal.lines import Attempt
+from mpifarm.journal.names import Names
+from mpifarm.journal.spool import Spool
 
-LIST = Path("tasks.txt")
 NAMES = Names(Path("tasks.txt.tfin"))
 OUTPUT = Path("output")
 NOTHING = memoryview(b"")
@@ -284,31 +283,3 @@ def test_a_full_disk_leaves_whole_lines_and_every_block_that_has_one() -> None:
     assert len(lines) in (flushed, flushed + 1)
     blocks = b"".join(b"%07d\n" % number * 20 for number in range(len(lines)))
     assert OUTPUT.read_bytes().startswith(blocks)
-
-
-# --output
-
-
-@pytest.mark.parametrize("name", ["tasks.txt", "./tasks.txt", "link", "hard", "tasks.txt.tfin", *map(str, NAMES.all()[1:])])
-def test_output_is_none_of_the_farms_own_files(name: str) -> None:
-    LIST.write_bytes(b"echo 1\n")
-    Path("link").symlink_to(LIST)
-    os.link(LIST, "hard")
-    with pytest.raises(FarmError, match="task list or one of"):
-        journal.check_output(Path(name), LIST, NAMES)
-
-
-@pytest.mark.parametrize("name", ["fifo", ".", "none/output", "tasks.txt/output", "x" * 300, "loop"])
-def test_output_is_a_file_that_can_be_written(name: str) -> None:
-    LIST.write_bytes(b"echo 1\n")
-    os.mkfifo("fifo")
-    Path("loop").symlink_to("loop")
-    with pytest.raises(FarmError, match="--output"):
-        journal.check_output(Path(name), LIST, NAMES)
-
-
-def test_an_output_file_has_a_size() -> None:
-    LIST.write_bytes(b"echo 1\n")
-    assert journal.check_output(OUTPUT, LIST, NAMES) == Extent(0, 0, exists=False)
-    OUTPUT.write_bytes(b"12345" + bytes(100_000))
-    assert journal.check_output(OUTPUT, LIST, NAMES) == Extent(100_005, 5)

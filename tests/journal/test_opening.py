@@ -12,8 +12,8 @@ import pytest
 from mpifarm import FarmError
 from mpifarm.journal import fastrecovery, identity
 from mpifarm.journal.fastrecovery import Covered
-from mpifarm.journal.journal import Names
-from mpifarm.journal.lock import Holder
+from mpifarm.journal.holder import Holder
+from mpifarm.journal.names import Names
 from mpifarm.journal.opening import Run, open_run
 from mpifarm.settings import Config
 

@@ -12,17 +12,19 @@ import pytest
 from fakes import FakeComm
 
 from mpifarm import FarmError
-from mpifarm.files import Extent
 from mpifarm.journal import fastrecovery, progress, resume
 from mpifarm.journal.fastrecovery import Covered
-from mpifarm.journal.journal import Journal, Names
+from mpifarm.journal.journal import Journal
+from mpifarm.journal.names import Names
 from mpifarm.journal.opening import open_run
 from mpifarm.journal.resume import Resume, Sources
+from mpifarm.journal.tails import Extent
 from mpifarm.ranks.manager import Manager
 from mpifarm.schedule.answers import How
 from mpifarm.schedule.suspects import NOTHING, Dealt, Word
 from mpifarm.settings import Config
-from mpifarm.tasks.tasklist import Tasklist, Walk
+from mpifarm.tasks.tasklist import Tasklist
+from mpifarm.tasks.walk import Walk
 
 FIXTURE = Path(__file__).parents[1] / "data" / "taskfarmer-killed"
 LIST = Path("tasks.txt")

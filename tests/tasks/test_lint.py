@@ -11,7 +11,8 @@ from mpifarm.journal.opening import Run, open_run
 from mpifarm.settings import Config
 from mpifarm.tasks import check
 from mpifarm.tasks.lint import is_dash
-from mpifarm.tasks.tasklist import Walk, command_of
+from mpifarm.tasks.tfin import command_of
+from mpifarm.tasks.walk import Walk
 
 LIST = Path("tasks.txt")
 

@@ -1,0 +1,83 @@
+"""The files of a list: what they are called, and whether they can be written.
+
+The rule: all of them are looked at before the first is opened, and one that is not a file of the user's own, or that cannot
+be written, is refused. A run that has begun may fail over a full disk, not over what could be seen at its start.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from mpifarm import FarmError, files
+from mpifarm.journal import tails
+from mpifarm.journal.tails import Extent
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """The files of a list, beside its .tfin file: in the working directory."""
+
+    tfin: Path
+
+    @property
+    def progress(self) -> Path:
+        return self._of("progress")
+
+    @property
+    def fastrecovery(self) -> Path:
+        return self._of("fastrecovery")
+
+    @property
+    def log(self) -> Path:
+        return self._of("log")
+
+    @property
+    def joblog(self) -> Path:
+        return self._of("joblog")
+
+    @property
+    def done(self) -> Path:
+        return self._of("done")
+
+    @property
+    def lock(self) -> Path:
+        return self._of("lock")
+
+    def all(self) -> list[Path]:
+        """Return every file that belongs to the list."""
+        return [self.tfin, self.progress, self.fastrecovery, self.log, self.joblog, self.done, self.lock]
+
+    def _of(self, kind: str) -> Path:
+        return self.tfin.with_name(f"{kind}.{self.tfin.name}")
+
+
+def check_files(names: Names) -> None:
+    """Raise FarmError if one of the files that are there cannot be written to, or should not be."""
+    for path in names.all():
+        try:
+            files.own(path)
+        except OSError as error:
+            raise FarmError(f"{path}: {error.strerror}: remove it, or start in a directory of your own") from None
+        if path.exists() and not (path.is_file() and os.access(path, os.W_OK)):
+            raise FarmError(f"{path} is not a file that can be written: remove it")
+
+
+def check_output(path: Path, tasklist: Path, names: Names) -> Extent:
+    """Return what there is of the file given as --output. Raises FarmError if it cannot be one."""
+    try:
+        files.own(path)
+        if any(_same(path, other) for other in (tasklist, *names.all(), *map(files.new_name, names.all()))):
+            raise FarmError(f"--output {path} is the task list or one of the farm's own files: give another name")
+        if path.exists() and not path.is_file():
+            raise FarmError(f"--output {path} is not a regular file: it could not be shortened after a kill")
+        if not os.access(path if path.exists() else path.parent, os.W_OK):
+            raise FarmError(f"cannot write to --output {path}")
+        return tails.extent(path)
+    except (OSError, RuntimeError) as error:  # a loop of links is a RuntimeError before Python 3.13
+        raise FarmError(f"cannot use --output {path}: {error}") from None
+
+
+def _same(a: Path, b: Path) -> bool:
+    return a.resolve() == b.resolve() or (a.exists() and b.exists() and a.samefile(b))

@@ -1,0 +1,82 @@
+"""What one pass over a list has found, and how a record is found by it without another.
+
+The rule: a scan remembers where its chunks begin, and no more, so it is small however long the list is. Who asks about an
+offset, any offset, has the one chunk read in which it lies, and is told whether a record begins there.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mpifarm.tasks.offsets import distinct
+from mpifarm.tasks.tfin import RECORD, Records, records_of
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """Where the chunks of a scan begin, so that a record is found without reading the file from its start.
+
+    For each chunk: its byte offset, the seq of its first record, and the tasks before it; int64, shape (chunks,).
+    """
+
+    offsets: NDArray[np.int64]
+    seqs: NDArray[np.int64]
+    tasks: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """What one pass over the list has found."""
+
+    descriptor: int  # of the .tfin file, for reading by offset
+    size: int  # bytes of the .tfin file
+    tasks: int
+    carriage_returns: bool
+    differs_at: int | None  # the first byte in which the .tfin file of an earlier run differs
+    had_tfin: bool
+    old_size: int  # bytes of that one
+    index: Index
+
+
+def records_at(scan: Scan, offsets: NDArray[np.int64]) -> tuple[Records, NDArray[np.bool_]]:
+    """Return the records that begin at *offsets* (sorted, unique), and which of them are tasks.
+
+    An offset where no record begins comes back with length 0.
+    """
+    found = np.zeros(offsets.size, dtype=RECORD)
+    found["offset"] = offsets
+    is_task = np.zeros(offsets.size, dtype=np.bool_)
+    chunks = np.searchsorted(scan.index.offsets, offsets, side="right") - 1
+    for number in distinct(chunks[(offsets >= 0) & (offsets < scan.size)]):
+        start, end = _bounds(scan, number)
+        records, tasks = records_of(os.pread(scan.descriptor, end - start, start), start, int(scan.index.seqs[number]))
+        first, last = np.searchsorted(offsets, (start, end))
+        wanted = offsets[first:last]
+        places = np.searchsorted(records["offset"], wanted, side="right") - 1
+        hits = records["offset"][places] == wanted
+        found[first:last][hits], is_task[first:last][hits] = records[places[hits]], tasks[places[hits]]
+    return found, is_task
+
+
+def position(scan: Scan, offset: int) -> tuple[int, int] | None:
+    """Return (seq, tasks before it) of the record that begins at *offset*, or of the end of the list; else None."""
+    if offset == 0:
+        return 1, 0
+    if not 0 < offset <= scan.size:
+        return None
+    number = int(np.searchsorted(scan.index.offsets, offset, side="left")) - 1  # the chunk of the byte before
+    start, _ = _bounds(scan, number)
+    before = os.pread(scan.descriptor, offset - start, start)
+    if not before.endswith(b"\n"):
+        return None
+    records, is_task = records_of(before, start, int(scan.index.seqs[number]))
+    return int(scan.index.seqs[number]) + records.size, int(scan.index.tasks[number]) + int(np.count_nonzero(is_task))
+
+
+def _bounds(scan: Scan, number: int) -> tuple[int, int]:
+    offsets = scan.index.offsets
+    return int(offsets[number]), int(offsets[number + 1]) if number + 1 < offsets.size else scan.size
