@@ -137,7 +137,7 @@ def test_two_versions_of_mpifarm_do_not_run_a_list_together(farms: Farms, tmp_pa
     farms.tasks("echo never")
     other = tmp_path_factory.mktemp("other") / "mpifarm"
     shutil.copytree(Path(mpifarm.__file__).parent, other)
-    wire = other / "wire.py"
+    wire = other / "ranks" / "wire.py"
     text = wire.read_text()
     wire.write_text(text.replace(f"PROTOCOL = {PROTOCOL}\n", "PROTOCOL = 99\n"))
     rank = "${PMI_RANK:-$OMPI_COMM_WORLD_RANK}"
