@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 import mpifarm
 from mpifarm.launcher.process import LONGEST_ARGUMENT
 
-SOURCES = {path.stem: path.read_text() for path in Path(mpifarm.__file__).parent.glob("*.py")}
+SOURCES = {path.stem: path.read_text() for path in Path(mpifarm.__file__).parent.rglob("*.py")}
 TFIN = "tasks.txt.tfin"
 FARM = [sys.executable, "-m", "mpifarm", "--no-mpi", "--threads", "1", "--retries", "0"]
 
