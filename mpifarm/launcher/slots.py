@@ -31,7 +31,7 @@ from typing import NamedTuple
 
 from mpifarm import ended
 from mpifarm.ended import Ended
-from mpifarm.launcher import process
+from mpifarm.launcher import processes, spawn
 from mpifarm.launcher.capture import INLINE_BYTES, Capture, Readers
 from mpifarm.launcher.direct import Direct, last_words
 from mpifarm.launcher.frames import KILLED_AT, SESSION, TABLE_BYTES, Killed, Task
@@ -215,13 +215,13 @@ class Slots:
         if program := self._direct.program(task.command):
             slot.awaited = program.awaited
             try:
-                return process.spawn_program(program.path, program.argv, {**program.environ, **own}, *files)
+                return spawn.spawn_program(program.path, program.argv, {**program.environ, **own}, *files)
             except OSError as error:
                 if is_scarcity(error):
                     raise
         slot.awaited = False  # what any other error means for a shell only the shell knows
         way = self._functions.way(task.command)
-        return process.spawn(task.command, {**way.environ, **own}, *files, way.shell)
+        return spawn.spawn(task.command, {**way.environ, **own}, *files, way.shell)
 
     def reap(self, now: float) -> None:
         """Take note of what has ended."""
@@ -362,15 +362,15 @@ class Slots:
         What was killed of what was left behind is told in the table.
         """
         killed = Killed()
-        for _ in range(process.LAST_ROUNDS):
+        for _ in range(processes.LAST_ROUNDS):
             killed += self._strays.kill(self._running)
             self._table[KILLED_AT:TABLE_BYTES] = killed.packed()
-            sessions = process.sessions_of(process.census())
-            alive = [process.signal_session(pid, signal.SIGKILL, sessions) for pid in self._running]
+            sessions = processes.sessions_of(processes.census())
+            alive = [processes.signal_session(pid, signal.SIGKILL, sessions) for pid in self._running]
             self.reap(time.monotonic())
             if not any(alive) and not self._strays:
                 return
-            time.sleep(process.LAST_ROUND_S)
+            time.sleep(processes.LAST_ROUND_S)
 
     def streamed(self, streams: list[Stream]) -> None:
         """The output of these has been sent: their slots are free."""

@@ -22,12 +22,12 @@ import pytest
 
 from mpifarm import ended
 from mpifarm.ended import Ended
-from mpifarm.launcher import process
+from mpifarm.launcher import spawn
 from mpifarm.launcher.capture import CLIP_BYTES, INLINE_BYTES
 from mpifarm.launcher.frames import SESSION, SHELL, Killed, Reply, Task
 from mpifarm.launcher.launcher import CPUS_PER_HELPER, HelperLost, Launcher, fork_helpers
 from mpifarm.launcher.outbox import CHUNK_BYTES
-from mpifarm.launcher.process import LONGEST_ARGUMENT
+from mpifarm.launcher.spawn import LONGEST_ARGUMENT
 
 DEADLINE_S = 10.0
 STOPPED = Ended.INTERRUPTED
@@ -597,14 +597,14 @@ def test_what_a_task_has_put_into_a_session_of_its_own_ends_with_its_timeout(lau
 
 def test_a_start_that_finds_no_room_is_no_attempt(launch: Launch, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The helper is forked with it: three of four starts fail, as fork(2) does at the limit of a user's processes."""
-    real, refused = process.spawn, itertools.count()
+    real, refused = spawn.spawn, itertools.count()
 
-    def spawn(*arguments: Any) -> int:
+    def refuse(*arguments: Any) -> int:
         if next(refused) % 4:
             raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
         return real(*arguments)
 
-    monkeypatch.setattr("mpifarm.launcher.process.spawn", spawn)
+    monkeypatch.setattr("mpifarm.launcher.spawn.spawn", refuse)
     monkeypatch.setattr("mpifarm.launcher.scarcity.PAUSE_S", 0.01)
     monkeypatch.setattr("mpifarm.launcher.scarcity.LONGEST_PAUSE_S", 0.05)
     ends = launch(slots=4).run(*[b"echo $MPIFARM_SEQ; true"] * 12)
@@ -614,10 +614,10 @@ def test_a_start_that_finds_no_room_is_no_attempt(launch: Launch, monkeypatch: p
 def test_a_node_where_nothing_can_be_started_gives_all_back_and_says_so(
     launch: Launch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def spawn(*_: Any) -> int:
+    def refuse(*_: Any) -> int:
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
-    monkeypatch.setattr("mpifarm.launcher.process.spawn", spawn)
+    monkeypatch.setattr("mpifarm.launcher.spawn.spawn", refuse)
     monkeypatch.setattr("mpifarm.launcher.scarcity.PAUSE_S", 0.01)
     monkeypatch.setattr("mpifarm.launcher.scarcity.HOPELESS_S", 0.3)
     farm = launch(slots=2)
