@@ -49,17 +49,23 @@ TABLE = {
     },
     "launcher": {
         "capture": "frames|ground",
+        "deadlines": "slot|",
         "direct": "spawn|",
         "frames": "|",
         "functions": "spawn|tasks ground",
         "helper": "capture frames outbox processes slots spawn|site",
         "launcher": "capture frames helper processes|",
         "outbox": "frames|",
+        "outcome": "capture direct frames outbox slot spawn why|ground",
         "processes": "|",
         "scarcity": "|",
-        "slots": "capture direct frames functions outbox processes scarcity spawn strays why|site ground",
+        "slot": "capture frames strays|",
+        "slots": (
+            "capture deadlines direct frames functions outbox outcome processes scarcity slot spawn strays termination|site"
+        ),
         "spawn": "frames|ground",
         "strays": "frames processes|",
+        "termination": "capture deadlines slot strays|ground",
         "why": "spawn|tasks",
     },
     "tasks": {

@@ -121,7 +121,7 @@ def launch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Launch]:
         shell: str = SHELL,
         task_cpus: int = 0,
     ) -> Farm:
-        monkeypatch.setattr("mpifarm.launcher.slots.GRACE_S", grace_s)
+        monkeypatch.setattr("mpifarm.launcher.termination.GRACE_S", grace_s)
         farms.append(Farm(slots, cpus, os.environ if environ is None else environ, shell, task_cpus))
         return farms[-1]
 
