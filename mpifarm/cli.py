@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn, TypeVar
 
 from mpifarm import FarmError, __version__, config, entry
-from mpifarm.launcher import launcher, process
+from mpifarm.launcher import launcher, processes
 from mpifarm.launcher.frames import MAX_SLOTS, SHELL
 from mpifarm.settings import Config
 
@@ -150,7 +150,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except FarmError as error:
         return config.refuse(error, "--no-mpi" in argv)
     asked = config.ask_end(settings)
-    process.adopt_orphans()  # of a helper that is killed
+    processes.adopt_orphans()  # of a helper that is killed
     helpers = launcher.fork_helpers(settings.cpus, task_environ, config.START_LOST_AFTERS * settings.lost_after_s)
     try:
         return _run(settings, helpers, asked)

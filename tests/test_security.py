@@ -17,9 +17,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import mpifarm
-from mpifarm.launcher.process import LONGEST_ARGUMENT
+from mpifarm.launcher.spawn import LONGEST_ARGUMENT
 
-SOURCES = {path.stem: path.read_text() for path in Path(mpifarm.__file__).parent.glob("*.py")}
+SOURCES = {path.stem: path.read_text() for path in Path(mpifarm.__file__).parent.rglob("*.py")}
 TFIN = "tasks.txt.tfin"
 FARM = [sys.executable, "-m", "mpifarm", "--no-mpi", "--threads", "1", "--retries", "0"]
 
@@ -27,7 +27,7 @@ BANNED = {
     *("pickle", "marshal", "shelve", "dill", "cloudpickle", "yaml", "code", "runpy", "pty", "cffi", "ctypes"),
     *("asyncio", "ssl", "multiprocessing", "socketserver", "http", "urllib", "ftplib", "smtplib", "xmlrpc"),
 }
-ALLOWED = {"process": {"ctypes", "os.execve"}}  # for prctl; where a task starts
+ALLOWED = {"processes": {"ctypes"}, "spawn": {"os.execve"}}  # for prctl; where a task starts
 LOOKED_AT = {"os", "socket", "subprocess", "builtins", "importlib"}
 RECORDS = {"Config"}  # that have a field of such a name, and execute nothing
 BUILTINS = {"eval", "exec", "compile", "__import__"}

@@ -29,8 +29,8 @@ import time
 from contextlib import suppress
 from typing import NamedTuple
 
-from mpifarm.launcher import process
-from mpifarm.launcher.process import Environ
+from mpifarm.launcher import spawn
+from mpifarm.launcher.spawn import Environ
 
 _KNOWN_SHELLS = {"dash", "bash"}
 _CAT = b"/bin/cat"
@@ -64,7 +64,7 @@ class Program(NamedTuple):
 class Direct:
     """Finds out what a shell would do, for tasks with one environment."""
 
-    def __init__(self, environ: Environ, shell: bytes = process.SHELL, lost: Environ | None = None) -> None:
+    def __init__(self, environ: Environ, shell: bytes = spawn.SHELL, lost: Environ | None = None) -> None:
         """*lost* are variables that the program gets although the shell would not hand them on."""
         self._base = environ
         self._shell = shell
@@ -111,7 +111,7 @@ class Direct:
 
     def _ask(self) -> None:
         """Let the shell start a program that tells who it is and what environment it has."""
-        if process.true_name(self._shell) not in _KNOWN_SHELLS or _OPTIONS & self._base.keys():
+        if spawn.true_name(self._shell) not in _KNOWN_SHELLS or _OPTIONS & self._base.keys():
             return
         if os.path.basename(self._shell) == b"bash" and b"BASH_ENV" in self._base:
             return
@@ -119,7 +119,7 @@ class Direct:
         ours, theirs = os.pipe()
         try:
             with suppress(OSError):
-                pid = process.spawn(_CAT + b" /proc/self/stat /proc/self/environ", given, theirs, theirs, self._shell)
+                pid = spawn.spawn(_CAT + b" /proc/self/stat /proc/self/environ", given, theirs, theirs, self._shell)
                 os.close(theirs)
                 theirs = -1
                 self._understand(pid, _read_all(ours))

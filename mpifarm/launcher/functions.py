@@ -30,7 +30,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from mpifarm import files
-from mpifarm.launcher.process import Environ, true_name
+from mpifarm.launcher.spawn import Environ, true_name
 from mpifarm.tasks.quoting import COMMAND, Part, read
 
 _VARIABLE = re.compile(rb"BASH_FUNC_(.+?)(?:%%|\(\))")

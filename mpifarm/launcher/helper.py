@@ -24,7 +24,7 @@ from collections import deque
 from collections.abc import Mapping
 from typing import NoReturn
 
-from mpifarm.launcher import process
+from mpifarm.launcher import processes, spawn
 from mpifarm.launcher.capture import Readers
 from mpifarm.launcher.frames import ENTRY, ORDER, Order, Task
 from mpifarm.launcher.outbox import Outbox
@@ -38,8 +38,8 @@ def main(connection: socket.socket, table: mmap.mmap, environ: Mapping[str, str]
     """Serve the worker at the other end of *connection* until it is gone. Runs in a forked child, never returns."""
     os.setsid()
     try:
-        process.ignore_signals()
-        process.adopt_orphans()
+        spawn.ignore_signals()
+        processes.adopt_orphans()
         _close_all_but(connection.fileno())
         os.dup2(os.open(os.devnull, os.O_RDWR), 0)  # what the tasks read
         Helper(connection, table, dict(environ), start_s).run()

@@ -36,7 +36,7 @@ from mpifarm.launcher.frames import (
     Task,
     order,
 )
-from mpifarm.launcher.process import Children, census, kill_adopted, sessions_of, signal_session
+from mpifarm.launcher.processes import Children, census, kill_adopted, sessions_of, signal_session
 
 CPUS_PER_HELPER = 32  # one helper starts some 700 tasks a second; on two cores a second helper only takes turns with it
 MAX_HELPERS = 8

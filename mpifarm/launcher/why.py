@@ -17,7 +17,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from mpifarm.launcher.process import Environ, true_name
+from mpifarm.launcher.spawn import Environ, true_name
 from mpifarm.tasks.bashisms import bashism
 from mpifarm.tasks.quoting import COMMAND, Part, read
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mpifarm.launcher import process
+from mpifarm.launcher import spawn
 from mpifarm.launcher.direct import Direct, last_words
 
 SHOW = b"/bin/cat /proc/self/environ"
@@ -47,9 +47,9 @@ def results(command: bytes, environ: dict[bytes, bytes]) -> list[tuple[int, byte
             files = out.fileno(), err.fileno()
             try:
                 if direct and program:
-                    pid = process.spawn_program(program.path, program.argv, program.environ, *files)
+                    pid = spawn.spawn_program(program.path, program.argv, program.environ, *files)
                 else:
-                    pid = process.spawn(command, environ, *files)
+                    pid = spawn.spawn(command, environ, *files)
             except OSError:
                 continue  # directly: it is then left to the shell
             status, core = end_of(pid)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import itertools
 import os
@@ -10,7 +9,6 @@ import select
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
@@ -22,12 +20,12 @@ import pytest
 
 from mpifarm import ended
 from mpifarm.ended import Ended
-from mpifarm.launcher import process
+from mpifarm.launcher import spawn
 from mpifarm.launcher.capture import CLIP_BYTES, INLINE_BYTES
-from mpifarm.launcher.frames import SESSION, SHELL, Killed, Reply, Task
+from mpifarm.launcher.frames import SESSION, SHELL, Reply, Task
 from mpifarm.launcher.launcher import CPUS_PER_HELPER, HelperLost, Launcher, fork_helpers
 from mpifarm.launcher.outbox import CHUNK_BYTES
-from mpifarm.launcher.process import LONGEST_ARGUMENT
+from mpifarm.launcher.spawn import LONGEST_ARGUMENT
 
 DEADLINE_S = 10.0
 STOPPED = Ended.INTERRUPTED
@@ -121,7 +119,7 @@ def launch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Launch]:
         shell: str = SHELL,
         task_cpus: int = 0,
     ) -> Farm:
-        monkeypatch.setattr("mpifarm.launcher.slots.GRACE_S", grace_s)
+        monkeypatch.setattr("mpifarm.launcher.termination.GRACE_S", grace_s)
         farms.append(Farm(slots, cpus, os.environ if environ is None else environ, shell, task_cpus))
         return farms[-1]
 
@@ -185,22 +183,6 @@ def test_output_arrives_byte_for_byte_and_a_long_one_in_chunks(launch: Launch, t
     assert farm.chunks == [CHUNK_BYTES] * full + [rest] * (rest > 0)
 
 
-@pytest.mark.parametrize(("size", "clips"), [(CLIP_BYTES, False), (CLIP_BYTES + 1000, True)])
-def test_a_long_error_and_a_failed_attempts_long_output_keep_head_and_tail(
-    launch: Launch, tmp_path: Path, size: int, clips: bool
-) -> None:
-    whole, half = blob(size), CLIP_BYTES // 2
-    (tmp_path / "blob").write_bytes(whole)
-    failed, succeeded = launch().run(b"cat blob; exit 1", b"cat blob >&2")
-    for written, flags in ((failed.out, failed.flags), (succeeded.err, succeeded.flags)):
-        assert bool(flags & Ended.CLIPPED) == clips
-        if clips:
-            assert (written[:half], written[-half:]) == (whole[:half], whole[-half:])
-            assert b" %d bytes " % (size - CLIP_BYTES) in written[half:-half]
-        else:
-            assert written == whole
-
-
 def test_slots_are_used_again_and_never_mix_their_outputs(launch: Launch) -> None:
     sizes = [0, 5, INLINE_BYTES + 1, 0, 70_000, 1, 3] * 6
     commands = [b"head -c %d /dev/zero | tr '\\0' '\\%o'; exit %d" % (size, i, i % 2) for i, size in enumerate(sizes, 64)]
@@ -230,84 +212,6 @@ def test_what_a_task_leaves_in_the_background_ends_with_the_farm(launch: Launch)
     assert not gone(int(end.out))
     farm.launcher.close()
     wait_until(lambda: gone(int(end.out)))
-
-
-def test_an_attempt_that_takes_too_long_is_terminated_and_keeps_its_output(launch: Launch) -> None:
-    farm = launch()
-    (end,) = farm.run(b"echo begun; exec sleep 600", timeout_s=1.0)
-    assert (end.status, end.flags, end.out) == (-signal.SIGTERM, Ended.TIMED_OUT, b"begun\n")
-    (after,) = farm.run(b"echo next", timeout_s=600.0)
-    assert (after.status, after.flags, after.out) == (0, 0, b"next\n")
-
-
-def test_an_attempt_that_ignores_its_timeout_is_killed(launch: Launch) -> None:
-    (end,) = launch(grace_s=0.2).run(b"trap '' TERM; while :; do sleep 1; done", timeout_s=1.0)
-    assert (end.status, end.flags) == (-signal.SIGKILL, Ended.TIMED_OUT)
-
-
-def test_a_timeout_of_many_days_is_no_trouble(launch: Launch) -> None:
-    (end,) = launch().run(b"sleep 0.1; echo done", timeout_s=60 * 86400.0)  # more milliseconds than an int holds
-    assert end.out == b"done\n"
-
-
-@pytest.mark.parametrize(
-    ("command", "grace_s", "status"),
-    [
-        ("{ready}; exec sleep 600", 600.0, -signal.SIGTERM),
-        # The child says so: before it is a program of its own, TERM would be lost on it.
-        ("trap 'wait; exit 4' TERM; sh -c 'echo $PPID > ready; exec sleep 600' & wait", 600.0, 4),
-        ("trap '' TERM; {ready}; while :; do sleep 1; done", 0.2, -signal.SIGKILL),
-        ("sh -c 'trap \"\" TERM; {ready}; while :; do sleep 1; done' & wait", 0.2, -signal.SIGTERM),
-    ],
-    ids=["dies", "cleans up", "ignores TERM", "a child ignores TERM"],
-)
-def test_terminate_ends_the_whole_group_and_kills_after_the_grace(
-    launch: Launch, tmp_path: Path, command: str, grace_s: float, status: int
-) -> None:
-    farm = launch(grace_s=grace_s)
-    farm.start(command.format(ready="echo $$ > ready").encode(), b"echo never")
-    pid = number_in(tmp_path / "ready")
-    farm.launcher.terminate()
-    running, waiting = farm.take(2)
-    assert (running.status, running.flags, running.out) == (status, STOPPED, b"")
-    assert waiting.flags == GIVEN_BACK
-    wait_until(lambda: gone(pid))
-
-
-@linux
-def test_a_stopped_task_acts_on_term(launch: Launch, tmp_path: Path) -> None:
-    farm = launch()
-    farm.start(b"echo $$ > ready; kill -STOP $$; sleep 600")
-    pid = number_in(tmp_path / "ready")
-    wait_until(lambda: Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T")
-    farm.launcher.terminate()
-    (end,) = farm.take(1)
-    assert (end.status, end.flags) == (-signal.SIGTERM, STOPPED)
-
-
-def test_kill_does_not_wait_for_the_grace(launch: Launch, tmp_path: Path) -> None:
-    farm = launch()
-    farm.start(b"trap '' TERM; echo $$ > ready; while :; do sleep 1; done")
-    number_in(tmp_path / "ready")
-    farm.launcher.terminate()
-    farm.launcher.kill()
-    (end,) = farm.take(1)
-    assert (end.status, end.flags) == (-signal.SIGKILL, STOPPED)
-
-
-@pytest.mark.parametrize("how", ["terminate", "kill", "close"])
-def test_a_process_group_that_a_task_has_made_ends_with_it(launch: Launch, tmp_path: Path, how: str) -> None:
-    if subprocess.call(["sh", "-c", "command -v timeout"], stdout=subprocess.DEVNULL):
-        pytest.skip("there is no timeout here")
-    farm = launch(grace_s=0.2)
-    farm.start(b"timeout 600 sh -c 'echo $$ > ready; exec sleep 600'; echo $?")  # timeout makes a group of its own
-    pid = number_in(tmp_path / "ready")
-    getattr(farm.launcher, how)()
-    try:
-        wait_until(lambda: gone(pid))
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
 
 
 def test_recall_gives_back_what_has_not_started_and_leaves_the_rest_alone(launch: Launch, tmp_path: Path) -> None:
@@ -472,21 +376,6 @@ def test_a_task_of_a_slurm_job_is_told_the_cpus_of_its_slot(launch: Launch) -> N
     assert launch(environ={"PATH": os.environ["PATH"]}, task_cpus=4).run(line)[0].out == b"none\n", "no Slurm"
 
 
-def test_an_attempt_whose_start_goes_wrong_in_any_way_costs_that_attempt_alone(launch: Launch) -> None:
-    """A name that no program can be given makes a ValueError of the start."""
-    farm = launch(environ={"PATH": os.environ["PATH"], "": "nameless"})
-    ends = farm.run(b"echo a; echo b", b"ls /")
-    assert [(end.status, end.flags) for end in ends] == [(126, Ended.NOT_STARTED)] * 2
-    assert all(b"mpifarm: nid0001: cannot start /bin/sh: " in end.err for end in ends)
-
-
-@linux
-def test_a_task_that_cannot_be_started_says_why(launch: Launch) -> None:
-    ends = launch(environ={"TOO_LONG": "x" * 200_000}).run(b"echo never", b"echo never")
-    assert [(end.status, end.flags, end.out) for end in ends] == [(126, Ended.NOT_STARTED, b"")] * 2
-    assert all(b"/bin/sh" in end.err for end in ends)
-
-
 def test_a_rank_whose_mpi_never_starts_is_killed_and_one_that_has_started_is_not() -> None:
     script = (
         "import time; from mpifarm.launcher.launcher import Launcher, fork_helpers\n"
@@ -498,24 +387,6 @@ def test_a_rank_whose_mpi_never_starts_is_killed_and_one_that_has_started_is_not
         ended = subprocess.run([sys.executable, "-c", script.format(ready=ready)], capture_output=True, check=False)
         assert ended.returncode == status
         assert (b"MPI does not start" in ended.stderr) == (status != 0)
-
-
-def test_only_what_prints_much_needs_a_place_for_it_and_fails_without(
-    launch: Launch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    place = tmp_path / "place"
-    place.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(place))
-    farm = launch()
-    place.rmdir()
-    much = b"head -c %d /dev/zero" % (INLINE_BYTES + 1)
-    little, out, err = farm.run(b"head -c %d /dev/zero" % INLINE_BYTES, much, much + b" >&2; echo out")
-    assert (little.status, little.out) == (0, bytes(INLINE_BYTES))
-    assert (out.status, err.status) == (os.EX_IOERR, os.EX_IOERR)
-    assert b"nid0001: no place for what it printed: No such file or directory (set TMPDIR)" in out.err
-    assert err.out == b"out\n"
-    place.mkdir()
-    assert [(end.status, len(end.out)) for end in farm.run(much)] == [(0, INLINE_BYTES + 1)]
 
 
 REOPENING = [
@@ -553,58 +424,16 @@ def test_what_is_left_in_the_background_can_go_on_writing(launch: Launch, tmp_pa
     assert (tmp_path / "wrote").read_text() == "0\n"
 
 
-@linux
-def test_what_is_about_to_end_belongs_to_the_task(launch: Launch) -> None:
-    """bash's `exec > >(tee log)`: the leader does not wait for tee."""
-    farm = launch()
-    (end,) = farm.run(b"{ sleep 0.05; echo late; } &")
-    assert (end.status, end.out, end.left) == (0, b"late\n", 0)
-
-
-@linux
-@pytest.mark.parametrize(
-    ("line", "left"),
-    [
-        (b"sleep 600 & sleep 600 &", 2),
-        (b"sh -c 'sleep 600; :' &", 2),
-        (b"setsid -f sleep 600", 1),
-        (b"setsid -f sh -c 'sleep 600; :'", 2),
-        (b"true", 0),
-        (b"sleep 600 & exit 3", 0),  # it has failed, and nobody takes it for done
-    ],
-)
-def test_a_success_that_leaves_processes_behind_says_how_many_and_they_are_killed_in_the_end(
-    launch: Launch, line: bytes, left: int
-) -> None:
-    farm = launch()
-    (end,) = farm.run(line)
-    assert end.left == left
-    farm.launcher.close()
-    killed = 1 if b"exit 3" in line else left
-    assert farm.launcher.killed == Killed(killed, (100,) if killed else ())
-
-
-@linux
-def test_what_a_task_has_put_into_a_session_of_its_own_ends_with_its_timeout(launch: Launch, tmp_path: Path) -> None:
-    farm = launch(grace_s=0.2)
-    (other,) = farm.run(b"setsid -f sleep 600; pgrep -n sleep")
-    inner = b"trap '' TERM; echo $$ > inner; while :; do sleep 0.1; done"
-    (end,) = farm.run(b'setsid -f sh -c "echo \\$\\$ > daemon; exec sleep 600"; setsid sh -c "%s"' % inner, timeout_s=1.0)
-    assert end.flags == Ended.TIMED_OUT
-    wait_until(lambda: all(gone(number_in(tmp_path / name)) for name in ("daemon", "inner")))
-    assert not gone(int(other.out)), "that was another task's"
-
-
 def test_a_start_that_finds_no_room_is_no_attempt(launch: Launch, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The helper is forked with it: three of four starts fail, as fork(2) does at the limit of a user's processes."""
-    real, refused = process.spawn, itertools.count()
+    real, refused = spawn.spawn, itertools.count()
 
-    def spawn(*arguments: Any) -> int:
+    def refuse(*arguments: Any) -> int:
         if next(refused) % 4:
             raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
         return real(*arguments)
 
-    monkeypatch.setattr("mpifarm.launcher.process.spawn", spawn)
+    monkeypatch.setattr("mpifarm.launcher.spawn.spawn", refuse)
     monkeypatch.setattr("mpifarm.launcher.scarcity.PAUSE_S", 0.01)
     monkeypatch.setattr("mpifarm.launcher.scarcity.LONGEST_PAUSE_S", 0.05)
     ends = launch(slots=4).run(*[b"echo $MPIFARM_SEQ; true"] * 12)
@@ -614,10 +443,10 @@ def test_a_start_that_finds_no_room_is_no_attempt(launch: Launch, monkeypatch: p
 def test_a_node_where_nothing_can_be_started_gives_all_back_and_says_so(
     launch: Launch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def spawn(*_: Any) -> int:
+    def refuse(*_: Any) -> int:
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
-    monkeypatch.setattr("mpifarm.launcher.process.spawn", spawn)
+    monkeypatch.setattr("mpifarm.launcher.spawn.spawn", refuse)
     monkeypatch.setattr("mpifarm.launcher.scarcity.PAUSE_S", 0.01)
     monkeypatch.setattr("mpifarm.launcher.scarcity.HOPELESS_S", 0.3)
     farm = launch(slots=2)

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_launcher import Launch, launch
 
-from mpifarm.launcher.process import true_name
+from mpifarm.launcher.spawn import true_name
 from mpifarm.launcher.why import Reasons
 
 __all__ = ["launch"]  # a fixture

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import mpifarm
-from mpifarm.launcher import process
+from mpifarm.launcher import processes, spawn
 
 ENVIRON = {b"PATH": b"/usr/bin:/bin", b"A": b"\xff b"}
 
@@ -22,13 +22,13 @@ linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks a
 @pytest.fixture(params=["posix_spawn", "fork"])
 def how(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Start by this way in the test."""
-    monkeypatch.setattr(process, "spawns_sessions", lambda: request.param == "posix_spawn")
+    monkeypatch.setattr(spawn, "spawns_sessions", lambda: request.param == "posix_spawn")
     yield request.param
 
 
 def run(tmp_path: Path, command: bytes) -> tuple[int, bytes, bytes]:
     with (tmp_path / "out").open("wb") as out, (tmp_path / "err").open("wb") as err:
-        _, status = os.waitpid(process.spawn(command, ENVIRON, out.fileno(), err.fileno()), 0)
+        _, status = os.waitpid(spawn.spawn(command, ENVIRON, out.fileno(), err.fileno()), 0)
     return os.waitstatus_to_exitcode(status), (tmp_path / "out").read_bytes(), (tmp_path / "err").read_bytes()
 
 
@@ -38,7 +38,7 @@ def test_a_line_is_run_with_its_output_and_its_exit_code(how: str, tmp_path: Pat
     assert run(tmp_path, b"-x; exit 4")[0] == 4
 
 
-@pytest.mark.parametrize("length", [process.LONGEST_ARGUMENT, process.LONGEST_ARGUMENT + 1, 1 << 20])
+@pytest.mark.parametrize("length", [spawn.LONGEST_ARGUMENT, spawn.LONGEST_ARGUMENT + 1, 1 << 20])
 def test_a_line_of_any_length_is_run(how: str, tmp_path: Path, length: int) -> None:
     line = b": " + b"x" * (length - 12) + b"; echo end"
     assert (len(line), run(tmp_path, line)) == (length, (0, b"end\n", b""))
@@ -53,9 +53,9 @@ def is_inheritable(descriptor: int) -> bool:
 
 @linux
 def test_a_task_is_a_session_with_clean_signals_and_descriptors(how: str, tmp_path: Path) -> None:
-    before = {number: signal.getsignal(number) for number in process._IGNORED}
+    before = {number: signal.getsignal(number) for number in spawn._IGNORED}
     with (tmp_path / "open").open("w"):
-        process.ignore_signals()
+        spawn.ignore_signals()
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1, signal.SIGCHLD})
         try:
             status, out, _ = run(tmp_path, b"exec cat /proc/self/status /proc/self/stat")
@@ -69,7 +69,7 @@ def test_a_task_is_a_session_with_clean_signals_and_descriptors(how: str, tmp_pa
     facts = dict(line.split(":\t", 1) for line in lines[:-1])
     assert int(facts["SigBlk"], 16) == 0
     ignored = {number for number in signal.valid_signals() if int(facts["SigIgn"], 16) >> (number - 1) & 1}
-    assert ignored & set(process._RESET) == set()
+    assert ignored & set(spawn._RESET) == set()
     pid, _, _, parent, group, session = lines[-1].split()[:6]
     assert pid == group == session
     assert int(parent) == os.getpid()
@@ -78,19 +78,19 @@ def test_a_task_is_a_session_with_clean_signals_and_descriptors(how: str, tmp_pa
 
 
 def test_what_cannot_be_started_is_an_error_here_and_leaves_nothing(how: str, tmp_path: Path) -> None:
-    before = process.Children().pids()
+    before = processes.Children().pids()
     (tmp_path / "text").write_text("echo\n")
     with (tmp_path / "out").open("wb") as out:
         files = out.fileno(), out.fileno()
         with pytest.raises(FileNotFoundError):
-            process.spawn_program(b"/no/such/program", [b"x"], ENVIRON, *files)
+            spawn.spawn_program(b"/no/such/program", [b"x"], ENVIRON, *files)
         with pytest.raises(PermissionError):
-            process.spawn_program(os.fsencode(tmp_path / "text"), [b"x"], ENVIRON, *files)
+            spawn.spawn_program(os.fsencode(tmp_path / "text"), [b"x"], ENVIRON, *files)
         with pytest.raises((OSError, ValueError)):
-            process.spawn_program(b"/bin/true", [b"true"], {**ENVIRON, b"": b"nameless"}, *files)
+            spawn.spawn_program(b"/bin/true", [b"true"], {**ENVIRON, b"": b"nameless"}, *files)
         with pytest.raises(OSError, match="too long"):
-            process.spawn_program(b"/bin/true", [b"true", b"x" * (1 << 22)], ENVIRON, *files)
-    assert process.Children().pids() == before
+            spawn.spawn_program(b"/bin/true", [b"true", b"x" * (1 << 22)], ENVIRON, *files)
+    assert processes.Children().pids() == before
 
 
 NO_SETSID = """
@@ -109,7 +109,7 @@ def test_a_python_whose_posix_spawn_makes_no_sessions_runs_a_farm(tmp_path: Path
     """As conda-forge's and uv's, which are built for an old C library."""
     (tmp_path / "place").mkdir()
     (tmp_path / "place" / "sitecustomize.py").write_text(lacking)
-    lines = ["echo 1", "ls tasks.txt", "kill -9 $$", f": {'x' * process.LONGEST_ARGUMENT}; echo long", "sleep 60", "exit 3"]
+    lines = ["echo 1", "ls tasks.txt", "kill -9 $$", f": {'x' * spawn.LONGEST_ARGUMENT}; echo long", "sleep 60", "exit 3"]
     (tmp_path / "tasks.txt").write_text("\n".join(lines) + "\n")
     path = f"{tmp_path / 'place'}:{Path(mpifarm.__file__).parent.parent}"
     command = [sys.executable, "-m", "mpifarm", "--no-mpi", "--threads", "1", "--retries", "0", "--timeout", "2"]

@@ -1,0 +1,117 @@
+"""What an attempt comes to: its record, and what it wrote, on their way to the worker.
+
+Trouble with the place for output is trouble of the attempts that need it, not of the farm: one that wrote where no space
+is left has failed, whatever its exit code says. What it has said on standard error is followed by what a shell would add,
+and by a reason where we know one (see `why`). An attempt that was interrupted will be made again: what it wrote so far is
+nobody's result.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import NamedTuple
+
+from mpifarm import ended
+from mpifarm.ended import Ended
+from mpifarm.launcher.capture import INLINE_BYTES, Capture
+from mpifarm.launcher.direct import last_words
+from mpifarm.launcher.frames import Task
+from mpifarm.launcher.outbox import Outbox, Stream
+from mpifarm.launcher.slot import Slot
+from mpifarm.launcher.spawn import Environ
+from mpifarm.launcher.why import NOT_EXECUTABLE, Reasons
+
+_TIMED_OUT, _INTERRUPTED = int(Ended.TIMED_OUT), int(Ended.INTERRUPTED)  # a Flag takes a microsecond for an &
+
+
+class _Sizes(NamedTuple):
+    """The last fields of a record."""
+
+    left: int = 0
+    total: int = 0
+    out: int = 0
+    err: int = 0
+
+
+_NOTHING = _Sizes()
+
+
+class Outcomes:
+    """Puts into *outbox* what has become of attempts on *node*, made with *environ* by *shell*."""
+
+    def __init__(self, outbox: Outbox, node: str, environ: Environ, shell: bytes) -> None:
+        self._outbox = outbox
+        self._node = node
+        self._shell = shell
+        self._reasons = Reasons(environ, shell)
+
+    def ended(self, slot: Slot, now: float) -> bool:
+        """Report the attempt that has ended in *slot*; return False if its output is needed there until it is sent."""
+        out, err = slot.out, slot.err
+        assert slot.result and out and err
+        if slot.flags & _INTERRUPTED:
+            self._outbox.add(_record(slot, _NOTHING), b"", now)
+            return True
+        errors = self._errors(slot, err)
+        succeeded = slot.result.status == 0 and not slot.flags & _TIMED_OUT
+        if succeeded and (missing := out.trouble or err.trouble):
+            succeeded = False
+            slot.result = slot.result._replace(status=os.EX_IOERR)
+            errors += f"mpifarm: {self._node}: no place for what it printed: {missing} (set TMPDIR)\n".encode()
+        if succeeded and out.size > INLINE_BYTES:
+            record = _record(slot, _Sizes(slot.left, out.size, 0, len(errors)))
+            self._outbox.add_stream(Stream(slot.index, out.file, out.size, record, errors))
+            return False
+        output, clipped = out.clipped()
+        slot.flags |= Ended.CLIPPED if clipped else 0
+        record = _record(slot, _Sizes(slot.left, len(output), len(output), len(errors)))
+        self._outbox.add(record, output + errors, now)
+        return True
+
+    def not_startable(self, task: Task, slot: Slot, started_unix: float, error: Exception, now: float) -> None:
+        """Report a task whose start has failed in *slot*."""
+        reason = f"mpifarm: {self._node}: cannot start {os.fsdecode(self._shell)}: {error}\n".encode()
+        record = _record_unstarted(task, slot.number, NOT_EXECUTABLE, started_unix, Ended.NOT_STARTED, len(reason))
+        self._outbox.add(record, reason, now)
+
+    def given_back(self, task: Task, now: float) -> None:
+        """Report a task that was never started."""
+        flags = Ended.INTERRUPTED | Ended.NOT_STARTED
+        self._outbox.add(_record_unstarted(task, 0, 0, time.time(), flags, 0), b"", now)
+
+    def _errors(self, slot: Slot, err: Capture) -> bytes:
+        """Return the standard error of the attempt in *slot*, and what a shell would add to it."""
+        assert slot.task and slot.result
+        errors, clipped = err.clipped()
+        slot.flags |= Ended.CLIPPED if clipped else 0
+        if slot.awaited and not slot.flags and slot.result.status < 0:
+            status, message = last_words(slot.result.status, slot.result.core)
+            slot.result = slot.result._replace(status=status)
+            errors += message
+        if slot.result.status > 0 and not slot.flags & _TIMED_OUT:
+            errors += self._reasons.of(slot.task.command, slot.result.status)
+        return errors
+
+
+def _record(slot: Slot, sizes: _Sizes) -> bytes:
+    task, result = slot.task, slot.result
+    assert task and result
+    return ended.STRUCT.pack(
+        task.offset,
+        task.attempt,
+        slot.number,
+        result.status,
+        slot.flags,
+        slot.started_unix,
+        result.seconds,
+        result.user_s,
+        result.system_s,
+        result.rss_kib,
+        *sizes,
+    )
+
+
+def _record_unstarted(task: Task, slot: int, status: int, start: float, flags: Ended, err: int) -> bytes:
+    sizes = _Sizes(err=err)
+    return ended.STRUCT.pack(task.offset, task.attempt, slot, status, flags, start, 0.0, 0.0, 0.0, 0, *sizes)
