@@ -75,9 +75,7 @@ TABLE = {
         "processes": "|",
         "scarcity": "|",
         "slot": "capture frames strays|",
-        "slots": (
-            "capture deadlines direct frames functions outbox outcome processes scarcity slot spawn strays termination|site"
-        ),
+        "slots": "capture deadlines direct frames functions outbox outcome processes scarcity slot spawn strays termination|site",
         "spawn": "frames|ground",
         "strays": "frames processes|",
         "termination": "capture deadlines slot strays|ground",
