@@ -51,8 +51,12 @@ class Histories:
         """Return the history of a task, which begins if it has none, with this *attempt*."""
         return self._known.setdefault(offset, History(attempt))
 
-    def succeeded(self, offsets: Collection[int]) -> None:
-        """These are done: forget what was."""
+    def forget(self, offset: int) -> None:
+        """A task is done."""
+        self._known.pop(offset, None)
+
+    def forget_all(self, offsets: Collection[int]) -> None:
+        """These tasks are done."""
         for offset in self._known.keys() & offsets if self._known else ():
             del self._known[offset]
 

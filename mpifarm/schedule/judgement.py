@@ -25,9 +25,9 @@ class Judge:
         self._quarantine = quarantine
         self._queue = queue
 
-    def succeeded(self, node: str, offsets: list[int]) -> None:
-        """Attempts on *node* have succeeded."""
-        self._histories.succeeded(offsets)
+    def all_succeeded(self, node: str, offsets: list[int]) -> None:
+        """Attempts on *node* have succeeded: what nearly always happens, and so in bulk."""
+        self._histories.forget_all(offsets)
         self._quarantine.succeeded(node, offsets)
 
     def ended(
@@ -36,7 +36,8 @@ class Judge:
         """An attempt of *worker* has ended, *stopped* by somebody, or else *bad* or good; *ending*: the farm ends, too."""
         offset = task[0]
         if not bad and not stopped:
-            self.succeeded(worker.node, [offset])
+            self._histories.forget(offset)
+            self._quarantine.succeeded(worker.node, [offset])
             return Verdict.SUCCEEDED
         history = self._histories.of(offset, attempt)
         if not (stopped and (ending or history.carried)):  # the end of the farm clears nobody

@@ -103,13 +103,14 @@ class Schedule:
         """These attempts of *rank* have ended: lists of equal length. Return what they mean."""
         worker = self._workers.by_rank.get(rank) or Worker("", 0)
         if not (any(failed) or any(interrupted)) and (columns := self._workers.end_all(worker, offsets, attempts)):
-            self._judge.succeeded(worker.node, offsets)
+            self._judge.all_succeeded(worker.node, offsets)
             self._done += len(offsets)
             return Ends([Verdict.SUCCEEDED] * len(offsets), *columns)
         ending = self._stopping is not None
         tasks = self._workers.end_each(worker, offsets, attempts)
+        judge = self._judge.ended
         verdicts = [
-            self._judge.ended(worker, task, attempt, bad, stopped, ending, now) if task else Verdict.STALE
+            judge(worker, task, attempt, bad, stopped, ending, now) if task else Verdict.STALE
             for task, attempt, bad, stopped in zip(tasks, attempts, failed, interrupted, strict=True)
         ]
         self._done += verdicts.count(Verdict.SUCCEEDED)
