@@ -75,7 +75,8 @@ TABLE = {
         "processes": "|",
         "scarcity": "|",
         "slot": "capture frames strays|",
-        "slots": "capture deadlines direct frames functions outbox outcome processes scarcity slot spawn strays termination|site",
+        "slots": "capture deadlines direct frames functions outbox outcome processes scarcity slot spawn strays termination"
+        "|site",
         "spawn": "frames|ground",
         "strays": "frames processes|",
         "termination": "capture deadlines slot strays|ground",
@@ -122,28 +123,11 @@ TABLE = {
     },
 }
 NUMPY = {
-    "journal/fastrecovery",
-    "journal/journal",
-    "journal/lines",
-    "journal/progress",
-    "journal/resume",
-    "ranks/comm",
-    "ranks/credit",
-    "ranks/custody",
-    "ranks/doubt",
-    "ranks/manager",
-    "ranks/reports",
-    "ranks/unread",
-    "ranks/wire",
-    "ranks/worker",
-    "schedule/queue",
-    "site/packages",
-    "tasks/offsets",
-    "tasks/scan",
-    "tasks/tasklist",
-    "tasks/tfin",
+    "journal/fastrecovery", "journal/journal", "journal/lines", "journal/progress", "journal/resume", "ranks/comm",
+    "ranks/credit", "ranks/custody", "ranks/doubt", "ranks/manager", "ranks/reports", "ranks/unread", "ranks/wire",
+    "ranks/worker", "schedule/queue", "site/packages", "tasks/offsets", "tasks/scan", "tasks/tasklist", "tasks/tfin",
     "tasks/walk",
-}
+}  # fmt: skip
 # What runs before the helpers are forked: these, and what they import at module level.
 BEFORE_THE_FORK = {"hall/__main__", "hall/cli", "hall/config", "hall/entry", "site/environ", "launcher/launcher"}
 PURE = {
