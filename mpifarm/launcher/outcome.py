@@ -90,8 +90,13 @@ class Outcomes:
             slot.result = slot.result._replace(status=status)
             errors += message
         if slot.result.status > 0 and not slot.flags & _TIMED_OUT:
-            errors += self._reasons.of(slot.task.command, slot.result.status)
+            errors = _with_remark(errors, self._reasons.of(slot.task.command, slot.result.status))
         return errors
+
+
+def _with_remark(errors: bytes, remark: bytes) -> bytes:
+    """Return a standard error with a *remark* of ours, on a line of its own, behind it."""
+    return errors + (b"\n" if remark and errors and not errors.endswith(b"\n") else b"") + remark
 
 
 def _record(slot: Slot, sizes: _Sizes) -> bytes:
