@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import signal
 from collections import deque
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,14 +42,12 @@ class Doubt:
         """Let *frame* wait for the one before it, only because it came later."""
         self._append(self.waiting[-1][0], frame)
 
-    def take(self, now: float, everything: bool) -> list[Frame]:
-        """Return what has waited long enough, or everything."""
-        taken = []
+    def take(self, now: float, everything: bool) -> Iterator[Frame]:
+        """Yield what has waited long enough, or everything: one by one, for it may be megabytes, and is sent as a copy."""
         while self.waiting and (everything or now >= self.waiting[0][0]):
             _, frame = self.waiting.popleft()
             self.size -= len(frame.body)
-            taken.append(frame)
-        return taken
+            yield frame
 
     def _append(self, until: float, frame: Frame) -> None:
         self.waiting.append((until, frame))
