@@ -163,9 +163,8 @@ class Readers:
     """The readers' ends of all pipes of a helper."""
 
     def __init__(self) -> None:
-        self._epoll = (
-            select.epoll() if hasattr(select, "epoll") else _Kqueue()
-        )  # poll(2) has too low a limit, and is linear
+        # poll(2) has too low a limit, and is linear
+        self._epoll = select.epoll() if hasattr(select, "epoll") else _Kqueue()
         self._captures: dict[int, Capture] = {}  # by the reader's end
 
     @property

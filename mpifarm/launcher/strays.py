@@ -64,7 +64,7 @@ class Strays:
 
     def signal(self, whose: Whose, number: int, now: float) -> None:
         """Send a signal to all that belongs to a task."""
-        members = self._of(whose, now)
+        members = self._of(whose, now)  # which has looked up the sessions, too
         processes.signal_session(whose.leader, number, self._sessions)
         for pid in members:
             if self._living[pid].session != whose.leader:

@@ -43,7 +43,7 @@ class Reasons:
         self._known = {os.fsdecode(name) for name in environ}
         self._shell = shell
         self._true_name = true_name(shell)
-        self._bash = next((path for path in map(_bash_in, self._path) if os.access(path, os.X_OK)), b"/bin/bash")
+        self._bash = next(filter(_is_executable, (directory + b"/bash" for directory in self._path)), b"/bin/bash")
 
     def of(self, command: bytes, code: int) -> bytes:
         """Return lines that say why *command* may have failed with exit code *code*; mostly none."""
@@ -63,28 +63,27 @@ class Reasons:
     def _of_files(self, command: bytes, first_words: set[bytes], code: int) -> Iterator[bytes]:
         words = dict.fromkeys(word.strip(b"'\"") for word in _SPLIT.split(command))
         for word in list(words)[:_MOST_WORDS]:
-            path = self._find(word, word in first_words)
-            if path:
-                reason = _fault(word, path, word in first_words and code == NOT_EXECUTABLE)
-                if reason:
-                    yield reason
+            is_first = word in first_words
+            path = self._find(word, is_first)
+            if path and (reason := _fault(word, path, is_first and code == NOT_EXECUTABLE)):
+                yield reason
 
     def _find(self, word: bytes, is_first: bool) -> bytes | None:
         """Return the path of the file that *word* names, the first of a command also by PATH."""
         if not word or b"\0" in word:
             return None
         if is_first and b"/" not in word:
-            return next((path for path in (d + b"/" + word for d in self._path) if os.path.isfile(path)), None)
+            return next(filter(os.path.isfile, (directory + b"/" + word for directory in self._path)), None)
         return word if os.path.isfile(word) else None
 
 
-def _bash_in(directory: bytes) -> bytes:
-    return directory + b"/bash"
+def _is_executable(path: bytes) -> bool:
+    return os.access(path, os.X_OK)
 
 
 def _fault(word: bytes, path: bytes, is_refused: bool) -> bytes | None:
     """Return what keeps a file from being run; *is_refused*: somebody has tried, and was not allowed to."""
-    if is_refused and not os.access(path, os.X_OK):
+    if is_refused and not _is_executable(path):
         if os.stat(path).st_mode & (stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH):
             return word + b" may not be executed by you, or its file system is mounted noexec"
         return word + b" is there, but is not executable: chmod +x " + word
