@@ -21,7 +21,7 @@ _IN_CODE = (
     (re.compile(rb"\{[\w+-]+\.\.[\w.+-]+\}|\{[^\s{},]*,[^\s{}]*\}"), None),
     (re.compile(rb"[<>]\("), "<( )"),
     (re.compile(rb"<<<"), "<<<"),
-    (re.compile(rb"\|&"), "|&"),
+    (re.compile(rb"(?<!\|)\|&"), "|&"),
     (re.compile(rb"\$'"), "$' '"),
     (re.compile(rb"\b\w+\+?=\("), "arrays, x=( )"),
     (re.compile(COMMAND + rb"(?:\[|test)[ \t][^;&|]*[ \t]==(?=[ \t])"), "== in [ ], but ="),
