@@ -96,7 +96,8 @@ BASH_ONLY = {
 FOR_ANY_SHELL = [
     "exit 1", "[ a = b ]", "echo '[[ x ]]'", 'echo "{1..3}" "&>"', "./run > log 2>&1", "./run >&2", "exec 3>&-",
     "echo $((1 + 2))", "echo $(((1 + 2) * 3))", "echo ${x:-1} ${x#a} ${x%b} ${#x} ${x:+y}", "awk '{ print $1, $2 }'",
-    "ls resource x", "echo source", "find . -exec rm {} ;", "x={}; echo $x", "a && (b)", "a ||&& b", "echo a <&3", "cat <<EOF",
+    "ls resource x", "echo source", "find . -exec rm {} ;", "x={}; echo $x", "a && (b)", "a ||&& b", "echo a <&3",
+    "cat <<EOF",
     "./source x", "# [[ a ]]", "echo \\{1..3\\}", "echo '${a[0]}'", "grep -E 'a|&b'", "f() { :; }; f", "x=1; echo $x$y",
     "echo ${x:?}", "PATH=$PATH:{a} x", "./let 1", "let.sh 1",
 ]  # fmt: skip
