@@ -22,7 +22,6 @@ def tallies() -> defaultdict[tuple[str, ...], Tally]:
     return defaultdict(Tally)
 
 
-@pytest.mark.short
 @pytest.mark.parametrize("seed", seeds())
 @pytest.mark.parametrize("options", [(), RECOVERY, ULFM], ids=["plain", "recovery", "ulfm"])
 def test_nothing_is_lost_and_nothing_recorded_twice(

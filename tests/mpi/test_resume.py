@@ -79,6 +79,7 @@ def test_a_farm_whose_launcher_is_killed_twice_loses_and_repeats_nothing(farms: 
     assert sorted(blocks) == sorted(f"{number}\nend {number}\n" for number in range(200))
 
 
+@pytest.mark.short
 @pytest.mark.parametrize(("ranks", "victim"), [(3, 0), (3, 1), (0, 0)], ids=["manager", "worker", "alone"])
 def test_a_rank_that_is_killed_leaves_no_task_running_and_no_result_lost(farms: Farms, ranks: int, victim: int) -> None:
     offsets = farms.tasks("echo before", *(held(number) for number in range(2)), "echo after")
