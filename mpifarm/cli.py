@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn, TypeVar
 
-from mpifarm import FarmError, __version__, config, entry
+from mpifarm import FarmError, __version__, config, entry, say
 from mpifarm.launcher import launcher, processes
 from mpifarm.launcher.frames import MAX_SLOTS, SHELL
 from mpifarm.settings import Config
@@ -151,7 +151,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return config.refuse(error, "--no-mpi" in argv)
     asked = config.ask_end(settings)
     processes.adopt_orphans()  # of a helper that is killed
-    helpers = launcher.fork_helpers(settings.cpus, task_environ, config.START_LOST_AFTERS * settings.lost_after_s)
+    try:
+        helpers = launcher.fork_helpers(settings.cpus, task_environ, config.START_LOST_AFTERS * settings.lost_after_s)
+    except OSError as error:  # of this node alone, so every process speaks for itself
+        lacking = "no processes, memory or descriptors are left (ulimit -u, -n)"
+        say(f"{settings.node}: cannot start the launcher's helper: {error.strerror}: {lacking}")
+        return 2
     try:
         return _run(settings, helpers, asked)
     except FarmError as error:

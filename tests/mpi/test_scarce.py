@@ -13,7 +13,7 @@ from .farms import Farms, wait_until
 
 # root is exempt from the limit of processes; this is somebody else who may read and write what root may
 CAPABILITIES = "--securebits=+no_setuid_fixup --inh-caps=+dac_override --ambient-caps=+dac_override"
-SOMEBODY = f"setpriv --reuid=65533 --clear-groups {CAPABILITIES}"
+SOMEBODY = f"setpriv --reuid={100_000 + os.getpid()} --clear-groups {CAPABILITIES}"  # of these tests alone
 HOG = """import os, time
 end = time.monotonic() + 3
 while time.monotonic() < end:
@@ -42,6 +42,18 @@ def test_while_a_user_has_no_process_left_tasks_wait_and_none_has_failed(farms: 
     ended = farms.run(0, *options, environ=environ, before=f'exec prlimit --nproc=20 {SOMEBODY} "$0" "$@"')
     assert (ended.code, sorted(farms.progress())) == (0, offsets), ended.err
     assert farms.attempted() == offsets
+
+
+def test_a_user_who_has_no_process_left_at_the_start_is_told_so(farms: Farms) -> None:
+    needs_somebody()
+    farms.tasks("true")
+    before = farms.snapshot()
+    ended = farms.run(0, "tasks.txt", before=f'exec prlimit --nproc=1 {SOMEBODY} "$0" "$@"')
+    assert ended.code == 2
+    (said,) = ended.err.splitlines()
+    assert said.startswith("mpifarm: ")
+    assert ": cannot start the launcher's helper: Resource temporarily unavailable: no processes" in said
+    assert farms.snapshot() == before
 
 
 def test_a_low_soft_limit_of_descriptors_costs_no_slot_and_stays_the_tasks_limit(farms: Farms) -> None:
