@@ -67,6 +67,8 @@ class Cluster:
         self.directory = Path(tempfile.mkdtemp(prefix="mpifarm-slurm."))
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(_OUTER)}
         self.environ = {
+            # All nodes are this machine. By its outer address Open MPI's TCP fails now and then under load.
+            "OMPI_MCA_btl_tcp_if_include": "lo",
             **inherited,
             "PATH": f"{Path(sys.executable).parent}:{path}",
             "SLURM_CONF": str(self.directory / "slurm.conf"),
