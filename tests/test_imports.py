@@ -117,6 +117,7 @@ TABLE = {
         "slurm": "|ground",
     },
     "ground": {
+        "awake": "|",
         "ended": "|",
         "files": "|",
         "settings": "|",
@@ -132,7 +133,7 @@ NUMPY = {
 BEFORE_THE_FORK = {"hall/__main__", "hall/cli", "hall/config", "hall/entry", "site/environ", "launcher/launcher"}
 PURE = {
     *(f"schedule/{file}" for file in TABLE["schedule"]),
-    *("ranks/wire", "launcher/frames", "site/environ", "ground/ended"),
+    *("ranks/wire", "launcher/frames", "site/environ", "ground/awake", "ground/ended"),
     *("tasks/bashisms", "tasks/check", "tasks/foreign", "tasks/grammar", "tasks/quoting"),
 }
 
