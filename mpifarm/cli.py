@@ -7,6 +7,8 @@ process, and `--help` works on a login node where MPI_Init would abort.
 from __future__ import annotations
 
 import argparse
+import math
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -16,6 +18,8 @@ from mpifarm import FarmError, __version__, config, entry, say
 from mpifarm.launcher import launcher, processes
 from mpifarm.launcher.frames import MAX_SLOTS, SHELL
 from mpifarm.settings import Config
+
+_START_S = 10.0  # that MPI may take to start, however short --lost-after is
 
 _DESCRIPTION = """\
 Run the shell commands of TASKLIST, one a line, over the nodes of an MPI job, and remember what finished.
@@ -150,30 +154,30 @@ def main(argv: Sequence[str] | None = None) -> int:
     except FarmError as error:
         return config.refuse(error, "--no-mpi" in argv)
     asked = config.ask_end(settings)
-    processes.adopt_orphans()  # of a helper that is killed
+    processes.adopt_orphans()  # of a helper that is killed, and of a guardian
+    start_s = math.inf if settings.no_mpi else max(_START_S, config.START_LOST_AFTERS * settings.lost_after_s)
     try:
-        helpers = launcher.fork_helpers(settings.cpus, task_environ, config.START_LOST_AFTERS * settings.lost_after_s)
+        crew = launcher.fork_helpers(settings.cpus, task_environ, start_s)
     except OSError as error:  # of this node alone, so every process speaks for itself
         lacking = "no processes, memory or descriptors are left (ulimit -u, -n)"
         say(f"{settings.node}: cannot start the launcher's helper: {error.strerror}: {lacking}")
         return 2
+    signal.set_wakeup_fd(crew.guard.wakeup, warn_on_full_buffer=False)
     try:
-        return _run(settings, helpers, asked)
+        return _run(settings, crew, asked)
     except FarmError as error:
         return config.refuse(error, settings.no_mpi)
     except KeyboardInterrupt:  # before the farm has handlers of its own
         return 3
+    finally:
+        crew.dismiss()
 
 
-def _run(settings: Config, helpers: Sequence[launcher.Handle], asked: subprocess.Popen[str] | None) -> int:
+def _run(settings: Config, crew: launcher.Crew, asked: subprocess.Popen[str] | None) -> int:
     """Import what may be imported only now, after the fork, and run the farm. Raises FarmError."""
     from mpifarm.site import packages  # noqa: PLC0415
 
-    try:
-        packages.need_numpy()
-    except FarmError:
-        launcher.Launcher(helpers).close()
-        raise
+    packages.need_numpy()
     from mpifarm.ranks import farm  # noqa: PLC0415
 
-    return farm.run(settings, helpers, asked)
+    return farm.run(settings, crew, asked)

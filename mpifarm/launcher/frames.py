@@ -1,7 +1,6 @@
 """What a worker and its launcher's helpers say to each other, over a socket pair and a shared table on one machine.
 
 Worker to helper, `<BI` kind and length, then the body:
-  READY      nothing: MPI has started
   SETUP      JSON: node, threads, first_slot, slots; widen: whether tasks may use all CPUs of the job; cpus: of a slot,
              for SLURM_CPUS_PER_TASK, 0: leave that alone; shell: that runs the lines
   START      any number of ENTRY (offset, seq, attempt, timeout in seconds or 0, length of the command) + command
@@ -74,7 +73,6 @@ class Order(IntEnum):
     RECALL = 3
     TERMINATE = 4
     KILL = 5
-    READY = 6
 
 
 class Reply(IntEnum):

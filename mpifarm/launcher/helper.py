@@ -34,15 +34,15 @@ from mpifarm.site import affinity
 LONGEST_WAIT_S = 3600.0  # poll(2) takes an int of milliseconds
 
 
-def main(connection: socket.socket, table: mmap.mmap, environ: Mapping[str, str], start_s: float) -> NoReturn:
+def main(connection: socket.socket, table: mmap.mmap, environ: Mapping[str, str]) -> NoReturn:
     """Serve the worker at the other end of *connection* until it is gone. Runs in a forked child, never returns."""
     os.setsid()
     try:
         spawn.ignore_signals()
         processes.adopt_orphans()
-        _close_all_but(connection.fileno())
+        processes.close_all_but(connection.fileno())
         os.dup2(os.open(os.devnull, os.O_RDWR), 0)  # what the tasks read
-        Helper(connection, table, dict(environ), start_s).run()
+        Helper(connection, table, dict(environ)).run()
         os._exit(0)
     except BaseException:
         with contextlib.suppress(OSError):
@@ -50,19 +50,10 @@ def main(connection: socket.socket, table: mmap.mmap, environ: Mapping[str, str]
         os._exit(1)
 
 
-def _close_all_but(kept: int) -> None:
-    """Close what the rank had open. A copy of PMI_FD here would hide the rank's death from its launcher."""
-    for descriptor in [int(name) for name in os.listdir("/dev/fd")]:
-        if descriptor > 2 and descriptor != kept:
-            with contextlib.suppress(OSError):  # the one that listdir used
-                os.close(descriptor)
-
-
 class Helper:
     """The orders, the queue, and the one loop that waits."""
 
-    def __init__(self, connection: socket.socket, table: mmap.mmap, environ: dict[str, str], start_s: float) -> None:
-        self._start_by = time.monotonic() + start_s
+    def __init__(self, connection: socket.socket, table: mmap.mmap, environ: dict[str, str]) -> None:
         self._connection = connection
         self._connection.setblocking(False)
         self._outbox = Outbox(connection)
@@ -89,7 +80,6 @@ class Helper:
             now = time.monotonic()
             if told:
                 self._receive(now)
-            self._watch_start(now)
             self._slots.reap(now)
             self._slots.expire(now)
             while self._can_start(now):
@@ -119,7 +109,7 @@ class Helper:
         wait_s = 0.0  # what was sent has freed its slot
         if not self._can_start(now):
             retry_at = self._slots.retry_at if self._queue and not self._outbox.full else math.inf
-            wake_at = min(self._start_by, self._outbox.due_at, self._slots.due_at, retry_at)
+            wake_at = min(self._outbox.due_at, self._slots.due_at, retry_at)
             wait_s = min(max(0.0, wake_at - time.monotonic()), LONGEST_WAIT_S)
         for descriptor, event in self._poll.poll(wait_s * 1000):
             if descriptor == self._child_ended:
@@ -130,16 +120,6 @@ class Helper:
             else:
                 told = event != select.POLLOUT
         return told
-
-    def _watch_start(self, now: float) -> None:
-        """Kill the rank if MPI_Init does not come back: nothing in that process can end it any more."""
-        if now < self._start_by or not self._connected:
-            return
-        text = "mpifarm: MPI does not start: has one of the ranks not come up? Ending this one\n"
-        with contextlib.suppress(OSError):
-            os.write(2, text.encode())
-        os.kill(os.getppid(), signal.SIGKILL)
-        self._start_by = math.inf
 
     def _receive(self, now: float) -> None:
         while True:
@@ -166,8 +146,6 @@ class Helper:
             self._set_up(body)
         elif kind is Order.START:
             self._enqueue(body)
-        elif kind is Order.READY:
-            self._start_by = math.inf
         else:
             self._give_back(now)
             if kind is not Order.RECALL:

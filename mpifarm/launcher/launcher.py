@@ -5,7 +5,12 @@ own: a task inherits nothing that MPI_Init leaves behind; nothing is ever forked
 with a network card; when the rank is killed -9 its helpers read end-of-file and kill what runs.
 
 The other way round, a helper that is killed -9 leaves its tasks to the worker: both share a table of the tasks' sessions,
-and the worker kills what stands in it.
+and the worker kills what stands in it. Who has to go and does not, and what is left when all of these are gone, is the
+`guardian`'s.
+
+Its rule: no helper is waited for without end. One that is stopped, or hangs in the kernel, does not read, and does not
+answer: so nothing is sent with patience, and after an order to end what runs it has ANSWER_S, beside the grace of the
+tasks. Who has said nothing by then is killed, and lost.
 """
 
 from __future__ import annotations
@@ -14,20 +19,22 @@ import json
 import math
 import mmap
 import os
+import select
 import signal
 import socket
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NoReturn
 
-from mpifarm.launcher import capture, helper
+from mpifarm.awake import Awake
+from mpifarm.launcher import capture, guardian
 from mpifarm.launcher.frames import (
     ENTRY,
     KILLED_AT,
     MAX_SLOTS,
     REPLY,
-    SESSION,
     SHELL,
     TABLE_BYTES,
     Killed,
@@ -36,10 +43,14 @@ from mpifarm.launcher.frames import (
     Task,
     order,
 )
-from mpifarm.launcher.processes import Children, census, kill_adopted, sessions_of, signal_session
+from mpifarm.launcher.guardian import Guard, Word
+from mpifarm.launcher.processes import Children, kill_adopted, wait_for
+from mpifarm.launcher.termination import GRACE_S
 
 CPUS_PER_HELPER = 32  # one helper starts some 700 tasks a second; on two cores a second helper only takes turns with it
 MAX_HELPERS = 8
+ANSWER_S = 5.0  # how long a helper may take to say that all is dead, once it has to be
+SEND_S = 1.0  # how long the worker waits for a helper to take an order: it always reads, if it is not stopped
 
 
 class HelperLost(Exception):
@@ -56,6 +67,22 @@ class Handle:
     slots: int = 0
     busy: int = 0  # tasks that it has and has not reported
     received: bytearray = field(default_factory=bytearray)
+    unsent: bytearray = field(default_factory=bytearray)
+    heard: float = 0.0  # when it has last said something, on the launcher's clock
+
+
+@dataclass(frozen=True, slots=True)
+class Crew:
+    """The helpers of a rank, and their guardian."""
+
+    guard: Guard
+    helpers: list[Handle]
+
+    def dismiss(self) -> None:
+        """Let all of them go: this process ends in order."""
+        for handle in self.helpers:
+            handle.connection.close()
+        self.guard.dismiss()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,34 +95,34 @@ class Frame:
     body: bytes
 
 
-def fork_helpers(cpus: int, environ: Mapping[str, str], start_s: float = math.inf) -> list[Handle]:
+def fork_helpers(cpus: int, environ: Mapping[str, str], start_s: float = math.inf) -> Crew:
     """Fork the helpers of a rank that may use *cpus* CPUs; their tasks get *environ*. To be called before MPI exists.
 
     If the rank has not called `Launcher.ready` within *start_s* seconds, it is killed: MPI_Init waits for all ranks, and if
-    one of them never starts, for ever.
+    one of them never starts, for ever. Raises OSError.
     """
-    handles: list[Handle] = []
-    for _ in range(max(1, min(MAX_HELPERS, cpus // CPUS_PER_HELPER))):
-        ours, theirs = socket.socketpair()
-        table = mmap.mmap(-1, TABLE_BYTES)
-        pid = os.fork()
-        if not pid:
-            try:
-                helper.main(theirs, table, environ, start_s)
-            finally:
-                os._exit(1)  # whatever happened there, this must not go on as a second rank
+    count = max(1, min(MAX_HELPERS, cpus // CPUS_PER_HELPER))
+    pairs = [socket.socketpair() for _ in range(count)]
+    tables = [mmap.mmap(-1, TABLE_BYTES) for _ in range(count)]
+    guard, pids = guardian.fork(
+        [(theirs, table) for (_, theirs), table in zip(pairs, tables, strict=True)], environ, start_s
+    )
+    for _, theirs in pairs:
         theirs.close()
-        handles.append(Handle(pid, ours, table))
-    return handles
+    return Crew(guard, [Handle(pid, ours, table) for pid, (ours, _), table in zip(pids, pairs, tables, strict=True)])
 
 
 class Launcher:
     """Runs tasks in the slots of its helpers."""
 
-    def __init__(self, helpers: Sequence[Handle], shell: str = SHELL) -> None:
+    def __init__(self, crew: Crew, shell: str = SHELL) -> None:
         """*shell* runs the lines."""
         self.killed = Killed()
-        self._helpers = list(helpers)
+        self._guard = crew.guard
+        self._helpers = list(crew.helpers)
+        self._lanes = [handle.pid for handle in crew.helpers]
+        self._clock = Awake(time.monotonic())
+        self._end_by = math.inf  # when all that runs has to be dead, and reported
         self._shell = shell
         self._children = Children()
         self._born: set[int] = set()  # children of this process: what comes later was a helper's
@@ -105,9 +132,9 @@ class Launcher:
         """How many slots there can be, by the descriptors that the helpers may open."""
         return min(MAX_SLOTS, len(self._helpers) * capture.most_slots())
 
-    def ready(self) -> None:
-        """Tell the helpers that MPI has started."""
-        self._order_all(Order.READY)
+    def ready(self, manages: bool) -> None:
+        """MPI has started; *manages*: this is rank 0."""
+        self._guard.tell(Word.MANAGES if manages else Word.WORKS)
 
     def set_up(self, node: str, slots: int, first_slot: int, widen: bool = False, cpus: int = 0) -> None:
         """Divide *slots* slots, numbered from *first_slot*, among the helpers. To be called once, before `start`.
@@ -116,8 +143,7 @@ class Launcher:
         what a Slurm job's tasks are told; 0: nothing.
         """
         self._born = self._children.pids() or set()
-        for handle in self._helpers[slots:]:
-            _close(handle)
+        self._let_go(self._helpers[slots:])
         self._helpers = self._helpers[:slots]
         for lane, handle in enumerate(self._helpers):
             handle.slots = slots // len(self._helpers) + (lane < slots % len(self._helpers))
@@ -146,10 +172,12 @@ class Launcher:
     def terminate(self) -> None:
         """Give back what has not started; end what runs: TERM, after 5 s KILL."""
         self._order_all(Order.TERMINATE)
+        self._has_to_end(GRACE_S)
 
     def kill(self) -> None:
         """Give back what has not started; KILL what runs."""
         self._order_all(Order.KILL)
+        self._has_to_end(0.0)
 
     def descriptors(self) -> list[int]:
         """Return what to poll for reading."""
@@ -159,27 +187,28 @@ class Launcher:
         """Return what the helpers have said, without waiting. Raises HelperLost, after the last words of all of them."""
         frames: list[Frame] = []
         lost: Handle | None = None
+        now = self._clock.turn(time.monotonic())
         for lane, handle in enumerate(self._helpers):
+            self._flush(handle)
+            before = len(handle.received)
             if not self._receive(handle):
                 lost = handle
-            at = 0
-            while len(handle.received) - at >= REPLY.size:
-                kind, records, length = REPLY.unpack_from(handle.received, at)
-                end = at + REPLY.size + length
-                if len(handle.received) < end:
-                    break
-                frames.append(Frame(lane, Reply(kind), records, bytes(handle.received[at + REPLY.size : end])))
-                handle.busy -= records
-                at = end
-            del handle.received[:at]
+            elif len(handle.received) > before:
+                handle.heard = now
+            frames += _unpack(lane, handle)
         if lost and not frames:
-            self._lose(lost)
+            self._lose(lost, "is gone")
+        for handle in self._helpers:
+            if handle.busy and now > max(self._end_by, handle.heard + ANSWER_S):
+                with suppress(ProcessLookupError):
+                    os.kill(handle.pid, signal.SIGKILL)
+                self._lose(handle, "does not end its tasks, and was killed")
         return frames
 
     def close(self) -> None:
         """Let the helpers go. They kill what still runs; `killed` is what tasks had left behind of it."""
+        self._let_go(self._helpers)
         for handle in self._helpers:
-            _close(handle)
             self.killed += Killed.unpacked(handle.table[KILLED_AT:])
         self._helpers = []
 
@@ -190,9 +219,29 @@ class Launcher:
         for handle in self._helpers:
             self._send(handle, order(kind))
 
+    def _has_to_end(self, grace_s: float) -> None:
+        self._end_by = min(self._end_by, self._clock.turn(time.monotonic()) + grace_s + ANSWER_S)
+
     def _send(self, handle: Handle, frame: bytes) -> None:
-        with suppress(ConnectionError):  # `read` will find that it is gone, after what it has said before
-            handle.connection.sendall(frame)  # cannot block for long: a helper always reads
+        waits = not handle.unsent
+        handle.unsent += frame
+        self._flush(handle)
+        if not (waits and handle.unsent):
+            return
+        until = time.monotonic() + SEND_S
+        ready = select.poll()
+        ready.register(handle.connection, select.POLLOUT)
+        while handle.unsent and ready.poll(max(0.0, until - time.monotonic()) * 1000):
+            self._flush(handle)
+
+    def _flush(self, handle: Handle) -> None:
+        try:
+            while handle.unsent:
+                del handle.unsent[: handle.connection.send(handle.unsent, socket.MSG_DONTWAIT)]
+        except BlockingIOError:
+            return
+        except ConnectionError:  # `read` will find that it is gone, after what it has said before
+            handle.unsent.clear()
 
     def _receive(self, handle: Handle) -> bool:
         """Take what has come from a helper; return whether it is there."""
@@ -205,17 +254,34 @@ class Launcher:
         handle.received += received
         return bool(received)
 
-    def _lose(self, handle: Handle) -> NoReturn:
-        sessions = sessions_of(census())
-        for index in range(handle.slots):
-            (session,) = SESSION.unpack_from(handle.table, index * SESSION.size)
-            signal_session(session, signal.SIGKILL, sessions)
+    def _lose(self, handle: Handle, why: str) -> NoReturn:
+        guardian.kill_sessions(handle.table)
         self.close()
         kill_adopted(self._children, self._born)
-        raise HelperLost(f"the launcher's helper, process {handle.pid}, is gone; its tasks were killed")
+        raise HelperLost(f"the launcher's helper, process {handle.pid}, {why}; its tasks were killed")
+
+    def _let_go(self, handles: list[Handle]) -> None:
+        for handle in handles:
+            handle.connection.close()
+            self._guard.tell(Word.CLOSES + self._lanes.index(handle.pid))
+        without = self._guard.wait([handle.pid for handle in handles])
+        for handle in handles:
+            if handle.pid in without and not wait_for(handle.pid, guardian.CLOSE_S):
+                os.kill(handle.pid, signal.SIGKILL)
+                guardian.kill_sessions(handle.table)
 
 
-def _close(handle: Handle) -> None:
-    handle.connection.close()
-    with suppress(ChildProcessError):  # `kill_adopted` was first
-        os.waitpid(handle.pid, 0)
+def _unpack(lane: int, handle: Handle) -> list[Frame]:
+    """Take the whole frames out of what a helper has said."""
+    frames: list[Frame] = []
+    at = 0
+    while len(handle.received) - at >= REPLY.size:
+        kind, records, length = REPLY.unpack_from(handle.received, at)
+        end = at + REPLY.size + length
+        if len(handle.received) < end:
+            break
+        frames.append(Frame(lane, Reply(kind), records, bytes(handle.received[at + REPLY.size : end])))
+        handle.busy -= records
+        at = end
+    del handle.received[:at]
+    return frames

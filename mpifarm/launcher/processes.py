@@ -23,7 +23,8 @@ from typing import NamedTuple
 
 LAST_ROUNDS, LAST_ROUND_S = 100, 0.01  # in which all that is to be killed has to be gone
 
-_PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
+_PR_SET_NAME = 15  # prctl(2)
+_PR_SET_CHILD_SUBREAPER = 36
 _PART_BYTES = 2048  # the kernel hands out half a page at least, unless it is the end: seq_read_iter in fs/seq_file.c
 
 Sessions = Mapping[int, set[int]]  # of all sessions with a living process: their process groups
@@ -33,6 +34,20 @@ def adopt_orphans() -> None:
     """Become the parent of whatever tasks leave behind, where the kernel can do that."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def rename(name: bytes) -> None:
+    """Give this process the *name* by which ps and killall know it, where the kernel can do that."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_NAME, name, 0, 0, 0)
+
+
+def close_all_but(*kept: int) -> None:
+    """Close what the rank had open but 0 to 2. A copy of PMI_FD here would hide the rank's death from its launcher."""
+    for descriptor in [int(name) for name in os.listdir("/dev/fd")]:
+        if descriptor > 2 and descriptor not in kept:
+            with suppress(OSError):  # the one that listdir used
+                os.close(descriptor)
 
 
 class Children:
@@ -121,11 +136,39 @@ def kill_adopted(children: Children, born: set[int]) -> None:
         adopted = (children.pids() or set()) - born
         if not adopted:
             return
-        sessions = sessions_of(census())
+        kill_these(adopted)
         for pid in adopted:
-            signal_session(session_of(pid), signal.SIGKILL, sessions)
-            os.waitpid(pid, os.WNOHANG)
+            with suppress(ChildProcessError):
+                os.waitpid(pid, os.WNOHANG)
         time.sleep(LAST_ROUND_S)
+
+
+def wait_for(pid: int, patience_s: float) -> bool:
+    """Wait until a process is gone, be it a child of ours or not; return whether it is."""
+    until = time.monotonic() + patience_s
+    while not _is_gone(pid):
+        if time.monotonic() > until:
+            return False
+        time.sleep(LAST_ROUND_S)
+    return True
+
+
+def _is_gone(pid: int) -> bool:
+    with suppress(ChildProcessError):
+        return os.waitpid(pid, os.WNOHANG)[0] == pid
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+def kill_these(pids: Iterable[int]) -> None:
+    """Kill these processes with their sessions."""
+    found = {session_of(pid) for pid in pids}
+    sessions = sessions_of(census()) if found else {}
+    for session in found:
+        signal_session(session, signal.SIGKILL, sessions)
 
 
 def signal_session(session: int, number: int, sessions: Sessions) -> bool:

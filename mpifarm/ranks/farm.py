@@ -11,7 +11,6 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
@@ -19,7 +18,8 @@ from typing import NoReturn
 from mpifarm import FarmError, say
 from mpifarm.journal.opening import open_run
 from mpifarm.launcher.frames import SHELL, Killed
-from mpifarm.launcher.launcher import Handle, Launcher
+from mpifarm.launcher.guardian import Word
+from mpifarm.launcher.launcher import Crew, Launcher
 from mpifarm.ranks import loop
 from mpifarm.ranks.comm import CRASHED, Comm, Loopback, connect
 from mpifarm.ranks.deadline import refuse_short_job
@@ -36,15 +36,15 @@ _ALLOCATIONS = 50_000  # between two searches for cycles: gc.set_threshold
 _STARTED_BY = {Interface.PMI: "the mpiexec of MPICH (PMI)", Interface.PMIX: "the mpiexec of Open MPI (PMIx)"}
 
 
-def run(settings: Config, helpers: Sequence[Handle], asked: subprocess.Popen[str] | None = None) -> NoReturn:
+def run(settings: Config, crew: Crew, asked: subprocess.Popen[str] | None = None) -> NoReturn:
     """Run this process's part of the farm, and end the process with its exit code.
 
     *asked* is whoever was asked when the job ends. Raises FarmError if MPI does not start.
     """
-    signals = Signals()
-    launcher = Launcher(helpers, settings.shell or SHELL)
+    signals = Signals(lambda: crew.guard.tell(Word.HEARD))
+    launcher = Launcher(crew, settings.shell or SHELL)
     try:
-        if helpers and not launcher.most_slots:  # without them nothing is run here
+        if not launcher.most_slots:
             raise FarmError(f"ulimit -n is too low on {settings.node} for any task to be started: raise it")
         comm = _connect(settings)
     except FarmError:
@@ -102,7 +102,7 @@ def _run_rank(
 ) -> NoReturn:
     works = comm.rank > 0 or comm.size == 1 or settings.manager_works
     index, mates = comm.node_mates(settings.node, works)
-    launcher.ready()
+    launcher.ready(manages=comm.rank == 0)
     manager = None
     if not works:
         launcher.close()

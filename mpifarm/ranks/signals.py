@@ -2,12 +2,18 @@
 
 INT, TERM and HUP end what runs, a second INT at once; USR2 lets it finish. A handler only takes a note, and a descriptor
 wakes the one poll of the loop.
+
+The handlers are Python's, and do not run while something in C does not come back. For that the numbers go to the guardian,
+too (see `launcher.guardian`), which is told when the loop has heard of them. So Python's own way to wake a poll is taken,
+and the handler does it: a signal that comes in the instant before the poll is heard when that ends.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
+from contextlib import suppress
 
 from mpifarm.schedule.answers import How
 
@@ -17,11 +23,12 @@ _KILLERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 class Signals:
     """What this process was told by signals, and a descriptor that wakes a poll when it is."""
 
-    def __init__(self) -> None:
-        self.descriptor, wakeup = os.pipe()
+    def __init__(self, heard: Callable[[], None]) -> None:
+        """*heard* is called whenever what has arrived was taken."""
+        self._heard = heard
+        self.descriptor, self._wakeup = os.pipe()
         os.set_blocking(self.descriptor, False)
-        os.set_blocking(wakeup, False)
-        signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False)
+        os.set_blocking(self._wakeup, False)
         self._arrived: list[int] = []
         self._killed = False
         self._ignored = {number for number in _KILLERS if signal.getsignal(number) is signal.SIG_IGN}  # nohup
@@ -37,10 +44,14 @@ class Signals:
 
     def _arrive(self, number: int, _frame: object) -> None:
         self._arrived.append(number)
+        with suppress(BlockingIOError):  # it is awake already
+            os.write(self._wakeup, b"!")
 
     def take(self) -> list[tuple[How, str]]:
         """Return what was asked for since, and by which signal. A second INT means at once."""
-        asked = []
+        asked: list[tuple[How, str]] = []
+        if not self._arrived:
+            return asked
         while self._arrived:
             number = self._arrived.pop(0)
             how = How.DRAIN
@@ -48,6 +59,7 @@ class Signals:
                 how = How.KILL_NOW if self._killed and number == signal.SIGINT else How.KILL
                 self._killed = True
             asked.append((how, signal.Signals(number).name))
+        self._heard()
         return asked
 
     def clear(self) -> None:

@@ -29,6 +29,7 @@ import numpy as np
 
 from mpifarm import cli, config
 from mpifarm.launcher.frames import Killed
+from mpifarm.launcher.launcher import fork_helpers
 from mpifarm.ranks import comm, farm, wire
 from mpifarm.ranks.comm import Backoff, Comm, Received
 from mpifarm.ranks.wire import Message, Note, Stop, Tag
@@ -227,7 +228,7 @@ def main() -> int:
         if config.is_first():
             connect = comm.connect
             vars(farm)["connect"] = lambda *told: Crowd(connect(*told), count, Path(f"{result}.json"))
-            return farm.run(settings, [])
+            return farm.run(settings, fork_helpers(1, {}))  # of rank 0: nothing is run in it
         transport = comm.connect(2, lambda _vendor, _version: None, "")
         progress = Path(f"progress.{Path(settings.tasklist).name}.tfin")
         burst = (lambda: _lines(progress) >= count * int(slots)) if kind == "burst" else None

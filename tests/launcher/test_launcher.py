@@ -49,8 +49,9 @@ class Farm:
     """A launcher, and what it has said."""
 
     def __init__(self, slots: int, cpus: int, environ: Mapping[str, str], shell: str, task_cpus: int) -> None:
-        self.handles = fork_helpers(cpus, environ)
-        self.launcher = Launcher(self.handles, shell)
+        self.crew = fork_helpers(cpus, environ)
+        self.handles = self.crew.helpers
+        self.launcher = Launcher(self.crew, shell)
         self.launcher.set_up("nid0001", slots, 1, cpus=task_cpus)
         self.chunks: list[int] = []
         self._streamed: dict[int, bytes] = defaultdict(bytes)
@@ -127,6 +128,7 @@ def launch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Launch]:
     yield make
     for farm in farms:
         farm.launcher.close()
+        farm.crew.dismiss()
 
 
 def wait_until(true: Callable[[], bool]) -> None:
@@ -383,7 +385,7 @@ def test_a_rank_whose_mpi_never_starts_is_killed_and_one_that_has_started_is_not
         "{ready}\n"
         "time.sleep(2 if '{ready}' else 60)\n"
     )
-    for ready, status in (("", -signal.SIGKILL), ("launcher.ready()", 0)):
+    for ready, status in (("", -signal.SIGKILL), ("launcher.ready(manages=True)", 0)):
         ended = subprocess.run([sys.executable, "-c", script.format(ready=ready)], capture_output=True, check=False)
         assert ended.returncode == status
         assert (b"MPI does not start" in ended.stderr) == (status != 0)
