@@ -46,7 +46,7 @@ CLOSE_S = 5.0  # how long a helper may take to kill all it has; it takes one sec
 INSIST_S = 45.0  # between a second INT and the KILL: longer than a stop takes for which every other patience is used up
 START_INSIST_S = 10.0  # the same before MPI has started, after any signal that stops: nothing has been done yet
 
-_DISMISS_S = 1.0  # that a rank waits for its guardian to go: what keeps that longer cannot be killed
+_DISMISS_S = 1.0  # that a rank waits for its guardian to go: it is stopped, or what it has killed does not die
 _MARGIN_S = 3.0  # that the rank waits longer for the guardian than this for a helper
 _SWEEP_S, _LONGEST_SWEEP_S = 0.01, 1.0  # between two looks at what is to be killed
 _TELL_S = 1.0  # after so many seconds the rank is told even if something cannot be killed
@@ -150,8 +150,10 @@ class Guard:
         ready.register(self._told, select.POLLIN)
         while ready.poll(_DISMISS_S * 1000):
             if not os.read(self._told, 64 * _PID.size):
-                os.waitpid(self.pid, 0)
                 break
+        else:
+            os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
         os.close(self._told)
         os.close(self._kept)
 

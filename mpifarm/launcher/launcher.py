@@ -197,12 +197,12 @@ class Launcher:
                 handle.heard = now
             frames += _unpack(lane, handle)
         if lost and not frames:
-            self._lose(lost, "is gone")
+            self._lose(lost, "is gone; its tasks were killed")
         for handle in self._helpers:
             if handle.busy and now > max(self._end_by, handle.heard + ANSWER_S):
                 with suppress(ProcessLookupError):
                     os.kill(handle.pid, signal.SIGKILL)
-                self._lose(handle, "does not end its tasks, and was killed")
+                self._lose(handle, "does not answer: it was killed with its tasks")
         return frames
 
     def close(self) -> None:
@@ -258,7 +258,7 @@ class Launcher:
         guardian.kill_sessions(handle.table)
         self.close()
         kill_adopted(self._children, self._born)
-        raise HelperLost(f"the launcher's helper, process {handle.pid}, {why}; its tasks were killed")
+        raise HelperLost(f"the launcher's helper, process {handle.pid}, {why}")
 
     def _let_go(self, handles: list[Handle]) -> None:
         for handle in handles:

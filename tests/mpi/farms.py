@@ -70,15 +70,26 @@ def wait_until(condition: Callable[[], object], what: str) -> None:
 class Process:
     """A live process of a farm."""
 
+    name: str  # as killall knows it
     pid: int
     parent: int
     arguments: list[str]
     environ: dict[str, str]
 
     @property
+    def guards(self) -> bool:
+        """Whether it is the guardian of a rank."""
+        return self.name == "mpifarm-guard"
+
+    @property
+    def farms(self) -> bool:
+        """Whether it is one of ours: a rank, a guardian or a helper."""
+        return self.arguments[1:3] == ["-m", "mpifarm"]
+
+    @property
     def rank(self) -> int | None:
-        """Its rank, if it is one or a launcher's helper of one."""
-        if self.arguments[1:3] != ["-m", "mpifarm"]:
+        """Its rank, if it is one or the guardian or a helper of one."""
+        if not self.farms:
             return None
         return next((int(self.environ[name]) for name in _RANK if name in self.environ), None)
 
@@ -97,7 +108,8 @@ def live_processes(mark: str) -> Iterator[Process]:
         except OSError:  # gone meanwhile, or somebody else's
             continue
         variables = dict(word.split("=", 1) for word in environ.split("\0") if "=" in word)
-        yield Process(int(entry.name), int(stat.rpartition(")")[2].split()[1]), arguments, variables)
+        name = stat.partition("(")[2].rpartition(")")[0]
+        yield Process(name, int(entry.name), int(stat.rpartition(")")[2].split()[1]), arguments, variables)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +169,7 @@ class Farm:
         if not self._launched:
             return self.pid
         found = {process.pid: process for process in self.processes() if process.rank == rank}
-        (pid,) = [process.pid for process in found.values() if process.parent not in found]  # its helpers are its children
+        (pid,) = [process.pid for process in found.values() if process.parent not in found]  # its guardian is its child
         return pid
 
     def signal(self, number: int, rank: int | None = 0) -> None:

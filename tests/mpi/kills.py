@@ -31,7 +31,7 @@ _RUN = "KILLS_RUN"  # environment variable: number of the run, from 1
 _MPI_LEAVES = ("ompi.", "prterun", "openmpi-sessions", "pmix")  # Open MPI in TMPDIR, when it is killed itself
 _MOST_RUNS = 4 * KILLS
 _PAUSE_S = 2.5
-_KINDS = ("launcher", "manager", "worker", "helper", "shell", "child")
+_KINDS = ("launcher", "manager", "worker", "helper", "guardian", "shell", "child")
 _LEFT = {"all.out", "done.tasks.txt.tfin", "evidence", "go", "joblog.tasks.txt.tfin", "log.tasks.txt.tfin",
          "progress.tasks.txt.tfin", "tasks.txt", "tasks.txt.tfin", "tmp"}  # fmt: skip
 
@@ -193,7 +193,7 @@ class Trial:
         """Kill *victim*; return whether that ends the run."""
         below = set(_below(victim.pid, farm.processes()))
         last = kind in ("launcher", "manager") or (kind == "worker" and not self._launch.outlives_worker)
-        helpers = None if last else frozenset({victim.pid, *below})
+        helpers = None if last else frozenset() if kind == "guardian" else frozenset({victim.pid, *below})
         self._kills.append(Kill(kind, self._number, _uptime_s(), helpers))
         with suppress(ProcessLookupError):
             os.kill(victim.pid, signal.SIGKILL)
@@ -304,6 +304,8 @@ def _kind(process: Process, processes: list[Process], launcher: int) -> str:
             return "shell" if os.getsid(process.pid) == process.pid else "child"
     if process.rank is None:
         return ""  # a daemon of the launcher, squeue, ...
+    if process.guards:
+        return "guardian"
     if any(other.pid == process.parent and other.rank is not None for other in processes):
         return "helper"
     return "worker" if process.rank else "manager"

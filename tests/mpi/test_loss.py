@@ -134,8 +134,9 @@ def test_a_helper_that_is_killed_before_mpi_has_started_costs_its_worker_alone(f
     helpers: list[int] = []
 
     def found() -> bool:
-        farming = {process.pid: process for process in farm.processes() if process.arguments[1:3] == ["-m", "mpifarm"]}
-        helpers.extend(pid for pid, process in farming.items() if process.parent in farming and process.rank in (None, 1))
+        farming = {process.pid: process for process in farm.processes() if process.farms}
+        below = {pid: process for pid, process in farming.items() if process.parent in farming and not process.guards}
+        helpers.extend(pid for pid, process in below.items() if process.rank in (None, 1))
         return bool(helpers)
 
     wait_until(found, "the worker has a helper")
