@@ -4,7 +4,11 @@ The rule: never wait in MPI. Every MPI spins inside a blocking call, so what arr
 (measured: a loop that sleeps 20 ms costs 0.4 % of a core), and what is sent is an Isend whose buffer is kept until it is
 done. Nobody waits for a send to one rank: that rank may be dead, and most MPIs never tell. Those that have ULFM (Open MPI 5
 with --with-ft ulfm) do, by an error of any call, again and again until it is acknowledged; MPICH over libfabric does when
-it sends. After start-up there is no collective; messages of one rank arrive in the order in which it sent them.
+it sends. Any other error of receiving names nobody, and is survived: it is said once, and tried again with the next look.
+Who cannot be heard is silent, so the deadlines for that say who is lost, and if nobody is left the farm ends in order. Only
+what MPICH itself calls a fatal error (a completion queue of libfabric that fails, after peers have gone without goodbye)
+ends the process, whatever error handler is set: MPIR_Err_return_comm does not ask it then. After start-up there is no
+collective; messages of one rank arrive in the order in which it sent them.
 
 What a rank sends to itself takes the same road through a queue of this process, so manager and worker do not know
 whether they live in one process.
@@ -23,7 +27,7 @@ from typing import Any, NamedTuple, NoReturn, Protocol
 
 import numpy as np
 
-from mpifarm import FarmError
+from mpifarm import FarmError, say
 from mpifarm.ranks.wire import Message, Tag
 from mpifarm.site.packages import lacks
 
@@ -117,6 +121,8 @@ class MpiComm:
     def __init__(self, mpi: Any) -> None:
         self._mpi = mpi
         self._world = mpi.COMM_WORLD.Dup()  # messages of ours can be taken for nobody else's
+        for comm in (mpi.COMM_WORLD, mpi.COMM_SELF, self._world):  # mpi4py does it, unless MPI4PY_RC_ERRORS says otherwise
+            comm.Set_errhandler(mpi.ERRORS_RETURN)
         self.rank: int = self._world.Get_rank()
         self.size: int = self._world.Get_size()
         self._self = Loopback()
@@ -125,6 +131,7 @@ class MpiComm:
         self._dead: set[int] = set()
         self._lost: set[int] = set()  # of these, what nobody has been told of
         self._acknowledged = 0
+        self._complained = False
         self._status = mpi.Status()
         self.backlog = 0
 
@@ -166,11 +173,18 @@ class MpiComm:
             source, tag = self._status.Get_source(), self._status.Get_tag()
             message = np.empty(self._status.Get_count(self._mpi.BYTE), dtype=np.uint8)
             self._world.Recv([message, self._mpi.BYTE], source=source, tag=tag)
-        except self._mpi.Exception:
+        except self._mpi.Exception as error:
             if not self._acknowledge():
-                raise
+                self._complain(error)
             return None
         return Received(source, Tag(tag), message)
+
+    def _complain(self, error: Exception) -> None:
+        """Say that nothing can be received, once."""
+        if not self._complained:
+            self._complained = True
+            told = " ".join(str(error).split())
+            say(f"rank {self.rank}: MPI cannot receive: {told}: trying again; who stays silent is taken for lost")
 
     def _acknowledge(self) -> bool:
         """Bury the ranks that ULFM has found dead, so that it lets us receive again; return whether there are new ones."""

@@ -63,6 +63,76 @@ def test_where_mpi_cannot_be_loaded_and_several_were_started_it_is_refused() -> 
     assert "do this" in said
 
 
+class BrokenMpi:
+    """An MPI of three ranks: receiving fails while *failing* says so, with an error that names nobody."""
+
+    BYTE, ERRORS_RETURN = "byte", "return"
+
+    class Exception(RuntimeError):
+        pass
+
+    class Status:
+        def Get_source(self) -> int:
+            return 2
+
+        def Get_tag(self) -> Tag:
+            return Tag.BEAT
+
+        def Get_count(self, _datatype: str) -> int:
+            return 1
+
+    class Group:
+        Translate_ranks = staticmethod(lambda *_: [])
+
+    def __init__(self) -> None:
+        self.COMM_WORLD = self.COMM_SELF = self
+        self.failing = True
+        self.waiting = 1
+        self.handlers: list[str] = []
+        self.size, self.group = 0, None
+
+    def Dup(self) -> BrokenMpi:
+        return self
+
+    def Set_errhandler(self, handler: str) -> None:
+        self.handlers.append(handler)
+
+    def Get_rank(self) -> int:
+        return 0
+
+    def Get_size(self) -> int:
+        return 3
+
+    def Iprobe(self, status: object) -> bool:
+        if self.failing:
+            raise self.Exception("OFI poll failed\n(ofi_events.c:1)")
+        return self.waiting > 0
+
+    def Recv(self, _message: object, source: int, tag: int) -> None:
+        self.waiting -= 1
+
+    def Get_failed(self) -> BrokenMpi:
+        return self
+
+    def Ack_failed(self) -> None:
+        return None
+
+
+def test_an_error_of_receiving_that_names_nobody_is_told_once_and_receiving_tried_again(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    mpi = BrokenMpi()
+    transport = comm.MpiComm(mpi)
+    for _ in range(3):
+        assert list(transport.poll()) == []
+    assert transport.take_lost() == set()
+    (said,) = capfd.readouterr().err.splitlines()
+    assert "MPI cannot receive: OFI poll failed (ofi_events.c:1)" in said
+    mpi.failing = False
+    assert [(message.source, message.tag) for message in transport.poll()] == [(2, Tag.BEAT)]
+    assert mpi.handlers == [mpi.ERRORS_RETURN] * 3
+
+
 def test_the_sleep_is_a_small_part_of_the_idle_time_and_bounded() -> None:
     backoff = Backoff(0.0, 0.001)
     waits = [backoff.wait_s(now) for now in (0.0, 0.1, 1.0, 1000.0)]
