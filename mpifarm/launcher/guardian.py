@@ -10,7 +10,7 @@ Its rule: it holds nothing, runs nothing and only waits. So nothing but a kill o
 3. A helper that was told to go and does not (stopped, or asleep in the kernel) is killed after CLOSE_S.
 4. Signals to the rank arrive here as well, by the descriptor to which Python writes their numbers at once, whatever the
    rank is doing. A Python handler does not run while MPI_Init, MPI_Finalize or a file system does not come back: so it is
-   here that a second INT is sure to end the rank: see `Patience`. Time in which nobody was awake does not count: `awake`.
+   here that a second INT is sure to end the rank: see `patience`. Time in which nobody was awake does not count: `awake`.
 
 What else could end the tasks with their helper:
 - PR_SET_PDEATHSIG has to be set in the task before its exec, so each would be started by fork and exec by hand instead of
@@ -33,81 +33,22 @@ import traceback
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from enum import IntEnum
 from typing import NoReturn
 
 from mpifarm import say
 from mpifarm.awake import Awake
 from mpifarm.launcher import helper, processes, spawn
 from mpifarm.launcher.frames import MAX_SLOTS, SESSION
+from mpifarm.launcher.patience import Patience, Word
 
 NAME = b"mpifarm-guard"  # as ps and killall know it: 15 bytes at most, prctl(2)
 CLOSE_S = 5.0  # how long a helper may take to kill all it has; it takes one second at the most, on a free core
-INSIST_S = 45.0  # between a second INT and the KILL: longer than a stop takes for which every other patience is used up
-START_INSIST_S = 10.0  # the same before MPI has started, after any signal that stops: nothing has been done yet
-
 _DISMISS_S = 1.0  # that a rank waits for its guardian to go: it is stopped, or what it has killed does not die
 _MARGIN_S = 3.0  # that the rank waits longer for the guardian than this for a helper
 _SWEEP_S, _LONGEST_SWEEP_S = 0.01, 1.0  # between two looks at what is to be killed
 _TELL_S = 1.0  # after so many seconds the rank is told even if something cannot be killed
 _LONGEST_WAIT_S = 3600.0  # poll(2) takes an int of milliseconds
 _PID = struct.Struct("<q")
-
-
-class Word(IntEnum):
-    """What a rank says to its guardian, a byte each; the numbers below are signals that have arrived there."""
-
-    MANAGES = 100  # MPI has started, and this is rank 0
-    WORKS = 101  # MPI has started, and this is another rank
-    HEARD = 102  # what arrived last has reached the rank's loop
-    CLOSES = 110  # plus the number of a helper: it was told to go
-
-
-class Patience:
-    """How long the rank may still take before it is killed.
-
-    Before MPI has started one signal that stops is enough: MPI_Init waits for all ranks, and if one of them never comes,
-    for ever. Later a stop in order has deadlines of its own, and a second INT says that they are not kept. Only a worker
-    that has heard it stays, on purpose, until rank 0 lets it go.
-    """
-
-    def __init__(self, start_s: float) -> None:
-        """*start_s*: how long MPI may take to start."""
-        self._start_by = start_s
-        self._end_by = math.inf
-        self._interrupts = 0
-        self._started = False
-        self._works = False
-
-    @property
-    def due_at(self) -> float:
-        """When `lost` has an answer, if nothing is said before."""
-        return min(self._start_by, self._end_by)
-
-    def told(self, word: int, now: float) -> None:
-        """The rank says a Word, or a signal has arrived there."""
-        if word in (Word.MANAGES, Word.WORKS):
-            self._started, self._works = True, word == Word.WORKS
-            self._start_by = math.inf
-            if self._interrupts < 2:
-                self._end_by = math.inf
-        elif word == Word.HEARD and self._works:
-            self._interrupts, self._end_by = 0, math.inf
-        elif word in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            self._interrupts += word == signal.SIGINT
-            if not self._started:
-                self._end_by = min(self._end_by, now + START_INSIST_S)
-            elif self._interrupts >= 2:
-                self._end_by = min(self._end_by, now + INSIST_S)
-
-    def lost(self, now: float) -> str | None:
-        """Return why the rank has to be killed, None as long as it need not be."""
-        if now >= self._start_by:
-            return "MPI does not start: has one of the ranks not come up? Ending this one"
-        if now >= self._end_by:
-            what = "signal" if self._interrupts < 2 else "second INT"
-            return f"this process does not end after a {what}, something in it does not come back: killed"
-        return None
 
 
 @dataclass(slots=True)
@@ -213,12 +154,21 @@ def _main(
         pids.append(pid)
     os.write(tell, b"".join(map(_PID.pack, pids)))
     processes.adopt_orphans()
-    processes.rename(NAME)
-    processes.close_all_but(words, tell)
-    os.chdir("/")
+    _withdraw(words, tell)
     gc.disable()  # it makes no cycles; and to look for some would copy what it shares with the rank
     Guardian(rank, dict(zip(pids, (table for _, table in ends), strict=True)), words, tell, start_s).run()
     os._exit(0)
+
+
+def _withdraw(words: int, tell: int) -> None:
+    """Be nobody's Python, and hold nothing of the rank's."""
+    processes.rename(NAME)
+    processes.close_all_but(words, tell)
+    os.chdir("/")
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1):  # who reads what the farm prints waits for all that could print
+        os.dup2(nothing, descriptor)
+    os.close(nothing)
 
 
 class Guardian:
@@ -238,10 +188,6 @@ class Guardian:
         self._clock = Awake(time.monotonic())
         self._now = self._clock.turn(time.monotonic())
         self._patience = Patience(self._now + start_s)
-        nothing = os.open(os.devnull, os.O_RDWR)
-        for descriptor in (0, 1):  # who reads what the farm prints waits for all that could
-            os.dup2(nothing, descriptor)
-        os.close(nothing)
         self._child_ended, wakeup = os.pipe()
         for descriptor in (self._child_ended, wakeup, words):
             os.set_blocking(descriptor, False)

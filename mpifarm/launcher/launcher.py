@@ -43,7 +43,8 @@ from mpifarm.launcher.frames import (
     Task,
     order,
 )
-from mpifarm.launcher.guardian import Guard, Word
+from mpifarm.launcher.guardian import Guard
+from mpifarm.launcher.patience import Word
 from mpifarm.launcher.processes import Children, kill_adopted, wait_for
 from mpifarm.launcher.termination import GRACE_S
 

@@ -18,8 +18,8 @@ from typing import NoReturn
 from mpifarm import FarmError, say
 from mpifarm.journal.opening import open_run
 from mpifarm.launcher.frames import SHELL, Killed
-from mpifarm.launcher.guardian import Word
 from mpifarm.launcher.launcher import Crew, Launcher
+from mpifarm.launcher.patience import Word
 from mpifarm.ranks import loop
 from mpifarm.ranks.comm import CRASHED, Comm, Loopback, connect
 from mpifarm.ranks.deadline import refuse_short_job
