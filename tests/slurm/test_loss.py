@@ -57,8 +57,8 @@ def rank_on(jobs: Jobs, node: str) -> Process:
 
 
 def helper_on(jobs: Jobs, node: str) -> Process:
-    rank = rank_on(jobs, node)
-    (helper,) = [process for process in living_on(jobs, node) if process.parent == rank.pid]
+    guardians = {process.pid for process in living_on(jobs, node) if process.guards}
+    (helper,) = [process for process in living_on(jobs, node) if process.parent in guardians]
     return helper
 
 
