@@ -1,4 +1,4 @@
-"""Deliberate bugs, put into a copy of mpifarm one at a time: the simulation has to find each of them.
+"""Deliberate bugs, put into a copy of mpifarm one at a time: the simulation, or a file of tests, has to find each of them.
 
 To see the table, with the seed that caught each: python tests/mutations.py
 """
@@ -36,6 +36,7 @@ class Mutation:
     module: str
     right: str
     wrong: str
+    test: str = ""  # the file of tests that hunts it, where the simulation has no model of such a thing
 
 
 MUTATIONS = [
@@ -89,6 +90,31 @@ MUTATIONS = [
     Mutation("go on after a write that failed", "custody", "        self.stopped = True\n", ""),
     Mutation("believe zeros to be output", "progress", "reached > output.sound", "reached > output.size"),
     Mutation("read the covered lines, too", "progress", "_lines(path, start.progress)", "_lines(path, 0)"),
+    *(
+        Mutation(name, module, right, wrong, f"{place}/test_{module}.py")
+        for name, place, module, right, wrong in [
+            ("never insist", "launcher", "patience", "elif self._interrupts >= 2:", "elif False:"),
+            ("insist on a worker that has heard", "launcher", "patience", "word == Word.HEARD and self._works:", "False:"),
+            (
+                "wait for MPI after a signal",
+                "launcher",
+                "patience",
+                "            if not self._started:\n",
+                "            if False:\n",
+            ),
+            ("spare what was adopted", "launcher", "guardian", "processes.kill_these(self._adopted)", "pass"),
+            ("wait for a helper without end", "launcher", "launcher", "if handle.busy and now > ", "if False and now > "),
+            ("keep the deadline of an old stop", "launcher", "launcher", "self._end_by = math.inf  # all", "pass  # all"),
+            (
+                "die of an error of receiving",
+                "ranks",
+                "comm",
+                "                self._complain(error)\n",
+                "                raise\n",
+            ),
+            ("keep a signal from the poll", "ranks", "signals", 'os.write(self._wakeup, b"!")', "pass"),
+        ]
+    ),
 ]
 
 
@@ -112,10 +138,21 @@ def hunt(mutation: Mutation, seeds: int = SEEDS) -> str:
         shutil.copytree(HERE.parent / "mpifarm", copy, ignore=shutil.ignore_patterns("__pycache__"))
         source(copy, mutation).write_text(mutated(mutation))
         environ = {**os.environ, "PYTHONPATH": f"{scratch}{os.pathsep}{HERE}", "PYTHONDONTWRITEBYTECODE": "1"}
+        if mutation.test:
+            return _hunt_by_test(mutation, scratch, environ)
         command = [sys.executable, "-c", _HUNT, str(seeds)]
         found = subprocess.run(command, cwd=scratch, env=environ, capture_output=True, text=True, check=False)
     assert not found.returncode, found.stderr
     return found.stdout.strip()
+
+
+def _hunt_by_test(mutation: Mutation, scratch: str, environ: dict[str, str]) -> str:
+    command = [sys.executable, "-m", "pytest", "-qx", "-p", "no:cacheprovider", f"--basetemp={scratch}/tests"]
+    command.append(str(HERE / mutation.test))
+    found = subprocess.run(command, cwd=scratch, env=environ, capture_output=True, text=True, check=False)
+    assert found.returncode in (0, 1), found.stdout
+    failed = [line.partition("::")[2] for line in found.stdout.splitlines() if line.startswith("FAILED")]
+    return failed[0][:80] if failed else ""
 
 
 def main() -> int:

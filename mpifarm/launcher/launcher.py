@@ -197,6 +197,8 @@ class Launcher:
             elif len(handle.received) > before:
                 handle.heard = now
             frames += _unpack(lane, handle)
+        if not any(handle.busy for handle in self._helpers):
+            self._end_by = math.inf  # all is dead and reported: a worker that joins again may start anew
         if lost and not frames:
             self._lose(lost, "is gone; its tasks were killed")
         for handle in self._helpers:

@@ -35,6 +35,35 @@ def test_a_guardian_goes_by_a_name_of_its_own_and_holds_neither_standard_output_
     assert not place.exists()
 
 
+FARM = """if True:
+    import os, signal, sys, time
+    from mpifarm.launcher.launcher import Launcher, fork_helpers
+    crew = fork_helpers(64, os.environ)
+    launcher = Launcher(crew)
+    launcher.ready(manages=True)
+    launcher.set_up("nid0001", 2, 1)
+    stray = b"setsid sh -c 'echo $$ > stray%d; exec sleep 600' & echo $$ > task%d; sleep 600"
+    launcher.start([(n, 1 + n, 1, 0.0, stray % (n, n)) for n in (0, 1)])
+    while not all(os.path.exists(name) and os.path.getsize(name) for name in ("stray0", "stray1", "task0", "task1")):
+        time.sleep(0.01)
+    for number in (signal.SIGSTOP, signal.SIGKILL):
+        for handle in crew.helpers:
+            os.kill(handle.pid, number)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_tasks_have_started_ends_when_rank_and_helpers_are_killed_together_in_sessions_of_its_own_too(
+    tmp_path: Path,
+) -> None:
+    rank = subprocess.run([sys.executable, "-c", FARM], cwd=tmp_path, check=False)
+    assert rank.returncode == -signal.SIGKILL
+    pids = [int((tmp_path / f"{what}{number}").read_text()) for what in ("task", "stray") for number in (0, 1)]
+    until = time.monotonic() + 20
+    while left := [pid for pid in pids if Path(f"/proc/{pid}").exists()]:
+        assert time.monotonic() < until, left
+
+
 def held_by(place: Path) -> dict[int, str]:
     """Return what a process has open, by number."""
     held: dict[int, str] = {}

@@ -265,6 +265,35 @@ def test_a_helper_that_is_killed_is_lost_and_all_tasks_of_the_rank_with_it(launc
     wait_until(lambda: all(gone(pid) for pid in pids))
 
 
+@pytest.mark.parametrize("stop", [Launcher.terminate, Launcher.kill])
+def test_a_helper_that_does_not_end_its_tasks_when_it_has_to_is_lost_and_they_are_killed(
+    launch: Launch, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, stop: Callable[[Launcher], None]
+) -> None:
+    monkeypatch.setattr("mpifarm.launcher.launcher.ANSWER_S", 0.3)
+    monkeypatch.setattr("mpifarm.launcher.launcher.GRACE_S", 0.3)
+    monkeypatch.setattr("mpifarm.launcher.launcher.SEND_S", 0.1)
+    farm = launch(slots=2)
+    farm.start(b"echo $$ > task; kill -STOP $PPID; sleep 600")
+    pid = number_in(tmp_path / "task")
+    helper = farm.handles[0].pid
+    wait_until(lambda: Path(f"/proc/{helper}/stat").read_text().rpartition(")")[2].split()[0] == "T")
+    farm.start(*[b": " + b"x" * (1 << 20)] * 2)  # more than the socket takes
+    stop(farm.launcher)
+    with pytest.raises(HelperLost, match="does not answer"):
+        farm.take(3)
+    wait_until(lambda: gone(pid) and gone(helper))
+
+
+def test_a_helper_that_has_ended_what_it_had_in_time_may_go_on(launch: Launch, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As for a worker that was taken for lost and joins again."""
+    monkeypatch.setattr("mpifarm.launcher.launcher.ANSWER_S", 0.5)
+    farm = launch()
+    farm.start(b"sleep 600")
+    farm.launcher.kill()
+    farm.take(1)
+    assert farm.run(b"sleep 1; echo again")[0].out == b"again\n"
+
+
 def test_several_helpers_share_the_slots_and_their_numbers(launch: Launch) -> None:
     farm = launch(slots=5, cpus=2 * CPUS_PER_HELPER)
     together = b": > at.$MPIFARM_SLOT; while [ $(ls at.* | wc -l) -lt 5 ]; do sleep 0.02; done; echo $PPID $MPIFARM_SLOT"
