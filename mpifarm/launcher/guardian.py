@@ -14,8 +14,11 @@ Its rule: it holds nothing, runs nothing and only waits. So nothing but a kill o
 
 What else could end the tasks with their helper:
 - PR_SET_PDEATHSIG has to be set in the task before its exec, so each would be started by fork and exec by hand instead of
-  posix_spawn, a third slower (see `spawn`); and it reaches the task's first process only, none that this has started.
-- A cgroup for each rank may be made by root or where systemd has delegated one: not in a Slurm job, nor in most containers.
+  posix_spawn, for 2.6 times the CPU time (2.0 ms and 0.73 ms for /bin/true); and it reaches the task's first process only,
+  none that this has started.
+- A cgroup for each rank can be made by root, or where systemd has delegated one: anybody else's mkdir there is refused
+  (EACCES), and in a Slurm job the groups are Slurm's.
+The guardian costs a rank 3 ms of CPU time at the start (2 %), nothing for a task, and 7 MB of memory (PSS; 2.5 MB its own).
 """
 
 from __future__ import annotations
