@@ -46,8 +46,7 @@ class Patience:
         if word in (Word.MANAGES, Word.WORKS):
             self._started, self._works = True, word == Word.WORKS
             self._start_by = math.inf
-            if self._interrupts < 2:
-                self._end_by = math.inf
+            self._end_by = now + INSIST_S if self._interrupts >= 2 else math.inf
         elif word == Word.HEARD and self._works:
             self._interrupts, self._end_by = 0, math.inf
         elif word in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
