@@ -52,7 +52,8 @@ To start over, delete the progress and the done file, or give --rerun. A list th
 the same FILE; nothing that the list's own runs have not written is ever cut off or overwritten.
 
 signals to rank 0:
-  INT, TERM  stop: end what runs (TERM, after 5 s KILL), write the files, exit 3; a second INT kills at once
+  INT, TERM  stop: end what runs (TERM, after 5 s KILL), write the files, exit 3; a second INT kills at once,
+             and 45 s later the farm itself if something in it does not come back (MPI, a file system)
   USR2       drain: start nothing more, let what runs finish, exit 3
   a worker that gets one of them stops or drains alone, and its tasks go to others
 
