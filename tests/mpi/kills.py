@@ -304,10 +304,9 @@ def _kind(process: Process, processes: list[Process], launcher: int) -> str:
             return "shell" if os.getsid(process.pid) == process.pid else "child"
     if process.rank is None:
         return ""  # a daemon of the launcher, squeue, ...
-    if process.guards:
-        return "guardian"
-    if any(other.pid == process.parent and other.rank is not None for other in processes):
-        return "helper"
+    parents = {other.pid: other.parent for other in processes if other.rank is not None}
+    if process.parent in parents:  # by its name a guardian that was just born does not go yet
+        return "helper" if parents[process.parent] in parents else "guardian"
     return "worker" if process.rank else "manager"
 
 

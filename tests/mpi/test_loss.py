@@ -135,7 +135,8 @@ def test_a_helper_that_is_killed_before_mpi_has_started_costs_its_worker_alone(f
 
     def found() -> bool:
         farming = {process.pid: process for process in farm.processes() if process.farms}
-        below = {pid: process for pid, process in farming.items() if process.parent in farming and not process.guards}
+        guardians = {pid for pid, process in farming.items() if process.parent in farming}
+        below = {pid: process for pid, process in farming.items() if process.parent in guardians}
         helpers.extend(pid for pid, process in below.items() if process.rank in (None, 1))
         return bool(helpers)
 
