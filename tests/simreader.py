@@ -13,7 +13,7 @@ from unittest.mock import patch
 
 from mpifarm.outlet import Outlet
 
-MOST_BYTES = 3000  # that wait in rank 0: some tasks
+MOST_BYTES = 600  # that wait in rank 0: a task or two
 _STALLS_S = (1.0, 20.0, 200.0, float("inf"))
 
 
@@ -29,10 +29,10 @@ class Reader:
     def begin(self, calm: bool) -> None:
         """A run begins."""
         self._stalls_at = self._reads_at = float("inf")
-        if not calm and self._random.random() < 0.3:
-            self._stalls_at = self._now() + self._random.choice((0.0, 1.0, 20.0))
+        if not calm and self._random.random() < 0.5:
+            self._stalls_at = self._now() + self._random.choice((0.0, 0.0, 1.0, 20.0))
             self._reads_at = self._stalls_at + self._random.choice(_STALLS_S)
-        self._room = self._random.randrange(100)  # what a pipe takes before it is full
+        self._room = self._random.choice((0, 10, 100))  # what a pipe takes before it is full
 
     @property
     def is_gone(self) -> bool:

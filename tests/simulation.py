@@ -86,6 +86,7 @@ class ModelLauncher:
         self._queue: deque[tuple[int, int]] = deque()
         self._running: list[tuple[float, int, int]] = []  # end, offset, attempt
         self._frames: list[Frame] = []
+        self.killed = frames.Killed()
 
     def set_up(self, node: str, slots: int, first_slot: int, widen: bool = False, cpus: int = 0) -> None:
         self._slots = slots
@@ -343,7 +344,8 @@ class Simulation:
     def _step(self, network: Network, manager: Manager, ranks: dict[int, Rank], calm: bool) -> None:
         awake = {number: rank for number, rank in ranks.items() if rank.hangs_until <= self.now}
         ends = (rank.launcher.next_end() for rank in awake.values())
-        self.now = max(self.now + 0.001, min(network.next_arrival({0, *awake}), *ends, self.now + 1.0))
+        heard = {*awake} if manager.full else {0, *awake}  # by whom messages are taken
+        self.now = max(self.now + 0.001, min(network.next_arrival(heard), *ends, self.now + 1.0))
         for received in [] if manager.full else network.deliver(0):
             self._hear(received)
             manager.on_message(received, self.now)
@@ -443,6 +445,7 @@ class Simulation:
     def _check_stop(self, manager: Manager) -> None:
         """Whoever stops the farm with a kill sees it end soon."""
         if manager._schedule.stopping not in (How.KILL, How.KILL_NOW):
+            assert not manager._custody.given_up, "what was printed is given up, and nobody is in a hurry"
             return
         now = self.now - self.hung_s
         if self.killed_at is None:
