@@ -4,7 +4,7 @@ The rule: at any moment the farm may be killed, and what the files then say is t
 
 1. the order is captured output, progress, joblog, log: a block without its progress line is cut at the next start, a
    progress line without its block would be a result that nobody has. So what has succeeded waits in `blocks` until its
-   block is out, which is up to whoever reads standard output; a flush writes what he takes, and never waits;
+   block is out, which is up to whoever reads standard output; a flush writes what he takes, and does not wait for him;
 2. write() at once, since a killed manager loses nothing that was written; fdatasync once a second at most, since a node
    that dies loses a second;
 3. fastrecovery is replaced as a whole, after a sync: it never stands for a line that could still be lost. See there.
@@ -43,6 +43,7 @@ SYNC_S = 1.0
 
 _INDENT = b"    "
 _TURN_BYTES = 32 * 1024 * 1024  # of blocks, in one flush: a slow disk takes a second for it
+_READING_S = 0.002  # that a flush may take for somebody who is reading
 _STDOUT = 1
 
 
@@ -191,7 +192,10 @@ class Journal:
             return len(piece)
         assert self._outlet
         try:
-            return self._outlet.write(piece)
+            taken = self._outlet.write(piece)
+            if 0 < taken < len(piece):  # he is reading: a turn for each 64 KiB, as much as a pipe holds, would be slow
+                taken += self._outlet.write_within(piece[taken:], _READING_S)
+            return taken
         except OSError as error:
             raise files.named(error, "standard output") from None
 
