@@ -20,7 +20,11 @@ dropped_directory = _leave_working_directory()
 
 from contextlib import suppress  # noqa: E402
 
+from mpifarm.outlet import Outlet  # noqa: E402
+
 __version__ = "0.1.0"
+
+_PATIENCE_S = 1.0  # of whoever says something, with who reads it
 
 
 class FarmError(Exception):
@@ -31,9 +35,18 @@ class FarmError(Exception):
 
 
 def say(text: object) -> None:
-    """Tell the user something. A standard error that takes nothing, on a full disk say, stops nobody.
+    """Tell the user something. A standard error that takes nothing, on a full disk say, or that nobody reads, stops nobody.
 
     Not by sys.stderr: what it could not write it keeps, and makes the exit code 120 in the end.
     """
+    say_all(f"mpifarm: {text}\n")
+
+
+def say_all(text: str) -> None:
+    """Print *text* on standard error, as far as it is taken within a moment."""
     with suppress(OSError):
-        os.write(2, f"mpifarm: {text}\n".encode(errors="backslashreplace"))
+        outlet = Outlet(2)
+        try:
+            outlet.write_within(text.encode(errors="backslashreplace"), _PATIENCE_S)
+        finally:
+            outlet.close(2)

@@ -13,16 +13,13 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import select
 import stat
 import tempfile
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
 _LOWEST = 10  # a task is given the descriptors below
-_PATIENCE_S = 1.0
 _MOST_LINKS = 40  # as path_resolution(7)
 
 
@@ -91,23 +88,6 @@ def write_all(descriptor: int, content: bytes | memoryview) -> None:
     view = memoryview(content)
     while view:
         view = view[os.write(descriptor, view) :]
-
-
-def write_to_reader(descriptor: int, content: bytes | memoryview, waiting: Callable[[], None]) -> None:
-    """Write all of *content* to what may be a pipe; call *waiting* once a second while nobody reads it. Raises OSError.
-
-    So much is written at a time as a pipe takes without blocking if it is ready at all: pipe(7).
-    """
-    view = memoryview(content)
-    at_once = len(view) if stat.S_ISREG(os.fstat(descriptor).st_mode) else select.PIPE_BUF
-    ready = select.poll()
-    ready.register(descriptor, select.POLLOUT)
-    while view:
-        if ready.poll(_PATIENCE_S * 1000):
-            with suppress(BlockingIOError):
-                view = view[os.write(descriptor, view[:at_once]) :]
-        else:
-            waiting()
 
 
 def own(path: Path) -> Path:

@@ -61,6 +61,9 @@ class FakeComm:
     def poll(self) -> Iterator[Received]:
         return iter(())
 
+    def own(self) -> Iterator[Received]:
+        return iter(())
+
     def take_lost(self) -> set[int]:
         return set()
 

@@ -61,7 +61,7 @@ MUTATIONS = [
     Mutation(
         "let suspects share a worker", "queue", "if self._isolated and not self._accused(worker):", "if self._isolated:"
     ),
-    Mutation("forget the deaths at a checkpoint", "custody", "unfinished, suspects)", "unfinished, [])"),
+    Mutation("forget the deaths at a checkpoint", "custody", "left, suspects)", "left, [])"),
     Mutation("convict one of several that ran together", "suspects", "if dealt.alone and running and", "if running and"),
     Mutation("try the convicted again at once", "suspects", "if kept[offset][1])", "if False)"),
     Mutation("note what was dealt when it has left", "custody", "self._lock.note(dealt)", "pass"),
@@ -78,14 +78,23 @@ MUTATIONS = [
     ),
     Mutation("do not cut the output", "journal", "    appender.cut(size)\n", ""),
     Mutation("do not cut a torn line", "journal", "        self._progress.cut(start.progress_bytes)\n", ""),
+    Mutation("record before output", "blocks", "self._entries[0].end <= self.gone", "True"),
+    Mutation("forget at a checkpoint what nobody has read", "custody", ", *self._journal.unread)", ",)"),
+    Mutation("end before everything is read", "manager", " and not self._custody.waits:", ":"),
     Mutation(
-        "record before output",
-        "journal",
-        "        self._write_output(waiting)\n",
-        "        self._progress.append(self._lines[self._progress])\n        self._lines[self._progress].clear()\n"
-        "        self._write_output(waiting)\n",
+        "wait for the reader of a farm that is to stop",
+        "manager",
+        "            self._custody.give_up()\n",
+        "            pass\n",
     ),
-    Mutation("checkpoint before the sync", "journal", "        self._sync()\n        covered", "        covered"),
+    Mutation("take who is not heard for silent", "manager", "drained and not self.full", "drained"),
+    Mutation(
+        "be in a hurry with a reader in a drain",
+        "patience",
+        "stopping is None or stopping is How.DRAIN",
+        "stopping is None",
+    ),
+    Mutation("checkpoint before the sync", "journal", "        self._sync()\n        tail", "        tail"),
     Mutation("forget the gaps before the last task done", "resume", "again = np.concatenate((again, gaps))", "pass"),
     Mutation("go on after a write that failed", "custody", "        self.stopped = True\n", ""),
     Mutation("believe zeros to be output", "progress", "reached > output.sound", "reached > output.size"),

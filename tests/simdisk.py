@@ -27,6 +27,7 @@ class Disk:
     random: random.Random
     left: int | None = None  # operations until the kill: before the last one, after it, or in the middle of it
     healthy: int | None = None  # operations until the disk is full, or broken
+    hang: Callable[[], None] = lambda: None  # each operation may take its time
     synced: dict[int, int] = field(default_factory=dict)  # by inode: bytes that survive a crash
 
     def write(self, real: Callable[..., int], descriptor: int, content: bytes | memoryview) -> int:
@@ -76,6 +77,7 @@ class Disk:
             appender._fdatasync = fdatasync
 
     def _step(self, do: Callable[[], Any], torn: Callable[[], object] | None = None, grows: bool = False) -> Any:
+        self.hang()
         if self.left is not None:
             self.left -= 1
             if self.left < 0:

@@ -99,6 +99,9 @@ class Network:
     def poll(self) -> Iterator[Received]:
         return iter(())
 
+    def own(self) -> Iterator[Received]:
+        return iter(())
+
     def take_lost(self) -> set[int]:
         return set()
 

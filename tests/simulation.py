@@ -2,9 +2,9 @@
 
 What is modelled: the network (delays, other orders between ranks, duplicates), the tasks (short, long, failing, killing
 their worker, or the whole farm), the launcher, workers that die or hang, nodes on which everything fails, stops, the end of
-the job, and a disk that may be full, and on which any single operation may be the manager's last: before it, after it, or
-in the middle of it. If the node dies with the manager, what was not synced may be gone or be zeros, and a file that was
-renamed unsynced may be anything.
+the job, a reader of standard output who stalls, and a disk that may be full or slow, and on which any single operation may
+be the manager's last: before it, after it, or in the middle of it. If the node dies with the manager, what was not synced
+may be gone or be zeros, and a file that was renamed unsynced may be anything.
 
 After every run the files are held against what really happened; in the end, against what was asked for.
 To replay a seed: python tests/simulation.py SEED
@@ -29,6 +29,7 @@ from unittest.mock import patch
 from fakes import ended_record, standard_output_to
 from simdisk import Disk, Killed
 from simnet import Network
+from simreader import Reader
 
 from mpifarm import FarmError
 from mpifarm.ended import Ended
@@ -42,12 +43,14 @@ from mpifarm.launcher.launcher import Frame, Launcher
 from mpifarm.ranks import wire
 from mpifarm.ranks.comm import Received
 from mpifarm.ranks.manager import Manager
+from mpifarm.ranks.patience import READER_MOST_S
 from mpifarm.ranks.wire import Stop, Tag
 from mpifarm.ranks.worker import ManagerLost, Settings, State, Worker
 from mpifarm.schedule import suspects
 from mpifarm.schedule.answers import Action, How, Lost, Outcome
 from mpifarm.schedule.history import LOST_LIMIT
 from mpifarm.schedule.schedule import Schedule
+from mpifarm.schedule.silence import STOP_PATIENCE_S
 from mpifarm.settings import Config
 
 RUNS = 40  # that a seed may take; the later ones are left in peace
@@ -55,6 +58,8 @@ MANY, PARTS = 3, 2  # suspects that go together, in lists as short as these
 BISECTION = 5  # farms that may die until 30 such suspects are one
 KILLS = 2 * (LOST_LIMIT + BISECTION)  # more runs for each task that kills the farm
 RUN_S = 3000.0  # that a run may take on its own clock
+STOP_S = STOP_PATIENCE_S + READER_MOST_S + 2.0  # that a stop which kills may take, beside what the disk takes
+LOST_AFTER_S = 10.0
 NAMES = Names(Path("tasks.txt.tfin"))
 
 
@@ -81,6 +86,7 @@ class ModelLauncher:
         self._queue: deque[tuple[int, int]] = deque()
         self._running: list[tuple[float, int, int]] = []  # end, offset, attempt
         self._frames: list[Frame] = []
+        self.killed = frames.Killed()
 
     def set_up(self, node: str, slots: int, first_slot: int, widen: bool = False, cpus: int = 0) -> None:
         self._slots = slots
@@ -204,6 +210,11 @@ class Simulation:
         self.slots = self.random.randint(1, 3)
         self.output = self.random.random() < 0.7
         self.disk = Disk(self.random)
+        self.reader = Reader(self.random, lambda: self.now)
+        self.hung_s = 0.0  # that the disk has taken
+        self.killed_at: float | None = None  # when a stop was asked for that kills, on the clock without those
+        self.turning = False  # rank 0 has its turn
+        self.absent: dict[int, float] = {}  # by rank: when it was last seen to hang, or for ever if it is dead
         self.tasks = self._make_tasks()
 
     def _make_tasks(self) -> dict[int, Task]:
@@ -246,7 +257,7 @@ class Simulation:
             with (
                 self.disk.installed(),
                 patch("mpifarm.journal.opening.this_process", _holder),
-                patch("mpifarm.ranks.manager.say"),
+                self.reader.installed(),
                 many,
             ):
                 return self._farm(calm)
@@ -259,6 +270,7 @@ class Simulation:
                 raise
             return None  # it could not even start
         finally:
+            self.disk.hang = lambda: None
             self.now += 100.0  # a lock is stale by then; its holder is this very process
 
     def _note_death(self) -> None:
@@ -277,7 +289,8 @@ class Simulation:
     def _farm(self, calm: bool) -> Outcome:
         self._age_lock()
         output = "out" if self.output else None
-        config = Config("tasks.txt", retries=self.retries, lost_after_s=10.0, output=output, quiet=True)
+        config = Config("tasks.txt", retries=self.retries, lost_after_s=LOST_AFTER_S, output=output, quiet=True)
+        self.reader.begin(calm)
         opened = open_run(config, self.now)
         if opened.journal is None:
             return Outcome.ALL_SUCCEEDED
@@ -291,16 +304,23 @@ class Simulation:
         self.dying, self.hanging = set(), set()
         self.poisoned.clear()
         self.sick = self.random.choice(("n0", "n1", "n2")) if self.random.random() < 0.1 else ""
+        self.killed_at, self.absent = None, {}
         ranks = {rank: self._join(network, rank) for rank in range(1, size)}
+        if not calm and self.random.random() < 0.1:
+            self.disk.hang = lambda: self._hang(network, ranks)
         began, stop_at = (
             self.now,
             self.now + self.random.uniform(0, 100) if not calm and self.random.random() < 0.2 else None,
         )
+        if self.reader.is_gone and stop_at is None:
+            stop_at = self.now + self.random.uniform(0, 100)
         while manager.outcome is None:
             self._step(network, manager, ranks, calm)
             if stop_at and self.now > stop_at:
                 stop_at = None
-                manager.stop(self.random.choice(list(How)), self.now, "asked")
+                hows = (How.KILL, How.KILL_NOW) if self.reader.is_gone else list(How)
+                manager.stop(self.random.choice(hows), self.now, "asked")
+            self._check_stop(manager)
             assert self.now < began + RUN_S, "it does not end"
             manager._schedule.check()
         return self._end(manager)
@@ -316,7 +336,7 @@ class Simulation:
 
     def _join(self, network: Network, rank: int) -> Rank:
         node = f"n{rank % 3}"
-        settings = Settings(node, 4, 4, self.slots, 1, 0.0, 10.0, Path("tasks.txt.tfin"), False)
+        settings = Settings(node, 4, 4, self.slots, 1, 0.0, LOST_AFTER_S, Path("tasks.txt.tfin"), False)
         launcher = ModelLauncher(self, rank, sick=node == self.sick)
         worker = Worker(settings, cast(Launcher, launcher), lambda *sent: network.put(rank, 0, *sent), self.now)
         return Rank(worker, launcher)
@@ -324,8 +344,9 @@ class Simulation:
     def _step(self, network: Network, manager: Manager, ranks: dict[int, Rank], calm: bool) -> None:
         awake = {number: rank for number, rank in ranks.items() if rank.hangs_until <= self.now}
         ends = (rank.launcher.next_end() for rank in awake.values())
-        self.now = max(self.now + 0.001, min(network.next_arrival({0, *awake}), *ends, self.now + 1.0))
-        for received in network.deliver(0):
+        heard = {*awake} if manager.full else {0, *awake}  # by whom messages are taken
+        self.now = max(self.now + 0.001, min(network.next_arrival(heard), *ends, self.now + 1.0))
+        for received in [] if manager.full else network.deliver(0):
             self._hear(received)
             manager.on_message(received, self.now)
         schedule, queue, by_rank = manager._schedule, manager._schedule._queue, manager._schedule._workers.by_rank
@@ -333,7 +354,10 @@ class Simulation:
         idle = not (schedule._workers.leased or queue._front or queue._suspected or queue._isolated)
         nothing_else = idle and not (queue._fresh_left or queue.lineup.open)
         workers = len(by_rank)
+        self.absent |= dict.fromkeys(ranks.keys() - awake.keys(), self.now)
+        self.turning = True
         manager.turn(self.now)
+        self.turning = False
         if waiting and not nothing_else and len(by_rank) == workers:  # what a lost one had is not there any more
             self._check_pauses(schedule, waiting)
         self._check_answers(manager)
@@ -347,6 +371,7 @@ class Simulation:
                 if len(ranks) > 1 or rank.worker.state is State.GONE:
                     self.poisoned.update(offset for offset in rank.launcher.running if self.tasks[offset].poison)
                     del ranks[number]
+                    self.absent[number] = float("inf")
             elif not calm and (number in self.hanging or self.random.random() < 0.001):
                 self.hanging.discard(number)
                 rank.hangs_until = self.now + self.random.choice((1.0, 5.0, 30.0))
@@ -362,6 +387,17 @@ class Simulation:
             rank.worker.close()
         if self.random.random() < 0.0003:
             rank.worker.on_signal(self.random.choice((Stop.DRAIN, Stop.KILL)), self.now)
+
+    def _hang(self, network: Network, ranks: dict[int, Rank]) -> None:
+        """An operation of the disk may take its time; the others go on."""
+        if self.random.random() < 0.99:
+            return
+        for _ in range(self.random.choice((1, 5, 30))):
+            self.now += 1.0
+            self.hung_s += 1.0
+            for number, rank in ranks.items():
+                if rank.hangs_until <= self.now and rank.worker.state is not State.GONE:
+                    self._turn(network, number, rank)
 
     def _age_lock(self) -> None:
         """Let the lock of a killed manager look as old as it is on the clock of the simulation."""
@@ -386,6 +422,9 @@ class Simulation:
             poisons = {offset for offset in running if self.tasks[offset].poison}
             for offset in running:
                 self.losses.setdefault(offset, []).append(not poisons)
+            if self.turning and schedule.stopping not in (How.KILL, How.KILL_NOW):
+                there = self.absent.get(rank, float("-inf")) < self.now - LOST_AFTER_S - 2.0
+                assert not there, "taken for lost while it was there"
             actions = lose(rank)
             for action in actions:
                 for offset in action.poisoned if isinstance(action, Lost) else ():
@@ -402,6 +441,16 @@ class Simulation:
         return self.accidents + sum(task.poison or task.kills for task in self.tasks.values()) > 1
 
     # what must hold
+
+    def _check_stop(self, manager: Manager) -> None:
+        """Whoever stops the farm with a kill sees it end soon."""
+        if manager._schedule.stopping not in (How.KILL, How.KILL_NOW):
+            assert not manager._custody.given_up, "what was printed is given up, and nobody is in a hurry"
+            return
+        now = self.now - self.hung_s
+        if self.killed_at is None:
+            self.killed_at = now
+        assert now <= self.killed_at + STOP_S or manager.outcome is not None, "a stop that does not end"
 
     def _check_pauses(self, schedule: Schedule, waiting: set[int]) -> None:
         """No attempt that follows a failure comes before its pause is over while there is other work."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import resource
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,25 +51,3 @@ def test_a_new_file_takes_the_place_of_a_link_and_not_of_what_it_names(path: Pat
     with files.create(path) as file:
         file.write(b"new")
     assert (victim.read_bytes(), path.read_bytes(), path.is_symlink()) == (b"keep", b"new", False)
-
-
-def test_a_pipe_that_does_not_block_takes_everything() -> None:
-    with subprocess.Popen(["wc", "-c"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as counter:
-        assert counter.stdin
-        assert counter.stdout
-        os.set_blocking(counter.stdin.fileno(), False)
-        files.write_to_reader(counter.stdin.fileno(), b"x" * 2**20, lambda: None)
-        counter.stdin.close()
-        assert int(counter.stdout.read()) == 2**20
-
-
-def test_while_nobody_reads_the_writer_does_not_hang(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "_PATIENCE_S", 0.01)
-    content = bytes(range(256)) * 2**10
-    read = bytearray()
-    ours, theirs = os.pipe()
-    with open(ours, "rb", buffering=0) as reader, open(theirs, "wb", buffering=0) as writer:  # noqa: PTH123
-        files.write_to_reader(writer.fileno(), content, lambda: read.extend(reader.read(100_000)))
-        writer.close()
-        read += reader.read()
-    assert read == content

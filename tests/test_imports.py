@@ -35,8 +35,9 @@ TABLE = {
         "farm": "comm deadline leaving loop manager signals worker|journal launcher schedule site ground",
         "leaving": "comm wire|launcher",
         "loop": "comm manager signals wire worker|schedule",
-        "manager": "comm custody deadline notices reports wire|view journal launcher tasks schedule site ground",
+        "manager": "comm custody deadline notices patience reports wire|view journal launcher tasks schedule site ground",
         "notices": "|view journal schedule site ground",
+        "patience": "|schedule",
         "reports": "custody deadline notices wire|journal schedule ground",
         "signals": "|schedule",
         "unread": "wire|tasks",
@@ -48,11 +49,12 @@ TABLE = {
     },
     "journal": {
         "appender": "tails|ground",
+        "blocks": "lines spool|",
         "claim": "fastrecovery identity lock names resume tails|tasks",
         "fastrecovery": "identity|schedule",
         "holder": "|schedule",
         "identity": "|launcher",
-        "journal": "appender fastrecovery identity lines names resume spool tails|schedule ground",
+        "journal": "appender blocks fastrecovery identity lines names resume spool tails|schedule ground",
         "lines": "|ground",
         "lock": "holder|schedule ground",
         "names": "tails|ground",
@@ -122,7 +124,9 @@ TABLE = {
         "awake": "|",
         "ended": "|",
         "files": "|",
+        "outlet": "|",
         "settings": "|",
+        "voice": "outlet|",
     },
 }
 NUMPY = {
@@ -135,7 +139,7 @@ NUMPY = {
 BEFORE_THE_FORK = {"hall/__main__", "hall/cli", "hall/config", "hall/entry", "site/environ", "launcher/launcher"}
 PURE = {
     *(f"schedule/{file}" for file in TABLE["schedule"]),
-    *("ranks/wire", "launcher/frames", "site/environ", "ground/awake", "ground/ended"),
+    *("ranks/patience", "ranks/wire", "launcher/frames", "site/environ", "ground/awake", "ground/ended"),
     *("tasks/bashisms", "tasks/check", "tasks/foreign", "tasks/grammar", "tasks/quoting"),
 }
 

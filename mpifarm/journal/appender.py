@@ -52,6 +52,11 @@ class Appender:
             raise files.named(error, self.path) from None
         self.size = size
 
+    @property
+    def descriptor(self) -> int:
+        """What to poll for writing: a file is always ready."""
+        return self._descriptor
+
     def _write(self, gathered: list[bytes | memoryview], waiting: int) -> int:
         if waiting:
             self._dirty = True
@@ -75,15 +80,18 @@ class Appender:
                 raise files.named(error, self.path) from None
             self._dirty = False
 
-    def tail(self) -> int:
-        """Return the checksum of the end, see `tails`. Raises OSError if somebody else has changed or removed it."""
+    def tail(self, size: int) -> int:
+        """Return the checksum of the end of its first *size* bytes, see `tails`.
+
+        Raises OSError if somebody else has changed or removed it.
+        """
         try:
             status = os.fstat(self._descriptor)
             if not status.st_nlink:
                 raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
             if status.st_size != self.size:
                 raise OSError(errno.EIO, "somebody else has changed it")
-            return tails.checksum(self._descriptor, self.size)
+            return tails.checksum(self._descriptor, size)
         except OSError as error:
             raise files.named(error, self.path) from None
 

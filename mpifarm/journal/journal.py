@@ -2,8 +2,9 @@
 
 The rule: at any moment the farm may be killed, and what the files then say is true. So
 
-1. in one flush the order is captured output, progress, joblog, log: a block without its progress line is cut at the
-   next start, a progress line without its block would be a result that nobody has;
+1. the order is captured output, progress, joblog, log: a block without its progress line is cut at the next start, a
+   progress line without its block would be a result that nobody has. So what has succeeded waits in `blocks` until its
+   block is out, which is up to whoever reads standard output; a flush writes what he takes, and does not wait for him;
 2. write() at once, since a killed manager loses nothing that was written; fdatasync once a second at most, since a node
    that dies loses a second;
 3. fastrecovery is replaced as a whole, after a sync: it never stands for a line that could still be lost. See there.
@@ -19,7 +20,7 @@ log: for people. What an attempt that failed has printed is indented below it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -28,17 +29,22 @@ import numpy as np
 from mpifarm import files
 from mpifarm.journal import fastrecovery, lines, resume, tails
 from mpifarm.journal.appender import Appender
+from mpifarm.journal.blocks import MOST_BYTES, Blocks
 from mpifarm.journal.fastrecovery import Covered
 from mpifarm.journal.identity import Identity
 from mpifarm.journal.lines import Attempt, Attempts, Numbers
 from mpifarm.journal.names import Names
 from mpifarm.journal.spool import Spool
+from mpifarm.outlet import Outlet
 from mpifarm.schedule.suspects import Word
+from mpifarm.voice import Voice
 
 SYNC_S = 1.0
 
 _INDENT = b"    "
-_MUCH_BYTES = 64 * 1024 * 1024  # a slow disk takes some seconds for it
+_TURN_BYTES = 32 * 1024 * 1024  # of blocks, in one flush: a slow disk takes a second for it
+_READING_S = 0.002  # that a flush may take for somebody who is reading
+_STDOUT = 1
 
 
 class Journal:
@@ -59,11 +65,9 @@ class Journal:
             self._joblog.append([lines.JOBLOG_HEADER])
         self._log = Appender(names.log)
         self._log.cut(tails.whole_lines(names.log))
-        self._blocks: list[memoryview | Spool] = []
-        self._successes: list[Attempts] = []  # of which no lines have been made
-        self._added: list[Numbers] = []  # bytes of each of them in --output
-        self._unwritten = 0  # tasks that succeeded since the last flush
-        self._errors: list[memoryview] = []
+        self._outlet = None if self._output else Outlet(_STDOUT)
+        self._blocks = Blocks()
+        self.voice = Voice()  # what goes to standard error
         self._lines: dict[Appender, list[bytes]] = {self._progress: [], self._joblog: [], self._log: []}
         for directory in {appender.path.parent for appender in self._appenders()}:
             files.sync_directory(directory)
@@ -71,25 +75,19 @@ class Journal:
         self._synced_bytes = start.progress_bytes  # of progress, by this run's last sync
         self._synced_lines = 0
         self.recorded = 0  # tasks, by this run
+        self._unwritten = 0  # tasks of which the line of progress is made, and not yet written
         self._synced = float("-inf")
 
     # in memory, until `flush`
 
     def succeeded(self, batch: Attempts, spool: Spool | None, out: memoryview, err: memoryview) -> None:
         """Record tasks that are done; *spool* and *out* are their standard outputs, *spool* that of a single one."""
-        if spool:
-            self._blocks.append(spool)
-        if out:
-            self._blocks.append(out)
         added = np.zeros(batch.ended.size, dtype=np.int64)
         if self._output:
             added += batch.ended["out_bytes"] + (spool.size if spool else 0)
-        self._output_bytes += int(added.sum())
-        self._unwritten += batch.ended.size
-        self._successes.append(batch)
-        self._added.append(added)
+        self._blocks.add(batch, spool, out, added)
         if err:
-            self._errors.append(err)
+            self.voice.add(err)
 
     def failed(self, attempt: Attempt, out: memoryview, err: memoryview, final: bool) -> None:
         """Record an attempt that failed; *final*: it was the task's last one in this run."""
@@ -112,49 +110,119 @@ class Journal:
         """Tell people what happened to the farm."""
         self._add_to_log(text.encode())
 
+    # what waits
+
+    @property
+    def full(self) -> bool:
+        """Whether so much waits for the output that no more should be told."""
+        return self._blocks.size >= MOST_BYTES
+
+    @property
+    def waits(self) -> bool:
+        """Whether anything waits for the output."""
+        return not self._blocks.empty
+
+    @property
+    def taken(self) -> int:
+        """Bytes of blocks that are out."""
+        return self._blocks.gone
+
+    @property
+    def unread(self) -> list[int]:
+        """The offset of every task that has succeeded, and whose block is not out, or never will be."""
+        return self._blocks.offsets
+
+    @property
+    def given_up(self) -> int:
+        """How many tasks run again because nobody has read what they have printed."""
+        return len(self._blocks.given_up)
+
+    @property
+    def descriptors(self) -> list[int]:
+        """What to poll for writing."""
+        if self._blocks.empty:
+            return self.voice.descriptors
+        if self._output:
+            return [self._output.descriptor, *self.voice.descriptors]
+        told = self._outlet and self._outlet.tells
+        return [*([self._outlet.descriptor] if self._outlet and told else []), *self.voice.descriptors]
+
+    def give_up(self) -> None:
+        """Wait no more for the reader of standard output: what he has not taken runs again. A file always takes it."""
+        if not self._output:
+            self._blocks.give_up()
+
     # on disk
 
-    def flush(self, waiting: Callable[[], None] = lambda: None) -> None:
-        """Write what was recorded: captured output, then progress, then joblog and log.
-
-        *waiting* is called now and then while it takes long: nobody reads what the tasks have printed, or it is much.
-        """
+    def flush(self) -> None:
+        """Write what was recorded, as far as it is taken: captured output, then progress, then joblog and log."""
+        self._write_blocks()
         self._make_lines()
-        self._write_output(waiting)
         for appender, written in self._lines.items():
             if written:
                 appender.append(written)
-        self.recorded += self._unwritten
-        self._unwritten = 0
-        with suppress(OSError):  # a closed standard error is nobody's result
-            for err in self._errors:
-                files.write_to_reader(2, err, waiting)
-        for block in self._blocks:
-            if isinstance(block, Spool):
-                block.close()
-        self._blocks.clear()
-        self._errors.clear()
-        for written in self._lines.values():
-            written.clear()
+                written.clear()
+            if appender is self._progress:
+                self.recorded += self._unwritten
+                self._unwritten = 0
+        self.voice.turn()
 
-    def _make_lines(self) -> None:
-        """Make the lines of the successes so far, all at once."""
-        if self._successes:
-            progress, joblog = lines.of_successes(self._successes, np.concatenate(self._added))
-            self._lines[self._progress].append(progress)
-            self._lines[self._joblog].append(joblog)
-            self._successes.clear()
-            self._added.clear()
-
-    def _write_output(self, waiting: Callable[[], None]) -> None:
-        if self._output:
-            self._output.append(self._parts(waiting))
-            return
+    def _write_blocks(self) -> None:
         try:
-            for part in self._parts(waiting):
-                files.write_to_reader(1, part, waiting)
+            self._pour()
+        except OSError:
+            if self._output:
+                with suppress(OSError):  # the next start cuts it
+                    self._output.cut(self._output_bytes)
+            raise
+
+    def _pour(self) -> None:
+        left = _TURN_BYTES
+        while left > 0 and (piece := self._blocks.piece()):
+            taken = self._write(piece)
+            self._blocks.went(taken)
+            if taken < len(piece):
+                return
+            left -= taken
+
+    def _write(self, piece: memoryview) -> int:
+        """Write *piece*, or what of it is taken; return how much that is."""
+        if self._output:
+            self._output.append([piece])
+            return len(piece)
+        assert self._outlet
+        try:
+            taken = self._outlet.write(piece)
+            if 0 < taken < len(piece):  # he is reading: a turn for each 64 KiB, as much as a pipe holds, would be slow
+                taken += self._outlet.write_within(piece[taken:], _READING_S)
+            return taken
         except OSError as error:
             raise files.named(error, "standard output") from None
+
+    def _make_lines(self) -> None:
+        """Make the lines of what is out, all at once where no other line comes in between."""
+        batches: list[Attempts] = []
+        added: list[Numbers] = []
+        for entry in self._blocks.take_out():
+            if entry.batch is None or entry.added is None:
+                self._add_successes(batches, added)
+                self._lines[self._joblog].append(entry.line)
+            else:
+                batches.append(entry.batch)
+                added.append(entry.added)
+        self._add_successes(batches, added)
+
+    def _add_successes(self, batches: list[Attempts], added: list[Numbers]) -> None:
+        if not batches:
+            return
+        in_output = np.concatenate(added)
+        progress, joblog = lines.of_successes(batches, in_output)
+        self._lines[self._progress].append(progress)
+        self._lines[self._joblog].append(joblog)
+        self._output_bytes += int(in_output.sum())
+        self._unwritten += in_output.size
+        batches.clear()
+        added.clear()
 
     def sync(self, now: float) -> None:
         """Make what was flushed survive a crash of the node; at most once a second."""
@@ -165,7 +233,10 @@ class Journal:
     def checkpoint(
         self, index: int, offset: int, list_crc: int, left: Iterable[int], suspects: Sequence[Word] = ()
     ) -> None:
-        """Replace fastrecovery: of the *index* records before *offset* all are done but those at *left*, none behind."""
+        """Replace fastrecovery: of the *index* records before *offset* all are done but those at *left*, none behind.
+
+        What is `unread` is among *left*.
+        """
         files.replace(self._names.fastrecovery, self._state(index, offset, list_crc, left, suspects))
 
     def finish(self, index: int, offset: int, list_crc: int) -> None:
@@ -178,26 +249,14 @@ class Journal:
         for appender in self._appenders():
             appender.close()
 
-    def _parts(self, waiting: Callable[[], None]) -> Iterator[bytes | memoryview]:
-        """Yield what is to be written; much of it takes its time."""
-        written = 0
-        for block in self._blocks:
-            for part in block.parts() if isinstance(block, Spool) else (block,):
-                yield part
-                written += len(part)
-                if written >= _MUCH_BYTES:
-                    written = 0
-                    waiting()
-
     def _appenders(self) -> list[Appender]:
         return ([self._output] if self._output else []) + list(self._lines)
 
     def _state(self, index: int, offset: int, list_crc: int, left: Iterable[int], suspects: Sequence[Word] = ()) -> bytes:
         """Return what fastrecovery is to say. What it stands for is synced by then."""
         self._sync()
-        covered = Covered(
-            self._progress.size, self._output_bytes, self._joblog.size, self._output.tail() if self._output else 0
-        )
+        tail = self._output.tail(self._output_bytes) if self._output else 0
+        covered = Covered(self._progress.size, self._output_bytes, self._joblog.size, tail)
         return fastrecovery.content(index, offset, list_crc, covered, left, self._identity, suspects)
 
     def _sync(self) -> None:
@@ -213,8 +272,7 @@ class Journal:
         self._synced_bytes, self._synced_lines = self._progress.size, self.recorded
 
     def _add_to_joblog(self, attempt: Attempt) -> None:
-        self._make_lines()  # what ended before stands before it
-        self._lines[self._joblog].append(lines.joblog_line(attempt))
+        self._blocks.add_line(lines.joblog_line(attempt))
 
     def _add_to_log(self, text: bytes, *captured: memoryview) -> None:
         stamp = time.strftime("%Y-%m-%d %H:%M:%S ").encode()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import BinaryIO
 
 from mpifarm import files
@@ -52,4 +53,5 @@ class Spool:
         """Forget it."""
         self._parts.clear()
         if self._file:
-            self._file.close()
+            with suppress(OSError):  # it has no name, and nobody wants it any more
+                self._file.close()

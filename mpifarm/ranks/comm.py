@@ -64,6 +64,9 @@ class Comm(Protocol):
     def poll(self) -> Iterator[Received]:
         """Yield what has arrived."""
 
+    def own(self) -> Iterator[Received]:
+        """Yield what this rank has sent to itself, and leave the rest where it is."""
+
     @property
     def backlog(self) -> int:
         """Bytes of messages that are not yet on their way."""
@@ -102,6 +105,8 @@ class Loopback:
     def poll(self) -> Iterator[Received]:
         while self._queue:
             yield self._queue.popleft()
+
+    own = poll
 
     def take_lost(self) -> set[int]:
         return set()
@@ -157,9 +162,12 @@ class MpiComm:
             self._added += 1
             self.backlog += message.size
 
-    def poll(self) -> Iterator[Received]:
+    def own(self) -> Iterator[Received]:
         yield from self._self.poll()
         self._let_go()
+
+    def poll(self) -> Iterator[Received]:
+        yield from self.own()
         while received := self._receive():
             yield received
 

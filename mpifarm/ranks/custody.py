@@ -2,7 +2,7 @@
 
 The rule: once something is wrong, nothing more is written. A write has failed, the lock turns out to be somebody else's, or
 the list is not what it was; then whoever deals learns of it once (`trouble`), and ends what runs, and what was not written
-runs again. Nobody above sees the OSError.
+runs again. Nobody above sees the OSError: `failed` is the one place where it ends.
 
 What must be on disk before what: how far dealing goes is in the lock before a grant leaves (`note`), what the tasks have
 printed before they count as done (see `journal`), and a checkpoint every 20 s stands for both.
@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 
-from mpifarm import files
 from mpifarm.journal.journal import Journal
 from mpifarm.journal.opening import Run
 from mpifarm.schedule.suspects import Dealt, Word
@@ -53,6 +54,20 @@ class Custody:
         self.stopped = True
         self.trouble = why
 
+    @contextmanager
+    def guarded(self, written: Path | None = None) -> Iterator[None]:
+        """Stop if *written* cannot be written, or the list cannot be read, or their file system is gone."""
+        try:
+            yield
+        except OSError as error:
+            self.failed(error, written)
+
+    def failed(self, error: OSError, written: Path | None = None) -> None:
+        """Stop because of *error*, which is about *written* if it names nothing, or about the list: that has no name."""
+        named = error.filename or written
+        what = f"write {named}" if named else f"read {self._names.tfin}"
+        self.stop(f"cannot {what}: {error.strerror or error}")
+
     def take_trouble(self) -> str:
         """Return why nothing more is written, when that is new."""
         taken, self.trouble = self.trouble, ""
@@ -74,6 +89,31 @@ class Custody:
     def unchanged(self) -> bool:
         """Whether this run has finished nothing, and begun nothing that an earlier one had not."""
         return self._walk.offset == self._began > 0 and not self._journal.recorded
+
+    @property
+    def full(self) -> bool:
+        """Whether so much waits for the output that no more should be taken from the workers."""
+        return not self.stopped and self._journal.full
+
+    @property
+    def waits(self) -> bool:
+        """Whether anything waits for the output."""
+        return not self.stopped and self._journal.waits
+
+    @property
+    def taken(self) -> int:
+        """Bytes of what the tasks have printed that are out."""
+        return self._journal.taken
+
+    @property
+    def given_up(self) -> int:
+        """How many tasks run again because nobody has read what they have printed."""
+        return self._journal.given_up
+
+    @property
+    def outputs(self) -> list[int]:
+        """What to poll for writing."""
+        return self._journal.voice.descriptors if self.stopped else self._journal.descriptors
 
     def take(self, count: int) -> Records:
         """Read on in the list; where it cannot be read the farm stops, as soon as what was dealt before that is noted."""
@@ -110,10 +150,6 @@ class Custody:
         self._look_at_lock(now)
         self._look_at_list()
 
-    def touch(self) -> None:
-        """Show other farms that this one is alive."""
-        self._lock.touch()
-
     def release(self) -> None:
         """Give the list back."""
         self._lock.release()
@@ -121,41 +157,43 @@ class Custody:
     def _look_at_lock(self, now: float) -> None:
         if self.stopped:
             return
-        try:
+        with self.guarded(self._names.lock):
             if not self._lock.held(now):
                 lock = self._names.lock
                 gone = f"{lock} is gone, or the whole working directory"
                 taken = "another mpifarm has taken over this list, or its --output"
                 self.stop(taken if lock.exists() else gone)
-        except OSError as error:
-            self.stop(_cannot_write(error))
 
     def _look_at_list(self) -> None:
         """Stop if the list was cut: the workers would not find their tasks, which are innocent of that."""
-        if not self.stopped and os.fstat(self._descriptor).st_size < self._size:
-            self.stop(f"{self._names.tfin} was cut")
+        if self.stopped:
+            return
+        with self.guarded():
+            if os.fstat(self._descriptor).st_size < self._size:
+                self.stop(f"{self._names.tfin} was cut")
 
     # what is written
 
     def note(self, dealt: Dealt | None) -> None:
         """Say how far dealing goes, before the grants leave; None if nothing was ever granted."""
         if dealt is not None and not self.stopped:
-            try:
+            with self.guarded(self._names.lock):
                 self._lock.note(dealt)
-            except OSError as error:
-                self.stop(_cannot_write(files.named(error, self._names.lock)))
         if self._unreadable:
             self.stop(self._unreadable)
 
-    def write(self, now: float, waiting: Callable[[], None]) -> None:
-        """Write what the journal has been told; *waiting* is called now and then while that takes long."""
+    def write(self, now: float) -> None:
+        """Write what the journal has been told, as far as it is taken."""
         if self.stopped:
+            self._journal.voice.turn()
             return
-        try:
-            self._journal.flush(waiting)
+        with self.guarded():
+            self._journal.flush()
             self._journal.sync(now)
-        except OSError as error:
-            self.stop(_cannot_write(error))
+
+    def give_up(self) -> None:
+        """Wait no more for the reader of standard output."""
+        self._journal.give_up()
 
     def checkpoint_is_due(self, now: float) -> bool:
         """Whether it is time for a checkpoint again."""
@@ -166,30 +204,25 @@ class Custody:
         if self.stopped:
             return
         self._checkpoint_at = now + CHECKPOINT_S
-        try:
-            self._journal.checkpoint(*self._position(), unfinished, suspects)
-        except OSError as error:
-            self.stop(_cannot_write(error))
+        with self.guarded():
+            left = sorted((*unfinished, *self._journal.unread))
+            self._journal.checkpoint(*self._position(), left, suspects)
 
     def finish(self) -> None:
         """Write that all is done."""
         if self.stopped:
             return
-        try:
+        with self.guarded():
             self._walk.take(1)  # nothing: what is left are no tasks, and they are done, too
             self._journal.finish(*self._position())
-        except OSError as error:
-            self.stop(_cannot_write(error))
 
     def close(self) -> None:
         """Write the last of it."""
         if self.stopped:
             return
-        try:
+        with self.guarded():
             self._journal.flush()
             self._journal.close()
-        except OSError as error:
-            self.stop(_cannot_write(error))
 
     def _position(self) -> tuple[int, int, int]:
         """Return how many records have been dealt, where that ends, and the checksum of the list up to there."""
@@ -199,7 +232,3 @@ class Custody:
         self._crc = checksum(self._descriptor, self._crc_offset, offset, self._crc)
         self._crc_offset = offset
         return self._walk.seq - 1, offset, self._crc
-
-
-def _cannot_write(error: OSError) -> str:
-    return f"cannot write {error.filename or ''}: {error.strerror or error}"

@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
-from mpifarm import FarmError, say
+from mpifarm import FarmError, say, say_all
 from mpifarm.journal.opening import open_run
 from mpifarm.launcher.frames import SHELL, Killed
 from mpifarm.launcher.launcher import Crew, Launcher
@@ -58,8 +58,7 @@ def run(settings: Config, crew: Crew, asked: subprocess.Popen[str] | None = None
         say(f"{settings.node}: {lost}: its tasks are ended")
         comm.leave(1, complete=False)
     except Exception:
-        with suppress(OSError):
-            traceback.print_exc()
+        say_all(traceback.format_exc())
         launcher.close()
         if comm.rank:  # where the launcher lets the others live, this costs one node
             comm.leave(CRASHED, complete=False)

@@ -1,7 +1,11 @@
 """The one loop of a rank, whether it is manager, worker or both.
 
-Take what has arrived, let worker and manager have their turn, and wait, in one place, for a signal, the launcher, or the
-next look at MPI.
+Take what has arrived, let worker and manager have their turn, and wait, in one place, for a signal, the launcher, whoever
+reads what is printed, or the next look at MPI.
+
+The rule: nothing else waits. While the reader of standard output takes his time, rank 0 takes no more from the workers, and
+that is all: signals, limits and the clock go on. What it does not take stays in MPI, so the workers, and then their
+helpers, slow down by themselves.
 """
 
 from __future__ import annotations
@@ -13,7 +17,7 @@ from mpifarm.ranks.comm import SENDING_WAIT_S, Backoff, Comm
 from mpifarm.ranks.manager import Manager
 from mpifarm.ranks.signals import Signals
 from mpifarm.ranks.wire import Stop, Tag
-from mpifarm.ranks.worker import ManagerLost, State, Worker
+from mpifarm.ranks.worker import MOST_UNSENT_BYTES, ManagerLost, State, Worker
 from mpifarm.schedule.answers import How
 
 LOOPBACK_WAIT_S = 0.5  # nobody else sends anything: only the clock has to be looked at
@@ -29,10 +33,11 @@ def run(comm: Comm, manager: Manager | None, worker: Worker | None, signals: Sig
     backoff = Backoff(time.monotonic(), MANAGER_WAIT_S if manager else WORKER_WAIT_S)
     while True:
         now = time.monotonic()
-        active, drained = _receive(comm, manager, worker, now)
+        full = manager is not None and manager.full
+        active, drained = _receive(comm, manager, worker, now, full)
         _hear(comm, manager, worker, signals, now)
         if worker:
-            active = worker.turn(now, comm.backlog) or active
+            active = worker.turn(now, MOST_UNSENT_BYTES if full else comm.backlog) or active
             if worker.state is State.GONE and not manager:
                 return
         if manager:
@@ -44,7 +49,7 @@ def run(comm: Comm, manager: Manager | None, worker: Worker | None, signals: Sig
         if not drained or (active and manager):  # what a turn of rank 0 sends may be to itself
             continue
         wait_s = backoff.wait_s(now)
-        _wait(comm, worker, signals, wait_s if manager or not worker else max(wait_s, worker.patience_s))
+        _wait(comm, manager, worker, signals, wait_s if manager or not worker else max(wait_s, worker.patience_s))
 
 
 def _hear(comm: Comm, manager: Manager | None, worker: Worker | None, signals: Signals, now: float) -> None:
@@ -61,11 +66,12 @@ def _hear(comm: Comm, manager: Manager | None, worker: Worker | None, signals: S
             worker.on_signal(Stop(how), now)
 
 
-def _receive(comm: Comm, manager: Manager | None, worker: Worker | None, now: float) -> tuple[bool, bool]:
-    """Hand on what has arrived; return whether there was something, and whether that was all."""
+def _receive(comm: Comm, manager: Manager | None, worker: Worker | None, now: float, full: bool) -> tuple[bool, bool]:
+    """Hand on what has arrived, only what is from this rank if the manager is *full*; return whether there was something,
+    and whether there may be more at once."""
     taken = 0
     active = False
-    for received in comm.poll():
+    for received in comm.own() if full else comm.poll():
         active = True
         if received.tag in (Tag.GRANT, Tag.STOP) or manager is None:
             if worker:
@@ -78,7 +84,7 @@ def _receive(comm: Comm, manager: Manager | None, worker: Worker | None, now: fl
     return active, True
 
 
-def _wait(comm: Comm, worker: Worker | None, signals: Signals, wait_s: float) -> None:
+def _wait(comm: Comm, manager: Manager | None, worker: Worker | None, signals: Signals, wait_s: float) -> None:
     if not comm.remote:
         wait_s = LOOPBACK_WAIT_S
     if comm.backlog:
@@ -86,6 +92,8 @@ def _wait(comm: Comm, worker: Worker | None, signals: Signals, wait_s: float) ->
     poll = select.poll()
     for descriptor in (signals.descriptor, *(worker.descriptors if worker else ())):
         poll.register(descriptor, select.POLLIN)
+    for descriptor in manager.outputs if manager else ():
+        poll.register(descriptor, select.POLLOUT)
     for descriptor, _ in poll.poll(wait_s * 1000):
         if descriptor == signals.descriptor:
             signals.clear()

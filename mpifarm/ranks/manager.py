@@ -4,6 +4,10 @@ Glue. An `if` about tasks belongs in `schedule`, one about files in `journal`.
 
 A turn: all that has arrived, the clock, a note of how far dealing goes, the grants, then one flush of the journal. If the
 list, its lock or its files are out of our hands (`custody`), nothing more is dealt: what runs is ended.
+
+What the tasks have printed is up to its reader. The farm has ended when he has taken everything; until then a turn is a
+turn, with signals and limits. If so much waits that it is `full`, nothing more is taken from the workers, and who is not
+heard is not silent. After a stop that kills, `patience` has an end: what he has not taken is not recorded, and runs again.
 """
 
 from __future__ import annotations
@@ -12,7 +16,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mpifarm import say
 from mpifarm.journal import lines
 from mpifarm.journal.journal import Journal
 from mpifarm.journal.opening import Run
@@ -23,6 +26,7 @@ from mpifarm.ranks.comm import Comm, Received
 from mpifarm.ranks.custody import Custody
 from mpifarm.ranks.deadline import Deadline
 from mpifarm.ranks.notices import Notices
+from mpifarm.ranks.patience import Patience
 from mpifarm.ranks.reports import Reports
 from mpifarm.ranks.wire import NO_NOTE, Note, Report, Tag
 from mpifarm.schedule import answers
@@ -67,6 +71,8 @@ class Manager:
         self._deadline = Deadline(config, end, now)
         self._notices = Notices(config, run, journal, len(ranks), now)
         self._reports = Reports(self._schedule, self._custody, journal, self._deadline, self._notices)
+        self._ended: Outcome | None = None  # as far as the tasks go: what they have printed may still wait
+        self._patience = Patience()
         self._asked = False  # to stop, by somebody
         self._dealt = False
         self._beat_s = config.lost_after_s / wire.BEATS_PER_LOST_AFTER
@@ -74,8 +80,26 @@ class Manager:
         self._tell_of_suspects(run.start.suspicion)
         self._heed_trouble(now)
 
+    @property
+    def full(self) -> bool:
+        """Whether so much waits for the reader of standard output that no message of another rank should be taken."""
+        return self._custody.full
+
+    @property
+    def outputs(self) -> list[int]:
+        """What to poll for writing."""
+        return self._custody.outputs
+
     def on_message(self, received: Received, now: float) -> None:
         """A worker has sent something."""
+        try:
+            self._on_message(received, now)
+        except OSError as error:
+            self._custody.failed(error)
+        if self._custody.trouble:
+            self._heed_trouble(now)
+
+    def _on_message(self, received: Received, now: float) -> None:
         rank = received.source
         if received.tag is Tag.HELLO:
             self._on_hello(rank, wire.unpack_hello(received.message), now)
@@ -85,8 +109,6 @@ class Manager:
                 self._comm.send(rank, Tag.STOP, wire.pack_stop(wire.Stop.REJOIN))
         elif received.tag is Tag.REPORT:
             self._on_report(rank, wire.unpack_report(received.message), now)
-        if self._custody.trouble:
-            self._heed_trouble(now)
 
     def stop(self, how: How, now: float, why: str) -> None:
         """Somebody asks to deal nothing more, and to end, or wait for, what runs."""
@@ -103,25 +125,14 @@ class Manager:
         """Do what is due; *drained*: all that has arrived has been told, so who was not heard of is silent."""
         if self.outcome is not None:
             return
-        self._custody.look(now)
+        with self._custody.guarded():
+            self._turn(now, drained)
         self._heed_trouble(now)
-        while limit := self._deadline.take(now, self._schedule.stopping):
-            how, why = limit
-            self._notices.tell(why)
-            self._do(self._schedule.stop_asked(how, now))
-        actions = self._schedule.clock_ticked(now, drained)
-        self._note(actions)
-        self._do(actions)
-        self._heed_trouble(now)
-        self._write(now)
-        if now >= self._beat_at:
-            self._beat_at = now + self._beat_s
-            self._beat()
-        if self.outcome is None:
-            self._notices.status(self._schedule, now)
 
     def finish(self, now: float) -> None:
         """Write the last word on the tasks. Nothing runs any more but what some have left behind."""
+        if given_up := self._custody.given_up:
+            self._notices.tell(status.unread(given_up))
         if self.outcome is Outcome.ALL_SUCCEEDED:
             self._custody.finish()
         else:
@@ -139,11 +150,32 @@ class Manager:
         if self._custody.stopped:
             self.outcome = Outcome.WORK_LEFT
         self.outcome = self._last_words(self.outcome, now)
+        self._notices.hush()
         return self.outcome
 
     def abandon(self) -> None:
         """Give the list back as it is."""
         self._custody.release()
+        self._notices.hush()
+
+    def _turn(self, now: float, drained: bool) -> None:
+        self._custody.look(now)
+        self._heed_trouble(now)
+        while limit := self._deadline.take(now, self._schedule.stopping):
+            how, why = limit
+            self._notices.tell(why)
+            self._do(self._schedule.stop_asked(how, now))
+        actions = self._schedule.clock_ticked(now, drained and not self.full)
+        self._note(actions)
+        self._do(actions)
+        self._heed_trouble(now)
+        self._write(now)
+        if now >= self._beat_at:
+            self._beat_at = now + self._beat_s
+            self._beat()
+        self._end()
+        if self.outcome is None:
+            self._notices.status(self._schedule, now)
 
     def _last_words(self, outcome: Outcome, now: float) -> Outcome:
         """Say how it ended; return that: a job that was too short for whatever is left is a failure."""
@@ -194,7 +226,7 @@ class Manager:
             elif isinstance(action, Judged):
                 self._notices.tell(status.judgement(action))
             elif isinstance(action, Finish):
-                self.outcome = action.outcome
+                self._ended = action.outcome
 
     def _lose(self, lost: Lost) -> None:
         self.gone.add(lost.rank)
@@ -232,21 +264,23 @@ class Manager:
         self._custody.note(NOTHING if ending else Dealt(self._custody.dealt_to, *self._schedule.tried))
 
     def _write(self, now: float) -> None:
-        self._custody.write(now, self._show_life)
+        self._custody.write(now)
+        if self._patience.is_over(self._schedule.stopping, self._custody.taken, now) and self._custody.waits:
+            self._custody.give_up()
         if self._custody.checkpoint_is_due(now):
             self._custody.checkpoint(now, self._schedule.unfinished(), self._schedule.suspects())
         self._heed_trouble(now)
 
+    def _end(self) -> None:
+        """End if the tasks have, and what they have printed is out."""
+        if self._ended is not None and not self._custody.waits:
+            self.outcome = Outcome.WORK_LEFT if self._custody.given_up else self._ended
+
     def _heed_trouble(self, now: float) -> None:
         """End what runs if what comes of it cannot be written."""
         if trouble := self._custody.take_trouble():
-            say(f"{trouble}: stopping; what is not in the progress file will run again")
+            self._notices.warn(f"{trouble}: stopping; what is not in the progress file will run again")
             self._do(self._schedule.stop_asked(How.KILL, now))
-
-    def _show_life(self) -> None:
-        """The reader of standard output takes its time: neither the workers nor another farm should think us dead."""
-        self._custody.touch()
-        self._beat()
 
     def _beat(self) -> None:
         for rank in self._schedule.workers:

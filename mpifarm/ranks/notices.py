@@ -5,7 +5,6 @@ How it is put stands in `status`; here is when it is said, and how often. Nothin
 
 from __future__ import annotations
 
-from mpifarm import say
 from mpifarm.journal.journal import Journal
 from mpifarm.journal.lines import Attempt
 from mpifarm.journal.opening import Run
@@ -30,13 +29,23 @@ class Notices:
         self._expected = workers
         self._offers: dict[int, Offer] = {}
         self._left = 0  # tasks that have left processes behind
+        self._taken = 0  # by the reader of standard output, in all, when the last status was said
+        self._stalled = False  # he has not taken anything since the one before
         self._began = now
         self._status_at = now + status.EVERY_S
 
     def say(self, text: str) -> None:
         """Say it."""
         if not self._config.quiet:
-            say(text)
+            self.warn(text)
+
+    def warn(self, text: str) -> None:
+        """Say it, --quiet or not."""
+        self._journal.voice.say(text)
+
+    def hush(self) -> None:
+        """It is all said: wait a moment for whoever has to read it."""
+        self._journal.voice.end()
 
     def tell(self, text: str) -> None:
         """Say it, and keep it in the log."""
@@ -68,8 +77,19 @@ class Notices:
         if now < self._status_at:
             return
         self._status_at = now + status.EVERY_S
+        counts = schedule.counts
+        counts.done -= self._waiting_for_reader()
         slots = sum(slots for _, slots in schedule.workers.values())
-        self.say(status.line(schedule.counts, self._total, self._before, slots, now - self._began))
+        self.say(status.line(counts, self._total, self._before, slots, now - self._began))
+
+    def _waiting_for_reader(self) -> int:
+        """Return how many tasks are done but for the reader of standard output; say it, once, when he stops reading."""
+        waiting, taken = len(self._journal.unread), self._journal.taken
+        stalled = self._journal.waits and taken == self._taken
+        if stalled and not self._stalled:
+            self.tell(status.unread_yet(waiting))
+        self._stalled, self._taken = stalled, taken
+        return waiting
 
     def verdict(self, outcome: Outcome, counts: Counts, now: float) -> None:
         """Say how the run has ended."""

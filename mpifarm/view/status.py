@@ -55,6 +55,19 @@ def cut_off(count: int, longest: Attempt, place: str) -> str:
     return f"the end of the job has interrupted {_count(count, 'task')} (see the log); the longest, {ran}"
 
 
+def unread_yet(count: int) -> str:
+    """Return what is to be said while what *count* tasks have printed is not read."""
+    return f"nobody reads standard output: what {_count(count, 'task')} had printed waits, and is not recorded before"
+
+
+def unread(count: int) -> str:
+    """Return what is to be said of *count* tasks that are done, and of which what they have printed was not read."""
+    return (
+        f"standard output was not read: what {_count(count, 'task')} had printed is lost, or cut at its end:"
+        " they are not recorded, and will run again"
+    )
+
+
 def placement(hellos: Mapping[int, Offer], config: Config) -> list[str]:
     """Return who works where, and what about it could be better: *hellos* are the workers' by rank."""
     nodes = Counter(hello.node for hello in hellos.values())
