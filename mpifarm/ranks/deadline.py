@@ -1,8 +1,9 @@
 """The end of the job: when a farm stops because of it, and what that has cut off.
 
-Two limits, both before the end: from the first one on nothing more is started, since it would hardly get done; at the
-second one what runs is ended, and there is time left to write that down. A job may be so short that every start of the farm
-ends like this with nothing done: what was cut off is remembered here, so that people can be told.
+Three limits, all of them before the end: from the first one on nothing more is started, since it would hardly get done; at
+the second one what runs is ended; at the third what has not obeyed is killed, and there is time left to write that down. A
+job may be so short that every start of the farm ends like this with nothing done: what was cut off is remembered here, so
+that people can be told.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from mpifarm.view import status
 
 MARGIN_S = 60.0
 LAST_S = 10.0  # how long before the end of the job what runs is ended: TERM, 5 s, KILL, and a flush
+LEAST_S = 0.1  # the same, in a job that has hardly begun
+GRACE_S = 5.0  # between TERM and KILL, where there is time for it: see launcher.termination
 
 
 class Deadline:
@@ -42,7 +45,7 @@ class Deadline:
         if not self._limits or now < self._limits[0][0]:
             return None
         _, how, why = self._limits.pop(0)
-        if stopping is None or stopping < how:
+        if stopping is None or stopping < min(how, How.KILL):  # whose TERM it was, his is the KILL
             self._stopped = how
         return how, why
 
@@ -68,9 +71,11 @@ def _limits(config: Config, end: float | None, now: float) -> list[tuple[float, 
     if end is None:
         return []
     margin_s = min(MARGIN_S, max(0.0, end - now) / 4) if config.margin_s is None else config.margin_s
-    start_s = max(margin_s, config.time_request_s)
-    last_s = min(LAST_S, margin_s)
+    last_s = max(LEAST_S, min(LAST_S, margin_s))
+    start_s = max(margin_s, config.time_request_s, last_s)
+    kill_s = last_s - min(GRACE_S, last_s / 2)
     return [
         (end - start_s, How.DRAIN, f"the job ends in {status.duration(start_s)}: starting nothing more"),
         (end - last_s, How.KILL, f"the job ends in {status.duration(last_s)}: ending what runs"),
+        (end - kill_s, How.KILL_NOW, f"the job ends in {status.duration(kill_s)}: killing what has not ended"),
     ]
