@@ -92,8 +92,8 @@ def read(args: argparse.Namespace) -> tuple[Config, dict[str, str]]:
 
 
 def ask_end(config: Config) -> subprocess.Popen[str] | None:
-    """Start to ask Slurm when the job ends, in the first process and if nobody has said so. For `slurm.answer`."""
-    if config.job is None or config.job.end or config.walltime_s or not is_first(config.no_mpi):
+    """Start to ask Slurm when the job ends, in the first process, unless --walltime says so. For `slurm.end`."""
+    if config.job is None or config.walltime_s or not is_first(config.no_mpi):
         return None
     return slurm.ask_end(config.job.id, os.environ)
 

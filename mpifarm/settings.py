@@ -22,7 +22,7 @@ class Job:
     restart: int  # how often it was requeued
     nodes: int
     cpus: int  # of a node, the largest number if they differ; 0 if this step has them all, or nobody says
-    end: float | None  # Unix time of its limit, if the environment tells
+    end: float | None  # Unix time of its limit, if the environment tells; nan if that is none
 
 
 @dataclass(frozen=True, slots=True)

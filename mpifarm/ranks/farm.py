@@ -93,7 +93,11 @@ def _end(settings: Config, asked: subprocess.Popen[str] | None, now: float) -> f
     """Return when the job ends (monotonic), None if it has no limit."""
     if settings.walltime_s:
         return now + settings.walltime_s
-    end = slurm.answer(asked) if asked else settings.job.end if settings.job else None
+    if settings.job is None:
+        return None
+    end, told = slurm.end(settings.job, slurm.answer(asked, settings.job) if asked else "", time.time())
+    for notice in () if settings.quiet else told:
+        say(notice)
     return now + end - time.time() if end else None
 
 
