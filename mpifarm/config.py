@@ -19,7 +19,7 @@ from pathlib import Path
 from mpifarm import FarmError, say
 from mpifarm.launcher.frames import MAX_SLOTS, SHELL
 from mpifarm.settings import Config, Interface
-from mpifarm.site import affinity, slurm
+from mpifarm.site import affinity, hosts, slurm
 from mpifarm.site.environ import scrub
 
 # What each launcher says about which process this is, and of how many. Hydra (MPICH, Intel) and Slurm's pmi2 set PMI_*,
@@ -58,6 +58,7 @@ def read(args: argparse.Namespace) -> tuple[Config, dict[str, str]]:
     """Make the Config of this run and the environment of its tasks from the options and from this process."""
     environ = {name: value for name, value in os.environ.items() if name}  # no program is given such a name
     cpus, usable_cpus = _cpus(environ)
+    host = slurm.node(environ) or _host()
     task_environ = environ if args.keep_mpi_env else scrub(environ)
     if args.shell is not None and is_first(args.no_mpi):  # elsewhere it would be a fault of that node
         _check_shell(args.shell)
@@ -75,7 +76,8 @@ def read(args: argparse.Namespace) -> tuple[Config, dict[str, str]]:
         no_mpi=args.no_mpi,
         keep_mpi_env=args.keep_mpi_env,
         quiet=args.quiet,
-        node=slurm.node(environ) or socket.gethostname().split(".")[0] or "localhost",
+        node=slurm.node(environ) or hosts.short(host),
+        host=host,
         cpus=cpus,
         usable_cpus=usable_cpus,
         launched_ranks=1 if args.no_mpi else _launched_ranks(environ),
@@ -145,6 +147,10 @@ def _interface(environ: Mapping[str, str]) -> Interface:
     if "PMIX_NAMESPACE" in environ:
         return Interface.PMIX
     return Interface.PMI if any(name in environ for name in ("PMI_FD", "PMI_PORT", "PALS_RANKID")) else Interface.NONE
+
+
+def _host() -> str:
+    return socket.gethostname() or "localhost"
 
 
 def _cpus(environ: Mapping[str, str]) -> tuple[int, int]:

@@ -42,7 +42,8 @@ class Config:
     no_mpi: bool = False
     keep_mpi_env: bool = False
     quiet: bool = False
-    node: str = "localhost"
+    node: str = "localhost"  # as it is shown
+    host: str = "localhost"  # which one that is
     cpus: int = 1  # that this process is bound to
     usable_cpus: int = 1  # that the job allows it on this node
     launched_ranks: int = 1  # what the launcher says it started

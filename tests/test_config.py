@@ -162,9 +162,12 @@ def test_the_launchers_first_rank_is_first(monkeypatch: pytest.MonkeyPatch, envi
 
 def test_a_node_has_the_name_that_slurm_knows_it_by_or_its_short_host_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "gethostname", lambda: "nid0001.cluster.example.org")
-    assert read().node == "nid0001"
-    monkeypatch.setenv("SLURMD_NODENAME", "n2")
-    assert read().node == "n2"
+    assert (read().node, read().host) == ("nid0001", "nid0001.cluster.example.org")
+    monkeypatch.setenv("SLURMD_NODENAME", "n2.rack")
+    assert (read().node, read().host) == ("n2.rack", "n2.rack")
+    monkeypatch.delenv("SLURMD_NODENAME")
+    monkeypatch.setattr(socket, "gethostname", lambda: "")
+    assert (read().node, read().host) == ("localhost", "localhost")
 
 
 def test_a_run_outside_slurm_has_no_job(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -112,6 +112,7 @@ TABLE = {
     "site": {
         "affinity": "|",
         "environ": "|",
+        "hosts": "|",
         "offer": "|",
         "packages": "|",
         "slurm": "|ground",

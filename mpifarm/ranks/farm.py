@@ -13,6 +13,7 @@ import time
 import traceback
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
@@ -105,7 +106,8 @@ def _run_rank(
     settings: Config, comm: Comm, launcher: Launcher, signals: Signals, asked: subprocess.Popen[str] | None
 ) -> NoReturn:
     works = comm.rank > 0 or comm.size == 1 or settings.manager_works
-    index, mates = comm.node_mates(settings.node, works)
+    index, mates, name = comm.node_mates(settings.node, settings.host, works)
+    settings = replace(settings, node=name)
     launcher.ready()
     manager = None
     if not works:
