@@ -30,6 +30,10 @@ class FarmError(Exception):
     """
 
 
+class NodeError(FarmError):
+    """The same, found on this node and perhaps on no other: so every process that finds it says so."""
+
+
 def say(text: object) -> None:
     """Tell the user something. A standard error that takes nothing, on a full disk say, stops nobody.
 

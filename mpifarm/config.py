@@ -13,10 +13,12 @@ import re
 import shutil
 import socket
 import subprocess
+import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
-from mpifarm import FarmError, say
+from mpifarm import FarmError, NodeError, say
 from mpifarm.launcher.frames import MAX_SLOTS, SHELL
 from mpifarm.settings import Config, Interface
 from mpifarm.site import affinity, hosts, slurm
@@ -32,6 +34,7 @@ _LAUNCHERS = (
     ("SLURM_PROCID", "SLURM_NTASKS"),
 )
 
+FIRST_SPEAKS_S = 5.0  # the first process has found the same by then, and its launcher has ended the others
 START_LOST_AFTERS = 5  # the ranks that do not see each other within so many --lost-after will never do
 
 _UNITS_S = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -101,30 +104,40 @@ def ask_end(config: Config) -> subprocess.Popen[str] | None:
 
 
 def refuse(error: FarmError, no_mpi: bool = False) -> int:
-    """Report an error that every rank has found alike; return this process's exit code.
+    """Report an error that is found before there is MPI; return this process's exit code: 2, and never 0 with nothing said.
 
-    The first rank speaks and carries the code. The others leave with 0: once one has left with another code, Open MPI's
-    mpiexec ends the rest, and the message would be lost.
+    The first process speaks at once. The others have found the same, as a rule, and let it: when it has left, mpiexec ends
+    them. Who is still there after a while may be no rank at all, but have the variables of one from whatever is around it,
+    or be alone with what it has found, and speaks as well. srun ends nobody: what it has started itself has a first.
     """
-    if not is_first(no_mpi):
-        return 0
-    say(error)
+    if is_first(no_mpi):
+        say(error)
+        return 2
+    with suppress(KeyboardInterrupt):
+        time.sleep(FIRST_SPEAKS_S)
+    if isinstance(error, NodeError) or not _started_by_srun():
+        say(f"{hosts.short(_host())}: {error}")
     return 2
 
 
 def is_first(no_mpi: bool = False) -> bool:
     """Return whether this is the first process, as the launcher counts: before MPI exists nothing else tells.
 
-    A rank counts only beside the number of processes of the same launcher, and if there are others: alone it was left
+    A rank counts only beside the number of processes of the same launcher, and if it is one of them: else it was left
     behind by a farm, or a srun, around this one. With *no_mpi* there are no others.
     """
     if no_mpi:
         return True
     for rank_name, size_name in _LAUNCHERS:
         rank, size = _number(os.environ.get(rank_name)), _number(os.environ.get(size_name))
-        if rank is not None and size is not None:
-            return rank == 0 or size <= 1
+        if rank is not None and size is not None and rank < size:
+            return rank == 0
     return True
+
+
+def _started_by_srun() -> bool:
+    """Return whether srun has started this very process, or the wrapper that has."""
+    return _number(os.environ.get("SLURM_TASK_PID")) in (os.getpid(), os.getppid())
 
 
 def _threads(option: int | None, environ: Mapping[str, str]) -> int | None:
@@ -135,7 +148,7 @@ def _threads(option: int | None, environ: Mapping[str, str]) -> int | None:
         return None
     threads = _number(text)
     if threads is None or not 1 <= threads <= MAX_SLOTS:
-        raise FarmError(f"THREADS={text} in the environment is not a number from 1 to {MAX_SLOTS}: mend or unset it")
+        raise NodeError(f"THREADS={text} in the environment is not a number from 1 to {MAX_SLOTS}: mend or unset it")
     return threads
 
 

@@ -127,9 +127,27 @@ def test_a_bad_list_or_output_is_one_line_and_nothing_is_touched(here: Path, arg
 
 
 @pytest.mark.parametrize(("rank", "size"), LAUNCHERS)
-def test_of_many_ranks_with_a_bad_option_only_the_first_speaks(here: Path, rank: str, size: str) -> None:
-    assert mpifarm("--threads", "0", "tasks.txt", more={rank: "1", size: "2"}) == (0, "", "")
+def test_of_many_ranks_with_a_bad_option_the_first_speaks_at_once(here: Path, rank: str, size: str) -> None:
     code, _, err = mpifarm("--threads", "0", "tasks.txt", more={rank: "0", size: "2"})
+    assert code == 2
+    assert complains(err)
+
+
+def test_who_bears_the_variables_of_another_farms_rank_speaks_up_in_the_end(here: Path) -> None:
+    """As a rank it would have been ended by its launcher by then."""
+    code, out, err = mpifarm("--threads", "0", "tasks.txt", more={"PMI_RANK": "1", "PMI_SIZE": "2"})
+    assert (code, out) == (2, "")
+    assert complains(err)
+
+
+def test_of_what_srun_has_started_the_first_alone_speaks_and_none_leaves_with_0(here: Path) -> None:
+    script = (
+        "import os, sys; os.environ['SLURM_TASK_PID'] = str(os.getpid()); from mpifarm import cli; sys.exit(cli.main())"
+    )
+    task = ("-c", script)
+    step = {"SLURM_PROCID": "1", "SLURM_NTASKS": "2"}
+    assert mpifarm("--threads", "0", "tasks.txt", program=task, more=step) == (2, "", "")
+    code, _, err = mpifarm("tasks.txt", program=task, more={**step, "THREADS": "many"})  # perhaps on this node alone
     assert code == 2
     assert complains(err)
 
@@ -191,10 +209,10 @@ def test_inside_slurm_the_hint_is_about_srun(here: Path) -> None:
     assert "srun --mpi=" in last_line(err)
 
 
-def test_a_second_process_that_believes_to_be_alone_is_refused_in_silence(here: Path) -> None:
+def test_a_second_process_that_believes_to_be_alone_is_refused_as_well(here: Path) -> None:
     code, out, err = mpifarm("tasks.txt", PMI_SIZE="3", PMI_RANK="1")
-    assert (code, out) == (0, "")
-    assert "mpifarm: " not in err
+    assert (code, out) == (2, "")
+    assert complains(last_line(err)), err
     assert os.listdir(here) == ["tasks.txt"]
 
 

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple, NoReturn, Protocol
 
 import numpy as np
 
-from mpifarm import FarmError
+from mpifarm import FarmError, NodeError
 from mpifarm.ranks.wire import Message, Tag
 from mpifarm.site import hosts
 from mpifarm.site.packages import lacks
@@ -272,7 +272,7 @@ def connect(launched_ranks: int, advice: Callable[[str, str], str | None], fallb
         mpi = importlib.import_module("mpi4py.MPI")
     except Exception as error:  # no mpi4py, a broken one, or no MPI library that it can load
         if launched_ranks > 1:
-            raise FarmError(f"{lacks('mpi4py', 'mpi4py', error)}; {fallback}") from None
+            raise NodeError(f"{lacks('mpi4py', 'mpi4py', error)}; {fallback}") from None
         return Loopback()
     advised = advice(mpi.get_vendor()[0], mpi.Get_library_version())
     if advised and launched_ranks > 1:

@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
-from mpifarm import FarmError, say
+from mpifarm import FarmError, NodeError, say
 from mpifarm.journal.opening import open_run
 from mpifarm.launcher.frames import SHELL, Killed
 from mpifarm.launcher.launcher import Handle, Launcher
@@ -46,7 +46,7 @@ def run(settings: Config, helpers: Sequence[Handle], asked: subprocess.Popen[str
     launcher = Launcher(helpers, settings.shell or SHELL)
     try:
         if helpers and not launcher.most_slots:  # without them nothing is run here
-            raise FarmError(f"ulimit -n is too low on {settings.node} for any task to be started: raise it")
+            raise NodeError(f"ulimit -n is too low on {settings.node} for any task to be started: raise it")
         comm = _connect(settings)
     except FarmError:
         launcher.close()
