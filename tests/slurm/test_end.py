@@ -33,12 +33,20 @@ def assert_next_start_finishes(jobs: Jobs, offsets: list[int]) -> None:
 SOON = ("--time-request", "5s", "tasks.txt")  # the job ends in ten seconds, so for five of them tasks are started
 
 
+def without_squeue(jobs: Jobs) -> dict[str, str]:
+    """Return an environment in which squeue knows nothing."""
+    (jobs.directory / "bin").mkdir(exist_ok=True)
+    (jobs.directory / "bin" / "squeue").write_text("#!/bin/sh\nexit 1\n")
+    (jobs.directory / "bin" / "squeue").chmod(0o755)
+    return {"PATH": f"{jobs.directory}/bin:{jobs.environ()['PATH']}"}
+
+
 @pytest.mark.parametrize("source", ["squeue", "SLURM_JOB_END_TIME", "--walltime"])
 def test_what_cannot_finish_is_not_started_and_the_job_ends_early(jobs: Jobs, source: str) -> None:
     offsets = jobs.farms.tasks(*["[ -e go ] || sleep 0.5"] * 200)  # for 100 s
     options, arguments, environ = {
         "squeue": (("-t", "1"), ("--time-request", "55s", "tasks.txt"), {}),
-        "SLURM_JOB_END_TIME": ((), SOON, {"SLURM_JOB_END_TIME": str(int(time.time()) + 10)}),
+        "SLURM_JOB_END_TIME": ((), SOON, {"SLURM_JOB_END_TIME": str(int(time.time()) + 10), **without_squeue(jobs)}),
         "--walltime": ((), ("--walltime", "10s", *SOON), {}),
     }[source]
     ended = jobs.farm("-N", "2", "-c", "1", *options, arguments=("--threads", "1", *arguments), environ=environ).wait()
