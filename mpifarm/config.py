@@ -116,7 +116,7 @@ def refuse(error: FarmError, no_mpi: bool = False) -> int:
     with suppress(KeyboardInterrupt):
         time.sleep(FIRST_SPEAKS_S)
     if isinstance(error, NodeError) or not _started_by_srun():
-        say(f"{hosts.short(_host())}: {error}")
+        say(f"{slurm.node(os.environ) or hosts.short(_host())}: {error}")
     return 2
 
 

@@ -1,4 +1,4 @@
-"""Deliberate bugs, put into a copy of mpifarm one at a time: the simulation has to find each of them.
+"""Deliberate bugs, put into a copy of mpifarm one at a time: the simulation, or a test, has to find each of them.
 
 To see the table, with the seed that caught each: python tests/mutations.py
 """
@@ -30,12 +30,13 @@ for seed in range(int(sys.argv[1])):
 
 @dataclass(frozen=True)
 class Mutation:
-    """A bug: in *module*, *right* becomes *wrong*."""
+    """A bug: in *module*, *right* becomes *wrong*. What the simulation cannot see is *hunted_by* a test, by its path."""
 
     name: str
     module: str
     right: str
     wrong: str
+    hunted_by: str = ""
 
 
 MUTATIONS = [
@@ -89,6 +90,44 @@ MUTATIONS = [
     Mutation("go on after a write that failed", "custody", "        self.stopped = True\n", ""),
     Mutation("believe zeros to be output", "progress", "reached > output.sound", "reached > output.size"),
     Mutation("read the covered lines, too", "progress", "_lines(path, start.progress)", "_lines(path, 0)"),
+    Mutation(
+        "take the first line of squeue",
+        "slurm",
+        ' and (line[0] == job_id or line[1].startswith(f"{job_id}+"))]',
+        "][:1]",
+        hunted_by="tests/site/test_slurm.py",
+    ),
+    Mutation(
+        "believe the older end of the job",
+        "slurm",
+        "    return newest, told\n",
+        "    return older or newest, told\n",
+        hunted_by="tests/site/test_slurm.py",
+    ),
+    Mutation(
+        "no KILL before the end of the job",
+        "deadline",
+        "(end - kill_s, How.KILL_NOW,",
+        "(end + 5, How.KILL_NOW,",
+        hunted_by="tests/ranks/test_deadline.py",
+    ),
+    Mutation(
+        "kill at the time of a suspended job's old end",
+        "deadline",
+        "(moment + away_s, how, why)",
+        "(moment, how, why)",
+        hunted_by="tests/ranks/test_deadline.py",
+    ),
+    Mutation(
+        "call two hosts by one name",
+        "hosts",
+        "return host if any(",
+        "return node if any(",
+        hunted_by="tests/site/test_hosts.py",
+    ),
+    Mutation(
+        "be refused without a word", "config", "or not _started_by_srun():", "and False:", hunted_by="tests/test_config.py"
+    ),
 ]
 
 
@@ -106,14 +145,20 @@ def mutated(mutation: Mutation) -> str:
 
 
 def hunt(mutation: Mutation, seeds: int = SEEDS) -> str:
-    """Return the seed that caught *mutation*, and how; nothing if none of *seeds* seeds does."""
+    """Return the seed or the test that caught *mutation*, and how; nothing if none of *seeds* seeds, or no test, does."""
     with tempfile.TemporaryDirectory() as scratch:
         copy = Path(scratch) / "mpifarm"
         shutil.copytree(HERE.parent / "mpifarm", copy, ignore=shutil.ignore_patterns("__pycache__"))
         source(copy, mutation).write_text(mutated(mutation))
         environ = {**os.environ, "PYTHONPATH": f"{scratch}{os.pathsep}{HERE}", "PYTHONDONTWRITEBYTECODE": "1"}
         command = [sys.executable, "-c", _HUNT, str(seeds)]
+        if mutation.hunted_by:
+            command = [sys.executable, "-m", "pytest", "-qx", "--all", "--tb=no", "-p", "no:cacheprovider"]
+            command += [f"--basetemp={scratch}/tmp", str(HERE.parent / mutation.hunted_by)]
         found = subprocess.run(command, cwd=scratch, env=environ, capture_output=True, text=True, check=False)
+    if mutation.hunted_by:
+        assert found.returncode in (0, 1), found.stdout + found.stderr
+        return next((line for line in found.stdout.splitlines() if line.startswith("FAILED")), "")
     assert not found.returncode, found.stderr
     return found.stdout.strip()
 
@@ -123,7 +168,8 @@ def main() -> int:
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         caught = list(pool.map(hunt, MUTATIONS))
     for mutation, how in zip(MUTATIONS, caught, strict=True):
-        print(f"{mutation.name:<45} {mutation.module:<9} {how or f'NOT CAUGHT by {SEEDS} seeds'}")
+        hunter = mutation.hunted_by or f"{SEEDS} seeds"
+        print(f"{mutation.name:<45} {mutation.module:<9} {how or f'NOT CAUGHT by {hunter}'}")
     return 0 if all(caught) else 1
 
 

@@ -4,6 +4,9 @@ Three limits, all of them before the end: from the first one on nothing more is 
 the second one what runs is ended; at the third what has not obeyed is killed, and there is time left to write that down. A
 job may be so short that every start of the farm ends like this with nothing done: what was cut off is remembered here, so
 that people can be told.
+
+A job that Slurm suspends ends later by as long: so do the limits, if the end was asked of Slurm. Somebody who was away for
+longer than a file system hangs was suspended, or will be told by Slurm's TERM that it was something else.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from mpifarm.view import status
 MARGIN_S = 60.0
 LAST_S = 10.0  # how long before the end of the job what runs is ended: TERM, 5 s, KILL, and a flush
 LEAST_S = 0.1  # the same, in a job that has hardly begun
+SUSPENDED_S = 60.0  # between two turns: not a file system that hung
 GRACE_S = 5.0  # between TERM and KILL, where there is time for it: see launcher.termination
 
 
@@ -26,6 +30,7 @@ class Deadline:
     def __init__(self, config: Config, end: float | None, now: float) -> None:
         """*end* is when the job ends (monotonic, seconds), None if it does not."""
         self._limits = _limits(config, end, now)
+        self._moves = config.walltime_s is None
         self._stopped: How | None = None  # how it has stopped the farm
         self.interrupted = 0  # tasks that it has cut off
         self.longest: Attempt | None = None  # of them
@@ -48,6 +53,11 @@ class Deadline:
         if stopping is None or stopping < min(how, How.KILL):  # whose TERM it was, his is the KILL
             self._stopped = how
         return how, why
+
+    def was_away(self, away_s: float) -> None:
+        """So long this process did not run, between two turns of its loop."""
+        if self._moves and away_s > SUSPENDED_S:
+            self._limits = [(moment + away_s, how, why) for moment, how, why in self._limits]
 
     def cut_off(self, attempt: Attempt) -> None:
         """Remember an attempt that it has interrupted."""

@@ -26,9 +26,13 @@ TURN_BYTES = 16 * 1024 * 1024  # messages taken before what they say is written
 
 def run(comm: Comm, manager: Manager | None, worker: Worker | None, signals: Signals) -> None:
     """Work until the manager has finished or the worker was told to go."""
-    backoff = Backoff(time.monotonic(), MANAGER_WAIT_S if manager else WORKER_WAIT_S)
+    looked = time.monotonic()
+    backoff = Backoff(looked, MANAGER_WAIT_S if manager else WORKER_WAIT_S)
     while True:
         now = time.monotonic()
+        if manager:
+            manager.was_away(now - looked)
+        looked = now
         active, drained = _receive(comm, manager, worker, now)
         _hear(comm, manager, worker, signals, now)
         if worker:

@@ -169,3 +169,22 @@ def test_whose_term_it_was_his_is_the_kill(make_farm: MakeFarm, capfd: pytest.Ca
     farm.manager.turn(96.0)
     assert farm.manager.close(96.0) is Outcome.WORK_LEFT
     assert "the end of the job has" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "away_s", "moves_s"),
+    [
+        ({}, 7000.0, 7000.0),  # suspended: Slurm moves the end of the job by as much
+        ({}, 50.0, 0.0),  # a file system that hung
+        ({"walltime_s": 10_000.0}, 7000.0, 0.0),  # whoever has said so has not said how that is meant
+    ],
+)
+def test_the_end_of_a_job_that_was_suspended_moves(
+    make_farm: MakeFarm, options: dict[str, float], away_s: float, moves_s: float
+) -> None:
+    farm = make_farm(end=10_000.0, lost_after_s=1e6, **options)
+    farm.manager.was_away(away_s)
+    farm.manager.turn(10_000.0 - deadline.MARGIN_S + moves_s - 1.0)
+    assert farm.stops() == []
+    farm.manager.turn(10_000.0 - deadline.MARGIN_S + moves_s)
+    assert farm.stops() == [(1, Stop.DRAIN), (2, Stop.DRAIN)]
