@@ -37,7 +37,9 @@ class NodeError(FarmError):
 def say(text: object) -> None:
     """Tell the user something. A standard error that takes nothing, on a full disk say, stops nobody.
 
-    Not by sys.stderr: what it could not write it keeps, and makes the exit code 120 in the end.
+    Not by sys.stderr: what it could not write it keeps, and makes the exit code 120 in the end. It is one line, whatever a
+    list is called.
     """
+    line = str(text).replace("\n", "\\n").replace("\r", "\\r")
     with suppress(OSError):
-        os.write(2, f"mpifarm: {text}\n".encode(errors="backslashreplace"))
+        os.write(2, f"mpifarm: {line}\n".encode(errors="backslashreplace"))

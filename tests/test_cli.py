@@ -98,6 +98,13 @@ def test_a_bad_option_is_one_line_and_nothing_is_touched(here: Path, arguments: 
     assert os.listdir(here) == ["tasks.txt"]
 
 
+def test_a_name_with_a_newline_makes_no_second_line(here: Path) -> None:
+    code, out, err = mpifarm("--no-mpi", "a\nb\r.txt")
+    assert (code, out) == (2, "")
+    assert complains(err), err
+    assert "a\\nb\\r.txt" in err
+
+
 def test_a_bad_threads_is_one_line_and_nothing_is_touched(here: Path) -> None:
     code, out, err = mpifarm("tasks.txt", THREADS="many")
     assert (code, out) == (2, "")

@@ -11,6 +11,8 @@ longer than a file system hangs was suspended, or will be told by Slurm's TERM t
 
 from __future__ import annotations
 
+import math
+
 from mpifarm import FarmError
 from mpifarm.journal.lines import Attempt
 from mpifarm.schedule.answers import How
@@ -44,6 +46,11 @@ class Deadline:
     def ends_tasks(self) -> bool:
         """Whether what is interrupted now is so because of it."""
         return self._stopped not in (None, How.DRAIN)
+
+    @property
+    def next_at(self) -> float:
+        """When the next limit comes."""
+        return self._limits[0][0] if self._limits else math.inf
 
     def take(self, now: float, stopping: How | None) -> tuple[How, str] | None:
         """Return how to stop now, and why, once for each limit; *stopping* is how the farm is stopping already."""

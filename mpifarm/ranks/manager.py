@@ -99,6 +99,11 @@ class Manager:
         self.gone.add(rank)
         self._do(self._schedule.worker_lost(rank))
 
+    @property
+    def due_at(self) -> float:
+        """When it has to look at the clock, whatever happens."""
+        return self._deadline.next_at
+
     def was_away(self, away_s: float) -> None:
         """So long this process did not run: the job may have been suspended."""
         self._deadline.was_away(away_s)
