@@ -132,8 +132,13 @@ class Custody:
 
     def _look_at_list(self) -> None:
         """Stop if the list was cut: the workers would not find their tasks, which are innocent of that."""
-        if not self.stopped and os.fstat(self._descriptor).st_size < self._size:
-            self.stop(f"{self._names.tfin} was cut")
+        if self.stopped:
+            return
+        try:
+            if os.fstat(self._descriptor).st_size < self._size:
+                self.stop(f"{self._names.tfin} was cut")
+        except OSError as error:  # its file system is gone
+            self.stop(f"cannot read {self._names.tfin}: {error.strerror}")
 
     # what is written
 
