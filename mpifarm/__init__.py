@@ -31,7 +31,7 @@ class FarmError(Exception):
 
 
 class NodeError(FarmError):
-    """The same, found on this node and perhaps on no other: so every process that finds it says so."""
+    """The same, found on this node and perhaps on no other: so it is said on each."""
 
 
 def say(text: object) -> None:

@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 import socket
+import stat
 import subprocess
 import time
 from collections.abc import Mapping
@@ -34,7 +35,9 @@ _LAUNCHERS = (
     ("SLURM_PROCID", "SLURM_NTASKS"),
 )
 
-FIRST_SPEAKS_S = 5.0  # the first process has found the same by then, and its launcher has ended the others
+_LOCAL_RANKS = ("OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "SLURM_LOCALID")
+
+FIRST_SPEAKS_S = 5.0  # the first process has found the same by then, and Open MPI's mpiexec has ended the others
 START_LOST_AFTERS = 5  # the ranks that do not see each other within so many --lost-after will never do
 
 _UNITS_S = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -104,18 +107,21 @@ def ask_end(config: Config) -> subprocess.Popen[str] | None:
 
 
 def refuse(error: FarmError, no_mpi: bool = False) -> int:
-    """Report an error that is found before there is MPI; return this process's exit code: 2, and never 0 with nothing said.
+    """Report an error that is found before there is MPI; return this process's exit code: 2, never 0 with nothing said.
 
-    The first process speaks at once. The others have found the same, as a rule, and let it: when it has left, mpiexec ends
-    them. Who is still there after a while may be no rank at all, but have the variables of one from whatever is around it,
-    or be alone with what it has found, and speaks as well. srun ends nobody: what it has started itself has a first.
+    The first process speaks at once. The others have found the same, as a rule, and let it: Open MPI's mpiexec ends all
+    when one has left with an error, as srun may, and the message would be lost. Who is still there after a while, and was
+    started by no launcher, has the variables of a rank from whatever is around it, and speaks up. So does the first of each
+    other node where the error may be that node's alone.
     """
     if is_first(no_mpi):
         say(error)
         return 2
-    with suppress(KeyboardInterrupt):
-        time.sleep(FIRST_SPEAKS_S)
-    if isinstance(error, NodeError) or not _started_by_srun():
+    by_srun, by_mpich = _started_by_srun(), _mpich_listens()
+    if by_srun or not by_mpich:  # MPICH's mpiexec ends nobody before MPI_Init
+        with suppress(KeyboardInterrupt):
+            time.sleep(FIRST_SPEAKS_S)
+    if not (by_srun or by_mpich) or (isinstance(error, NodeError) and _is_first_of_node()):
         say(f"{slurm.node(os.environ) or hosts.short(_host())}: {error}")
     return 2
 
@@ -140,6 +146,19 @@ def _started_by_srun() -> bool:
     return _number(os.environ.get("SLURM_TASK_PID")) in (os.getpid(), os.getppid())
 
 
+def _mpich_listens() -> bool:
+    """Return whether there is a PMI at the other end of the descriptor that its variable names."""
+    listening = _number(os.environ.get("PMI_FD"))
+    try:
+        return listening is not None and stat.S_ISSOCK(os.fstat(listening).st_mode)
+    except (OSError, OverflowError):  # no such descriptor
+        return False
+
+
+def _is_first_of_node() -> bool:
+    return all(os.environ.get(name, "0") == "0" for name in _LOCAL_RANKS)
+
+
 def _threads(option: int | None, environ: Mapping[str, str]) -> int | None:
     if option is not None:
         return option
@@ -148,7 +167,7 @@ def _threads(option: int | None, environ: Mapping[str, str]) -> int | None:
         return None
     threads = _number(text)
     if threads is None or not 1 <= threads <= MAX_SLOTS:
-        raise NodeError(f"THREADS={text} in the environment is not a number from 1 to {MAX_SLOTS}: mend or unset it")
+        raise FarmError(f"THREADS={text} in the environment is not a number from 1 to {MAX_SLOTS}: mend or unset it")
     return threads
 
 

@@ -126,7 +126,11 @@ MUTATIONS = [
         hunted_by="tests/site/test_hosts.py",
     ),
     Mutation(
-        "be refused without a word", "config", "or not _started_by_srun():", "and False:", hunted_by="tests/test_config.py"
+        "be refused without a word",
+        "config",
+        "    if not (by_srun or by_mpich) or (",
+        "    if False and (",
+        hunted_by="tests/test_config.py",
     ),
 ]
 

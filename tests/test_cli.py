@@ -148,13 +148,12 @@ def test_who_bears_the_variables_of_another_farms_rank_speaks_up_in_the_end(here
 
 
 def test_of_what_srun_has_started_the_first_alone_speaks_and_none_leaves_with_0(here: Path) -> None:
-    script = (
-        "import os, sys; os.environ['SLURM_TASK_PID'] = str(os.getpid()); from mpifarm import cli; sys.exit(cli.main())"
-    )
-    task = ("-c", script)
-    step = {"SLURM_PROCID": "1", "SLURM_NTASKS": "2"}
-    assert mpifarm("--threads", "0", "tasks.txt", program=task, more=step) == (2, "", "")
-    code, _, err = mpifarm("tasks.txt", program=task, more={**step, "THREADS": "many"})  # perhaps on this node alone
+    started = "import os, sys; os.environ['SLURM_TASK_PID'] = str(os.getpid()); "
+    run = "from mpifarm import cli; sys.exit(cli.main())"
+    step = {"SLURM_PROCID": "1", "SLURM_NTASKS": "2", "SLURM_LOCALID": "0"}
+    assert mpifarm("--threads", "0", "tasks.txt", program=("-c", started + run), more=step) == (2, "", "")
+    lacking = f"{started} sys.modules['numpy'] = None; {run}"  # perhaps on this node alone
+    code, _, err = mpifarm("tasks.txt", program=("-c", lacking), more=step)
     assert code == 2
     assert complains(err)
 

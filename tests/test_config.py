@@ -175,7 +175,7 @@ def test_nobody_who_is_refused_leaves_with_0_or_without_a_word(environ: dict[str
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(config, "FIRST_SPEAKS_S", 0.0)
         patch.setattr(config, "say", said.append)
-        for name in VARIABLES:
+        for name in (*VARIABLES, "PMI_FD", "SLURM_TASK_PID"):
             patch.delenv(name, raising=False)
         for name, value in environ.items():
             patch.setenv(name, value)
@@ -183,11 +183,33 @@ def test_nobody_who_is_refused_leaves_with_0_or_without_a_word(environ: dict[str
         assert config.refuse(error, no_mpi) == 2
         assert [str(line).endswith("a bad option") for line in said] == [True]
         patch.setenv("SLURM_TASK_PID", str(os.getppid()))
+        patch.setenv("SLURM_LOCALID", "0")
         assert config.refuse(NodeError("no numpy"), no_mpi) == 2
-        assert len(said) == 2
-        if not config.is_first(no_mpi):
-            assert config.refuse(error, no_mpi) == 2
-            assert len(said) == 2, "srun's first one has spoken"
+        assert len(said) == 2, "for this node"
+        if config.is_first(no_mpi):
+            return
+        assert config.refuse(error, no_mpi) == 2
+        assert len(said) == 2, "srun's first one has spoken"
+        patch.setenv("SLURM_LOCALID", "1")
+        assert config.refuse(NodeError("no numpy"), no_mpi) == 2
+        assert len(said) == 2, "the first of this node has spoken"
+
+
+def test_a_rank_to_which_the_mpiexec_of_mpich_listens_lets_the_first_speak(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(config, "FIRST_SPEAKS_S", 0.0)
+    monkeypatch.setenv("PMI_RANK", "1")
+    monkeypatch.setenv("PMI_SIZE", "2")
+    mine, other = socket.socketpair()
+    with mine, other:
+        monkeypatch.setenv("PMI_FD", str(mine.fileno()))
+        assert config.refuse(FarmError("a bad option")) == 2
+        assert capfd.readouterr().err == ""
+    for left_behind in (str(1 << 20), "9" * 15, "x", "0"):
+        monkeypatch.setenv("PMI_FD", left_behind)
+        assert config.refuse(FarmError("a bad option")) == 2
+        assert "a bad option" in capfd.readouterr().err
 
 
 def test_a_node_has_the_name_that_slurm_knows_it_by_or_its_short_host_name(monkeypatch: pytest.MonkeyPatch) -> None:
