@@ -34,12 +34,18 @@ class FarmError(Exception):
     """
 
 
+class NodeError(FarmError):
+    """The same, found on this node and perhaps on no other: so it is said on each."""
+
+
 def say(text: object) -> None:
     """Tell the user something. A standard error that takes nothing, on a full disk say, or that nobody reads, stops nobody.
 
-    Not by sys.stderr: what it could not write it keeps, and makes the exit code 120 in the end.
+    Not by sys.stderr: what it could not write it keeps, and makes the exit code 120 in the end. It is one line, whatever a
+    list is called.
     """
-    say_all(f"mpifarm: {text}\n")
+    line = str(text).replace("\n", "\\n").replace("\r", "\\r")
+    say_all(f"mpifarm: {line}\n")
 
 
 def say_all(text: str) -> None:

@@ -12,14 +12,17 @@ import os
 import re
 import shutil
 import socket
+import stat
 import subprocess
+import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
-from mpifarm import FarmError, say
+from mpifarm import FarmError, NodeError, say
 from mpifarm.launcher.frames import MAX_SLOTS, SHELL
 from mpifarm.settings import Config, Interface
-from mpifarm.site import affinity, slurm
+from mpifarm.site import affinity, hosts, slurm
 from mpifarm.site.environ import scrub
 
 # What each launcher says about which process this is, and of how many. Hydra (MPICH, Intel) and Slurm's pmi2 set PMI_*,
@@ -32,6 +35,9 @@ _LAUNCHERS = (
     ("SLURM_PROCID", "SLURM_NTASKS"),
 )
 
+_LOCAL_RANKS = ("OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "SLURM_LOCALID")
+
+FIRST_SPEAKS_S = 5.0  # the first process has found the same by then, and Open MPI's mpiexec has ended the others
 START_LOST_AFTERS = 5  # the ranks that do not see each other within so many --lost-after will never do
 
 _UNITS_S = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -58,6 +64,7 @@ def read(args: argparse.Namespace) -> tuple[Config, dict[str, str]]:
     """Make the Config of this run and the environment of its tasks from the options and from this process."""
     environ = {name: value for name, value in os.environ.items() if name}  # no program is given such a name
     cpus, usable_cpus = _cpus(environ)
+    host = slurm.node(environ) or _host()
     task_environ = environ if args.keep_mpi_env else scrub(environ)
     if args.shell is not None and is_first(args.no_mpi):  # elsewhere it would be a fault of that node
         _check_shell(args.shell)
@@ -75,7 +82,8 @@ def read(args: argparse.Namespace) -> tuple[Config, dict[str, str]]:
         no_mpi=args.no_mpi,
         keep_mpi_env=args.keep_mpi_env,
         quiet=args.quiet,
-        node=slurm.node(environ) or socket.gethostname().split(".")[0] or "localhost",
+        node=slurm.node(environ) or hosts.short(host),
+        host=host,
         cpus=cpus,
         usable_cpus=usable_cpus,
         launched_ranks=1 if args.no_mpi else _launched_ranks(environ),
@@ -92,37 +100,63 @@ def read(args: argparse.Namespace) -> tuple[Config, dict[str, str]]:
 
 
 def ask_end(config: Config) -> subprocess.Popen[str] | None:
-    """Start to ask Slurm when the job ends, in the first process and if nobody has said so. For `slurm.answer`."""
-    if config.job is None or config.job.end or config.walltime_s or not is_first(config.no_mpi):
+    """Start to ask Slurm when the job ends, in the first process, unless --walltime says so. For `slurm.end`."""
+    if config.job is None or config.walltime_s or not is_first(config.no_mpi):
         return None
     return slurm.ask_end(config.job.id, os.environ)
 
 
 def refuse(error: FarmError, no_mpi: bool = False) -> int:
-    """Report an error that every rank has found alike; return this process's exit code.
+    """Report an error that is found before there is MPI; return this process's exit code: 2, never 0 with nothing said.
 
-    The first rank speaks and carries the code. The others leave with 0: once one has left with another code, Open MPI's
-    mpiexec ends the rest, and the message would be lost.
+    The first process speaks at once. The others have found the same, as a rule, and let it: Open MPI's mpiexec ends all
+    when one has left with an error, as srun may, and the message would be lost. Who is still there after a while, and was
+    started by no launcher, has the variables of a rank from whatever is around it, and speaks up. So does the first of each
+    other node where the error may be that node's alone.
     """
-    if not is_first(no_mpi):
-        return 0
-    say(error)
+    if is_first(no_mpi):
+        say(error)
+        return 2
+    by_srun, by_mpich = _started_by_srun(), _mpich_listens()
+    if by_srun or not by_mpich:  # MPICH's mpiexec ends nobody before MPI_Init
+        with suppress(KeyboardInterrupt):
+            time.sleep(FIRST_SPEAKS_S)
+    if not (by_srun or by_mpich) or (isinstance(error, NodeError) and _is_first_of_node()):
+        say(f"{slurm.node(os.environ) or hosts.short(_host())}: {error}")
     return 2
 
 
 def is_first(no_mpi: bool = False) -> bool:
     """Return whether this is the first process, as the launcher counts: before MPI exists nothing else tells.
 
-    A rank counts only beside the number of processes of the same launcher, and if there are others: alone it was left
+    A rank counts only beside the number of processes of the same launcher, and if it is one of them: else it was left
     behind by a farm, or a srun, around this one. With *no_mpi* there are no others.
     """
     if no_mpi:
         return True
     for rank_name, size_name in _LAUNCHERS:
         rank, size = _number(os.environ.get(rank_name)), _number(os.environ.get(size_name))
-        if rank is not None and size is not None:
-            return rank == 0 or size <= 1
+        if rank is not None and size is not None and rank < size:
+            return rank == 0
     return True
+
+
+def _started_by_srun() -> bool:
+    """Return whether srun has started this very process, or the wrapper that has."""
+    return _number(os.environ.get("SLURM_TASK_PID")) in (os.getpid(), os.getppid())
+
+
+def _mpich_listens() -> bool:
+    """Return whether there is a PMI at the other end of the descriptor that its variable names."""
+    listening = _number(os.environ.get("PMI_FD"))
+    try:
+        return listening is not None and stat.S_ISSOCK(os.fstat(listening).st_mode)
+    except (OSError, OverflowError):  # no such descriptor
+        return False
+
+
+def _is_first_of_node() -> bool:
+    return all(os.environ.get(name, "0") == "0" for name in _LOCAL_RANKS)
 
 
 def _threads(option: int | None, environ: Mapping[str, str]) -> int | None:
@@ -145,6 +179,10 @@ def _interface(environ: Mapping[str, str]) -> Interface:
     if "PMIX_NAMESPACE" in environ:
         return Interface.PMIX
     return Interface.PMI if any(name in environ for name in ("PMI_FD", "PMI_PORT", "PALS_RANKID")) else Interface.NONE
+
+
+def _host() -> str:
+    return socket.gethostname() or "localhost"
 
 
 def _cpus(environ: Mapping[str, str]) -> tuple[int, int]:

@@ -22,7 +22,7 @@ class Job:
     restart: int  # how often it was requeued
     nodes: int
     cpus: int  # of a node, the largest number if they differ; 0 if this step has them all, or nobody says
-    end: float | None  # Unix time of its limit, if the environment tells
+    end: float | None  # Unix time of its limit, if the environment tells; nan if that is none
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,8 @@ class Config:
     no_mpi: bool = False
     keep_mpi_env: bool = False
     quiet: bool = False
-    node: str = "localhost"
+    node: str = "localhost"  # as it is shown
+    host: str = "localhost"  # which one that is
     cpus: int = 1  # that this process is bound to
     usable_cpus: int = 1  # that the job allows it on this node
     launched_ranks: int = 1  # what the launcher says it started

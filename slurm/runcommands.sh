@@ -1,5 +1,6 @@
 #!/bin/bash
-# Put this before TaskFarmer's on PATH, and its batch scripts run mpifarm as they stand: runcommands.sh tasks.txt
+# Put this before TaskFarmer's on PATH, and its batch scripts run mpifarm as they stand.
+#   runcommands.sh [options of mpifarm] tasks.txt
 if [ -z "$SLURM_JOB_ID" ]; then
     exec python -m mpifarm "$@"
 fi

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 _REAL = {"mpi", "slurm"}  # directories of real farms
@@ -26,6 +27,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    hypothesis.settings.register_profile("busy", deadline=None)  # this machine may be busy with other things
+    hypothesis.settings.load_profile("busy")
     config.addinivalue_line("markers", "short: a real farm that the short gear has, too")
     config.addinivalue_line("markers", "long: left out of the short gear")
 

@@ -52,8 +52,8 @@ class FakeComm:
         self.size = size
         self.sent: deque[Received] = deque()  # source is the receiver
 
-    def node_mates(self, node: str, works: bool) -> tuple[int, int]:
-        return 0, 1
+    def node_mates(self, node: str, host: str, works: bool) -> tuple[int, int, str]:
+        return 0, 1, node
 
     def send(self, rank: int, tag: Tag, message: Message) -> None:
         self.sent.append(Received(rank, tag, message))

@@ -30,13 +30,13 @@ for seed in range(int(sys.argv[1])):
 
 @dataclass(frozen=True)
 class Mutation:
-    """A bug: in *module*, *right* becomes *wrong*."""
+    """A bug: in *module*, *right* becomes *wrong*. What the simulation cannot see is *hunted_by* a test, by its path."""
 
     name: str
     module: str
     right: str
     wrong: str
-    test: str = ""  # the file of tests that hunts it, where the simulation has no model of such a thing
+    hunted_by: str = ""  # the file of tests that hunts it, where the simulation has no model of such a thing
 
 
 MUTATIONS = [
@@ -90,7 +90,7 @@ MUTATIONS = [
     Mutation("take who is not heard for silent", "manager", "drained and not self.full", "drained"),
     Mutation(
         "be in a hurry with a reader in a drain",
-        "patience",
+        "ranks/patience",
         "stopping is None or stopping is How.DRAIN",
         "stopping is None",
     ),
@@ -100,14 +100,20 @@ MUTATIONS = [
     Mutation("believe zeros to be output", "progress", "reached > output.sound", "reached > output.size"),
     Mutation("read the covered lines, too", "progress", "_lines(path, start.progress)", "_lines(path, 0)"),
     *(
-        Mutation(name, module, right, wrong, f"{place}/test_{module}.py")
+        Mutation(name, module, right, wrong, hunted_by=f"tests/{place}/test_{Path(module).name}.py")
         for name, place, module, right, wrong in [
-            ("never insist", "launcher", "patience", "elif self._interrupts >= 2:", "elif False:"),
-            ("insist on a worker that has heard", "launcher", "patience", "word == Word.HEARD and self._works:", "False:"),
+            ("never insist", "launcher", "launcher/patience", "elif self._interrupts >= 2:", "elif False:"),
+            (
+                "insist on a worker that has heard",
+                "launcher",
+                "launcher/patience",
+                "word == Word.HEARD and self._works:",
+                "False:",
+            ),
             (
                 "wait for MPI after a signal",
                 "launcher",
-                "patience",
+                "launcher/patience",
                 "            if not self._started:\n",
                 "            if False:\n",
             ),
@@ -123,6 +129,48 @@ MUTATIONS = [
             ),
             ("keep a signal from the poll", "ranks", "signals", 'os.write(self._wakeup, b"!")', "pass"),
         ]
+    ),
+    Mutation(
+        "take the first line of squeue",
+        "slurm",
+        ' and (line[0] == job_id or line[1].startswith(f"{job_id}+"))]',
+        "][:1]",
+        hunted_by="tests/site/test_slurm.py",
+    ),
+    Mutation(
+        "believe the older end of the job",
+        "slurm",
+        "    return newest, told\n",
+        "    return older or newest, told\n",
+        hunted_by="tests/site/test_slurm.py",
+    ),
+    Mutation(
+        "no KILL before the end of the job",
+        "deadline",
+        "(end - kill_s, How.KILL_NOW,",
+        "(end + 5, How.KILL_NOW,",
+        hunted_by="tests/ranks/test_deadline.py",
+    ),
+    Mutation(
+        "kill at the time of a suspended job's old end",
+        "deadline",
+        "(moment + away_s, how, why)",
+        "(moment, how, why)",
+        hunted_by="tests/ranks/test_deadline.py",
+    ),
+    Mutation(
+        "call two hosts by one name",
+        "hosts",
+        "return host if any(",
+        "return node if any(",
+        hunted_by="tests/site/test_hosts.py",
+    ),
+    Mutation(
+        "be refused without a word",
+        "config",
+        "    if not (by_srun or by_mpich) or (",
+        "    if False and (",
+        hunted_by="tests/test_config.py",
     ),
 ]
 
@@ -141,13 +189,13 @@ def mutated(mutation: Mutation) -> str:
 
 
 def hunt(mutation: Mutation, seeds: int = SEEDS) -> str:
-    """Return the seed that caught *mutation*, and how; nothing if none of *seeds* seeds does."""
+    """Return the seed or the test that caught *mutation*, and how; nothing if none of *seeds* seeds, or no test, does."""
     with tempfile.TemporaryDirectory() as scratch:
         copy = Path(scratch) / "mpifarm"
         shutil.copytree(HERE.parent / "mpifarm", copy, ignore=shutil.ignore_patterns("__pycache__"))
         source(copy, mutation).write_text(mutated(mutation))
         environ = {**os.environ, "PYTHONPATH": f"{scratch}{os.pathsep}{HERE}", "PYTHONDONTWRITEBYTECODE": "1"}
-        if mutation.test:
+        if mutation.hunted_by:
             return _hunt_by_test(mutation, scratch, environ)
         command = [sys.executable, "-c", _HUNT, str(seeds)]
         found = subprocess.run(command, cwd=scratch, env=environ, capture_output=True, text=True, check=False)
@@ -156,8 +204,8 @@ def hunt(mutation: Mutation, seeds: int = SEEDS) -> str:
 
 
 def _hunt_by_test(mutation: Mutation, scratch: str, environ: dict[str, str]) -> str:
-    command = [sys.executable, "-m", "pytest", "-qx", "-p", "no:cacheprovider", f"--basetemp={scratch}/tests"]
-    command.append(str(HERE / mutation.test))
+    command = [sys.executable, "-m", "pytest", "-qx", "--all", "-p", "no:cacheprovider", f"--basetemp={scratch}/tests"]
+    command.append(str(HERE.parent / mutation.hunted_by))
     found = subprocess.run(command, cwd=scratch, env=environ, capture_output=True, text=True, check=False)
     assert found.returncode in (0, 1), found.stdout
     failed = [line.partition("::")[2] for line in found.stdout.splitlines() if line.startswith("FAILED")]
@@ -169,7 +217,8 @@ def main() -> int:
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         caught = list(pool.map(hunt, MUTATIONS))
     for mutation, how in zip(MUTATIONS, caught, strict=True):
-        print(f"{mutation.name:<45} {mutation.module:<9} {how or f'NOT CAUGHT by {SEEDS} seeds'}")
+        hunter = mutation.hunted_by or f"{SEEDS} seeds"
+        print(f"{mutation.name:<45} {mutation.module:<9} {how or f'NOT CAUGHT by {hunter}'}")
     return 0 if all(caught) else 1
 
 

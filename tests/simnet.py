@@ -93,8 +93,8 @@ class Network:
         ways = (way for target in targets for way in self._ways.get(target, {}).values())
         return min((way[0][0] for way in ways if way), default=float("inf"))
 
-    def node_mates(self, node: str, works: bool) -> tuple[int, int]:
-        return 0, 1
+    def node_mates(self, node: str, host: str, works: bool) -> tuple[int, int, str]:
+        return 0, 1, node
 
     def poll(self) -> Iterator[Received]:
         return iter(())

@@ -98,6 +98,13 @@ def test_a_bad_option_is_one_line_and_nothing_is_touched(here: Path, arguments: 
     assert os.listdir(here) == ["tasks.txt"]
 
 
+def test_a_name_with_a_newline_makes_no_second_line(here: Path) -> None:
+    code, out, err = mpifarm("--no-mpi", "a\nb\r.txt")
+    assert (code, out) == (2, "")
+    assert complains(err), err
+    assert "a\\nb\\r.txt" in err
+
+
 def test_a_bad_threads_is_one_line_and_nothing_is_touched(here: Path) -> None:
     code, out, err = mpifarm("tasks.txt", THREADS="many")
     assert (code, out) == (2, "")
@@ -127,9 +134,26 @@ def test_a_bad_list_or_output_is_one_line_and_nothing_is_touched(here: Path, arg
 
 
 @pytest.mark.parametrize(("rank", "size"), LAUNCHERS)
-def test_of_many_ranks_with_a_bad_option_only_the_first_speaks(here: Path, rank: str, size: str) -> None:
-    assert mpifarm("--threads", "0", "tasks.txt", more={rank: "1", size: "2"}) == (0, "", "")
+def test_of_many_ranks_with_a_bad_option_the_first_speaks_at_once(here: Path, rank: str, size: str) -> None:
     code, _, err = mpifarm("--threads", "0", "tasks.txt", more={rank: "0", size: "2"})
+    assert code == 2
+    assert complains(err)
+
+
+def test_who_bears_the_variables_of_another_farms_rank_speaks_up_in_the_end(here: Path) -> None:
+    """As a rank it would have been ended by its launcher by then."""
+    code, out, err = mpifarm("--threads", "0", "tasks.txt", more={"PMI_RANK": "1", "PMI_SIZE": "2"})
+    assert (code, out) == (2, "")
+    assert complains(err)
+
+
+def test_of_what_srun_has_started_the_first_alone_speaks_and_none_leaves_with_0(here: Path) -> None:
+    started = "import os, sys; os.environ['SLURM_TASK_PID'] = str(os.getpid()); "
+    run = "from mpifarm import cli; sys.exit(cli.main())"
+    step = {"SLURM_PROCID": "1", "SLURM_NTASKS": "2", "SLURM_LOCALID": "0"}
+    assert mpifarm("--threads", "0", "tasks.txt", program=("-c", started + run), more=step) == (2, "", "")
+    lacking = f"{started} sys.modules['numpy'] = None; {run}"  # perhaps on this node alone
+    code, _, err = mpifarm("tasks.txt", program=("-c", lacking), more=step)
     assert code == 2
     assert complains(err)
 
@@ -191,10 +215,10 @@ def test_inside_slurm_the_hint_is_about_srun(here: Path) -> None:
     assert "srun --mpi=" in last_line(err)
 
 
-def test_a_second_process_that_believes_to_be_alone_is_refused_in_silence(here: Path) -> None:
+def test_a_second_process_that_believes_to_be_alone_is_refused_as_well(here: Path) -> None:
     code, out, err = mpifarm("tasks.txt", PMI_SIZE="3", PMI_RANK="1")
-    assert (code, out) == (0, "")
-    assert "mpifarm: " not in err
+    assert (code, out) == (2, "")
+    assert complains(last_line(err)), err
     assert os.listdir(here) == ["tasks.txt"]
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mpifarm import FarmError, config
+from mpifarm import FarmError, NodeError, config
 from mpifarm.cli import parser
 from mpifarm.launcher.frames import MAX_SLOTS
 from mpifarm.settings import Config, Job
@@ -150,6 +150,8 @@ def test_the_launcher_says_how_many_ranks_it_started(
         # left behind by what is around this farm
         *(({name: "3"}, True) for name in ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK", "SLURM_PROCID")),
         ({"SLURM_PROCID": "3", "SLURM_NTASKS": "1"}, True),
+        ({"SLURM_PROCID": "3", "SLURM_NTASKS": "3"}, True),
+        ({"PMI_RANK": "3", "PMI_SIZE": "2", "SLURM_PROCID": "1", "SLURM_NTASKS": "2"}, False),
         ({"PMI_RANK": "1", "SLURM_NTASKS": "2"}, True),
     ],
 )
@@ -160,11 +162,64 @@ def test_the_launchers_first_rank_is_first(monkeypatch: pytest.MonkeyPatch, envi
     assert config.is_first(no_mpi=True)
 
 
+VARIABLES = (
+    "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "PMI_RANK", "PMI_SIZE", "PMIX_RANK", "SLURM_PROCID", "SLURM_NTASKS",
+    "SLURM_STEP_NUM_TASKS",
+)  # fmt: skip
+VALUES = ("", "0", "1", "2", "3", "-1", "x", "9" * 20)
+
+
+@given(st.dictionaries(st.sampled_from(VARIABLES), st.sampled_from(VALUES)), st.booleans())
+def test_nobody_who_is_refused_leaves_with_0_or_without_a_word(environ: dict[str, str], no_mpi: bool) -> None:
+    said: list[object] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(config, "FIRST_SPEAKS_S", 0.0)
+        patch.setattr(config, "say", said.append)
+        for name in (*VARIABLES, "PMI_FD", "SLURM_TASK_PID"):
+            patch.delenv(name, raising=False)
+        for name, value in environ.items():
+            patch.setenv(name, value)
+        error = FarmError("a bad option")
+        assert config.refuse(error, no_mpi) == 2
+        assert [str(line).endswith("a bad option") for line in said] == [True]
+        patch.setenv("SLURM_TASK_PID", str(os.getppid()))
+        patch.setenv("SLURM_LOCALID", "0")
+        assert config.refuse(NodeError("no numpy"), no_mpi) == 2
+        assert len(said) == 2, "for this node"
+        if config.is_first(no_mpi):
+            return
+        assert config.refuse(error, no_mpi) == 2
+        assert len(said) == 2, "srun's first one has spoken"
+        patch.setenv("SLURM_LOCALID", "1")
+        assert config.refuse(NodeError("no numpy"), no_mpi) == 2
+        assert len(said) == 2, "the first of this node has spoken"
+
+
+def test_a_rank_to_which_the_mpiexec_of_mpich_listens_lets_the_first_speak(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(config, "FIRST_SPEAKS_S", 0.0)
+    monkeypatch.setenv("PMI_RANK", "1")
+    monkeypatch.setenv("PMI_SIZE", "2")
+    mine, other = socket.socketpair()
+    with mine, other:
+        monkeypatch.setenv("PMI_FD", str(mine.fileno()))
+        assert config.refuse(FarmError("a bad option")) == 2
+        assert capfd.readouterr().err == ""
+    for left_behind in (str(1 << 20), "9" * 15, "x", "0"):
+        monkeypatch.setenv("PMI_FD", left_behind)
+        assert config.refuse(FarmError("a bad option")) == 2
+        assert "a bad option" in capfd.readouterr().err
+
+
 def test_a_node_has_the_name_that_slurm_knows_it_by_or_its_short_host_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "gethostname", lambda: "nid0001.cluster.example.org")
-    assert read().node == "nid0001"
-    monkeypatch.setenv("SLURMD_NODENAME", "n2")
-    assert read().node == "n2"
+    assert (read().node, read().host) == ("nid0001", "nid0001.cluster.example.org")
+    monkeypatch.setenv("SLURMD_NODENAME", "n2.rack")
+    assert (read().node, read().host) == ("n2.rack", "n2.rack")
+    monkeypatch.delenv("SLURMD_NODENAME")
+    monkeypatch.setattr(socket, "gethostname", lambda: "")
+    assert (read().node, read().host) == ("localhost", "localhost")
 
 
 def test_a_run_outside_slurm_has_no_job(monkeypatch: pytest.MonkeyPatch) -> None:

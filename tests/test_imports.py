@@ -116,6 +116,7 @@ TABLE = {
     "site": {
         "affinity": "|",
         "environ": "|",
+        "hosts": "|",
         "offer": "|",
         "packages": "|",
         "slurm": "|ground",

@@ -21,7 +21,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def submitted(here: Path, srun: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+def submitted(here: Path, srun: str, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
     """Run the script; *srun* is what srun does, a shell script. What requeues and sleeps is written to `asked`."""
     commands = {"srun": f'printf "%s\\n" "$*" >> started\n{srun}', "squeue": "echo 2"}
     commands |= {name: f'echo {name} "$*" >> asked' for name in ("scontrol", "sleep")}
@@ -29,7 +29,9 @@ def submitted(here: Path, srun: str, *arguments: str) -> subprocess.CompletedPro
     for name, body in commands.items():
         (here / "bin" / name).write_text(f"#!/bin/sh\n{body}\n")
         (here / "bin" / name).chmod(0o755)
-    environ = {**os.environ, "PATH": f"{here}/bin:{os.environ['PATH']}", "SLURM_JOB_ID": "7", "SLURM_CPUS_PER_TASK": "4"}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("SLURM")}
+    job = {"SLURM_JOB_ID": "7", "SLURM_CPUS_PER_TASK": "4", **more}
+    environ = {**inherited, "PATH": f"{here}/bin:{os.environ['PATH']}", **job}
     return subprocess.run(
         ["bash", str(SCRIPT), *arguments], env=environ, capture_output=True, text=True, check=False, timeout=60
     )
@@ -73,6 +75,20 @@ def test_a_list_that_is_not_the_last_argument_is_refused(here: Path) -> None:
     assert ended.returncode == 2
     assert "1h is no file: give the task list as the last argument" in ended.stderr
     assert not (here / "started").exists()
+
+
+def test_starting_over_in_every_job_is_refused(here: Path) -> None:
+    ended = submitted(here, "exit 3", "--rerun", "sub/tasks.txt")
+    assert ended.returncode == 2
+    assert f"remove progress.{NAME} and done.{NAME} instead" in ended.stderr
+    assert not (here / "started").exists()
+
+
+def test_an_element_of_an_array_requeues_itself_alone(here: Path) -> None:
+    """One of them has the id of the whole array."""
+    element = {"SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": "2"}
+    assert submitted(here, f"echo line >> progress.{NAME}; exit 3", "tasks.txt", **element).returncode == 0
+    assert asked(here) == ["scontrol requeue 7_2"]
 
 
 def test_without_a_list_it_is_tasks_txt(here: Path) -> None:

@@ -27,8 +27,9 @@ from typing import Any, NamedTuple, NoReturn, Protocol
 
 import numpy as np
 
-from mpifarm import FarmError, say
+from mpifarm import FarmError, NodeError, say
 from mpifarm.ranks.wire import Message, Tag
+from mpifarm.site import hosts
 from mpifarm.site.packages import lacks
 
 LONGEST_WAIT_S = 0.1
@@ -36,7 +37,7 @@ SENDING_WAIT_S = 0.001  # MPI moves a large message on only when it is called
 IDLE_PART = 64
 PROBES = 3
 _LOOKS = 64
-_NODE_BYTES = 256
+_PLACE = np.dtype([("works", "?"), ("node", "S256"), ("host", "S256")])
 CRASHED = 70  # exit code of a farm that fell over a bug of its own; EX_SOFTWARE of sysexits(3)
 _LAUNCHER_S = 0.2  # how long the other processes may take to be gone once MPI_Finalize is over
 
@@ -55,8 +56,11 @@ class Comm(Protocol):
     rank: int
     size: int
 
-    def node_mates(self, node: str, works: bool) -> tuple[int, int]:
-        """Return (which of the working ranks of *node* this one is, how many there are). Collective, at start-up."""
+    def node_mates(self, node: str, host: str, works: bool) -> tuple[int, int, str]:
+        """Return which of the working ranks of *host* this one is, how many there are, and what *node* is called.
+
+        Collective, at start-up.
+        """
 
     def send(self, rank: int, tag: Tag, message: Message) -> None:
         """Send without waiting."""
@@ -96,8 +100,8 @@ class Loopback:
     def __init__(self) -> None:
         self._queue: deque[Received] = deque()
 
-    def node_mates(self, node: str, works: bool) -> tuple[int, int]:
-        return 0, 1
+    def node_mates(self, node: str, host: str, works: bool) -> tuple[int, int, str]:
+        return 0, 1, node
 
     def send(self, rank: int, tag: Tag, message: Message) -> None:
         self._queue.append(Received(rank, tag, message))
@@ -140,14 +144,14 @@ class MpiComm:
         self._status = mpi.Status()
         self.backlog = 0
 
-    def node_mates(self, node: str, works: bool) -> tuple[int, int]:
-        mine = np.zeros(_NODE_BYTES, dtype=np.uint8)
-        name = node.encode()[:_NODE_BYTES] if works else b""
-        mine[: len(name)] = np.frombuffer(name, dtype=np.uint8)
-        everyone = np.empty((self.size, _NODE_BYTES), dtype=np.uint8)
-        self._world.Allgather(mine, everyone)
-        mates = np.flatnonzero((everyone == mine).all(axis=1))
-        return int(np.searchsorted(mates, self.rank)), mates.size
+    def node_mates(self, node: str, host: str, works: bool) -> tuple[int, int, str]:
+        mine = np.array([(works, node.encode(), host.encode())], dtype=_PLACE)
+        everyone = np.empty(self.size, dtype=_PLACE)
+        self._world.Allgather([mine.view(np.uint8), self._mpi.BYTE], [everyone.view(np.uint8), self._mpi.BYTE])
+        mates = np.flatnonzero(everyone == mine)
+        others = zip(everyone["node"].tolist(), everyone["host"].tolist(), strict=True)
+        name: bytes = hosts.shown(mine["node"].item(), mine["host"].item(), others)
+        return int(np.searchsorted(mates, self.rank)), mates.size, name.decode(errors="replace")
 
     def send(self, rank: int, tag: Tag, message: Message) -> None:
         if rank == self.rank:
@@ -290,7 +294,7 @@ def connect(launched_ranks: int, advice: Callable[[str, str], str | None], fallb
         mpi = importlib.import_module("mpi4py.MPI")
     except Exception as error:  # no mpi4py, a broken one, or no MPI library that it can load
         if launched_ranks > 1:
-            raise FarmError(f"{lacks('mpi4py', 'mpi4py', error)}; {fallback}") from None
+            raise NodeError(f"{lacks('mpi4py', 'mpi4py', error)}; {fallback}") from None
         return Loopback()
     advised = advice(mpi.get_vendor()[0], mpi.Get_library_version())
     if advised and launched_ranks > 1:

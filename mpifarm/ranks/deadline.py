@@ -1,11 +1,17 @@
 """The end of the job: when a farm stops because of it, and what that has cut off.
 
-Two limits, both before the end: from the first one on nothing more is started, since it would hardly get done; at the
-second one what runs is ended, and there is time left to write that down. A job may be so short that every start of the farm
-ends like this with nothing done: what was cut off is remembered here, so that people can be told.
+Three limits, all of them before the end: from the first one on nothing more is started, since it would hardly get done; at
+the second one what runs is ended; at the third what has not obeyed is killed, and there is time left to write that down. A
+job may be so short that every start of the farm ends like this with nothing done: what was cut off is remembered here, so
+that people can be told.
+
+A job that Slurm suspends ends later by as long: so do the limits, if the end was asked of Slurm. Somebody who was away for
+longer than a file system hangs was suspended, or will be told by Slurm's TERM that it was something else.
 """
 
 from __future__ import annotations
+
+import math
 
 from mpifarm import FarmError
 from mpifarm.journal.lines import Attempt
@@ -15,6 +21,9 @@ from mpifarm.view import status
 
 MARGIN_S = 60.0
 LAST_S = 10.0  # how long before the end of the job what runs is ended: TERM, 5 s, KILL, and a flush
+LEAST_S = 0.1  # the same, in a job that has hardly begun
+SUSPENDED_S = 60.0  # between two turns: not a file system that hung
+GRACE_S = 5.0  # between TERM and KILL, where there is time for it: see launcher.termination
 
 
 class Deadline:
@@ -23,6 +32,7 @@ class Deadline:
     def __init__(self, config: Config, end: float | None, now: float) -> None:
         """*end* is when the job ends (monotonic, seconds), None if it does not."""
         self._limits = _limits(config, end, now)
+        self._moves = config.walltime_s is None
         self._stopped: How | None = None  # how it has stopped the farm
         self.interrupted = 0  # tasks that it has cut off
         self.longest: Attempt | None = None  # of them
@@ -37,14 +47,24 @@ class Deadline:
         """Whether what is interrupted now is so because of it."""
         return self._stopped not in (None, How.DRAIN)
 
+    @property
+    def next_at(self) -> float:
+        """When the next limit comes."""
+        return self._limits[0][0] if self._limits else math.inf
+
     def take(self, now: float, stopping: How | None) -> tuple[How, str] | None:
         """Return how to stop now, and why, once for each limit; *stopping* is how the farm is stopping already."""
         if not self._limits or now < self._limits[0][0]:
             return None
         _, how, why = self._limits.pop(0)
-        if stopping is None or stopping < how:
+        if stopping is None or stopping < min(how, How.KILL):  # whose TERM it was, his is the KILL
             self._stopped = how
         return how, why
+
+    def was_away(self, away_s: float) -> None:
+        """So long this process did not run, between two turns of its loop."""
+        if self._moves and away_s > SUSPENDED_S:
+            self._limits = [(moment + away_s, how, why) for moment, how, why in self._limits]
 
     def cut_off(self, attempt: Attempt) -> None:
         """Remember an attempt that it has interrupted."""
@@ -68,9 +88,11 @@ def _limits(config: Config, end: float | None, now: float) -> list[tuple[float, 
     if end is None:
         return []
     margin_s = min(MARGIN_S, max(0.0, end - now) / 4) if config.margin_s is None else config.margin_s
-    start_s = max(margin_s, config.time_request_s)
-    last_s = min(LAST_S, margin_s)
+    last_s = max(LEAST_S, min(LAST_S, margin_s))
+    start_s = max(margin_s, config.time_request_s, last_s)
+    kill_s = last_s - min(GRACE_S, last_s / 2)
     return [
         (end - start_s, How.DRAIN, f"the job ends in {status.duration(start_s)}: starting nothing more"),
         (end - last_s, How.KILL, f"the job ends in {status.duration(last_s)}: ending what runs"),
+        (end - kill_s, How.KILL_NOW, f"the job ends in {status.duration(kill_s)}: killing what has not ended"),
     ]

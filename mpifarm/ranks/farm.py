@@ -12,10 +12,11 @@ import sys
 import time
 import traceback
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
-from mpifarm import FarmError, say, say_all
+from mpifarm import FarmError, NodeError, say, say_all
 from mpifarm.journal.opening import open_run
 from mpifarm.launcher.frames import SHELL, Killed
 from mpifarm.launcher.launcher import Crew, Launcher
@@ -45,7 +46,7 @@ def run(settings: Config, crew: Crew, asked: subprocess.Popen[str] | None = None
     launcher = Launcher(crew, settings.shell or SHELL)
     try:
         if not launcher.most_slots:
-            raise FarmError(f"ulimit -n is too low on {settings.node} for any task to be started: raise it")
+            raise NodeError(f"ulimit -n is too low on {settings.node} for any task to be started: raise it")
         comm = _connect(settings)
     except FarmError:
         launcher.close()
@@ -92,7 +93,11 @@ def _end(settings: Config, asked: subprocess.Popen[str] | None, now: float) -> f
     """Return when the job ends (monotonic), None if it has no limit."""
     if settings.walltime_s:
         return now + settings.walltime_s
-    end = slurm.answer(asked) if asked else settings.job.end if settings.job else None
+    if settings.job is None:
+        return None
+    end, told = slurm.end(settings.job, slurm.answer(asked, settings.job) if asked else "", time.time())
+    for notice in () if settings.quiet else told:
+        say(notice)
     return now + end - time.time() if end else None
 
 
@@ -100,7 +105,8 @@ def _run_rank(
     settings: Config, comm: Comm, launcher: Launcher, signals: Signals, asked: subprocess.Popen[str] | None
 ) -> NoReturn:
     works = comm.rank > 0 or comm.size == 1 or settings.manager_works
-    index, mates = comm.node_mates(settings.node, works)
+    index, mates, name = comm.node_mates(settings.node, settings.host, works)
+    settings = replace(settings, node=name)
     launcher.ready(manages=comm.rank == 0)
     manager = None
     if not works:

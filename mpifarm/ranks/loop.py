@@ -30,9 +30,13 @@ TURN_BYTES = 16 * 1024 * 1024  # messages taken before what they say is written
 
 def run(comm: Comm, manager: Manager | None, worker: Worker | None, signals: Signals) -> None:
     """Work until the manager has finished or the worker was told to go."""
-    backoff = Backoff(time.monotonic(), MANAGER_WAIT_S if manager else WORKER_WAIT_S)
+    looked = time.monotonic()
+    backoff = Backoff(looked, MANAGER_WAIT_S if manager else WORKER_WAIT_S)
     while True:
         now = time.monotonic()
+        if manager:
+            manager.was_away(now - looked)
+        looked = now
         full = manager is not None and manager.full
         active, drained = _receive(comm, manager, worker, now, full)
         _hear(comm, manager, worker, signals, now)
@@ -48,8 +52,8 @@ def run(comm: Comm, manager: Manager | None, worker: Worker | None, signals: Sig
             backoff.reset(now)
         if not drained or (active and manager):  # what a turn of rank 0 sends may be to itself
             continue
-        wait_s = backoff.wait_s(now)
-        _wait(comm, manager, worker, signals, wait_s if manager or not worker else max(wait_s, worker.patience_s))
+        wait_s = backoff.wait_s(now) if comm.remote else LOOPBACK_WAIT_S
+        _wait(comm, manager, worker, signals, _bounded(wait_s, manager, worker, now))
 
 
 def _hear(comm: Comm, manager: Manager | None, worker: Worker | None, signals: Signals, now: float) -> None:
@@ -84,9 +88,14 @@ def _receive(comm: Comm, manager: Manager | None, worker: Worker | None, now: fl
     return active, True
 
 
+def _bounded(wait_s: float, manager: Manager | None, worker: Worker | None, now: float) -> float:
+    """Return how long to wait: a worker that has enough to do can take its time, the end of the job cannot."""
+    if manager:
+        return max(0.0, min(wait_s, manager.due_at - now))
+    return max(wait_s, worker.patience_s) if worker else wait_s
+
+
 def _wait(comm: Comm, manager: Manager | None, worker: Worker | None, signals: Signals, wait_s: float) -> None:
-    if not comm.remote:
-        wait_s = LOOPBACK_WAIT_S
     if comm.backlog:
         wait_s = min(wait_s, SENDING_WAIT_S)
     poll = select.poll()

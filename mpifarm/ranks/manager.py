@@ -121,6 +121,15 @@ class Manager:
         self.gone.add(rank)
         self._do(self._schedule.worker_lost(rank))
 
+    @property
+    def due_at(self) -> float:
+        """When it has to look at the clock, whatever happens."""
+        return self._deadline.next_at
+
+    def was_away(self, away_s: float) -> None:
+        """So long this process did not run: the job may have been suspended."""
+        self._deadline.was_away(away_s)
+
     def turn(self, now: float, drained: bool = True) -> None:
         """Do what is due; *drained*: all that has arrived has been told, so who was not heard of is silent."""
         if self.outcome is not None:

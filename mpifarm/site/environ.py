@@ -7,7 +7,7 @@ with it. So the rule: a task gets what the user had at submission.
 Every variable is in one of three classes:
 
 1. IDENTITY: who this rank is. Dropped, always.
-2. INPUT: what the launcher told the rank and what a nested `srun` would read as *its own options*. Dropped.
+2. INPUT: what the launcher told the rank, and the job, and what a nested `srun` would read as *its own options*. Dropped.
 3. The rest: facts about the job (SLURM_JOB_ID, SLURM_NODELIST, ...) and the user's settings (OMP_*, MPICH_*, UCX_*,
    OMPI_MCA_btl, ...). Kept.
 
@@ -46,6 +46,7 @@ _INPUT = re.compile(
     r"""
       SLURM_MPI_TYPE$ | SLURM_CPU_BIND | SLURM_MEM_BIND | SLURM_DISTRIBUTION$ | SLURM_NTASKS | SLURM_NPROCS$
     | SLURM_CPUS_PER_TASK$ | SRUN_ | SLURM_LAUNCH_ | SLURM_SRUN_COMM_ | SLURM_UMASK$ | SLURM_PRIO_PROCESS$
+    | SLURM_JOB_CPUS_PER_NODE_PACK_GROUP_
     """,
     re.VERBOSE,
 )

@@ -9,15 +9,15 @@ from __future__ import annotations
 import importlib
 import sys
 
-from mpifarm import FarmError
+from mpifarm import NodeError
 
 
 def need_numpy() -> None:
-    """Raise FarmError if numpy cannot be imported."""
+    """Raise NodeError if numpy cannot be imported."""
     try:
         importlib.import_module("numpy")
     except Exception as error:
-        raise FarmError(lacks("numpy", "numpy", error)) from None
+        raise NodeError(lacks("numpy", "numpy", error)) from None
 
 
 def lacks(package: str, wanted: str, error: Exception) -> str:

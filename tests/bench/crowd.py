@@ -56,9 +56,9 @@ class Crowd:
         """See Comm."""
         return self._comm.backlog
 
-    def node_mates(self, node: str, works: bool) -> tuple[int, int]:
+    def node_mates(self, node: str, host: str, works: bool) -> tuple[int, int, str]:
         """Rank 0 does not work, so nobody asks where it is."""
-        return 0, 1
+        return 0, 1, node
 
     def send(self, rank: int, tag: Tag, message: Message) -> None:
         """Send to a node."""

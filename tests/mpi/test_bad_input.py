@@ -126,9 +126,8 @@ def test_ranks_that_do_not_find_each_other_are_refused(farms: Farms) -> None:
     foreign = ("PMI_SIZE", "PMI_RANK") if is_open_mpi(mpiexec()[0]) else ("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK")
     environs = [dict(zip(foreign, ("3", str(rank)), strict=True)) for rank in range(3)]
     started = [farms.start(0, "tasks.txt", environ=environ) for environ in environs]
-    first, *others = [farm.wait() for farm in started]
-    assert_refused(first, "3", "mpiexec")
-    assert [(ended.code, ended.said) for ended in others] == [(0, []), (0, [])]
+    for farm in started:  # with no launcher to end the others, each of them says the same
+        assert_refused(farm.wait(), "3", "mpiexec")
     assert farms.snapshot() == before
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from .farms import Farms, is_open_mpi, mpiexec
+from .farms import Farms, is_open_mpi, meeting, mpiexec
 
 SHADOWS = ("json", "random", "numpy", "socket", "mpi4py")
 OTHERS = "/usr/bin/mpiexec"  # of Debian: whichever MPI that is, it need not be ours
@@ -94,6 +94,34 @@ def test_exported_functions_reach_the_tasks(farms: Farms) -> None:
     farms.tasks("./tool.sh 1", "./tool.sh 2 > out; cat out", "mine 3")
     ended = farms.run(2, "--threads", "1", "tasks.txt", environ={"BASH_FUNC_mine%%": '() {  [[ $1 ]] && echo "mine $1"\n}'})
     assert (ended.code, sorted(ended.out.splitlines())) == (0, [b"mine 1", b"mine 2", b"mine 3"])
+
+
+CALLED = """exec unshare --uts sh -c 'hostname "$1"; shift; exec "$@"' sh "{}" "$0" "$@\""""
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("unshare"), reason="only root can give a process a host name")
+@pytest.mark.parametrize(
+    ("host", "nodes"),
+    [
+        ("10.0.0.$RANK", {"10.0.0.1", "10.0.0.2"}),
+        ("node1.$RANK.x", {"node1.1.x", "node1.2.x"}),
+        ("node$RANK.rack.x", {"node1", "node2"}),
+        ("node.rack.x", {"node"}),
+    ],
+)
+def test_two_hosts_are_two_nodes_whatever_they_are_called(farms: Farms, host: str, nodes: set[str]) -> None:
+    share = min(2, len(os.sched_getaffinity(0))) // (3 - len(nodes)) or 1  # of two workers of one node, or of one of each
+    farms.tasks(*(f"{one}; echo $MPIFARM_NODE $MPIFARM_THREADS $(hostname)" for one in meeting(2 * share)))
+    name = host.replace("$RANK", "${PMI_RANK:-$OMPI_COMM_WORLD_RANK}")
+    cpus = {"SLURM_CPUS_ON_NODE": "2"}
+    ended = farms.run(3, "tasks.txt", before=CALLED.format(name), environ=cpus)
+    assert ended.code == 0, ended.err
+    assert any(f"2 workers on {len(nodes)} node" in line for line in ended.said)
+    assert {line["Host"] for line in farms.joblog()} == nodes
+    ran = [line.split() for line in ended.out.decode().splitlines()]
+    assert {node for node, _, _ in ran} == nodes
+    assert {threads for _, threads, _ in ran} == {str(share)}
+    assert all(place.startswith(node) for node, _, place in ran)
 
 
 def foreign() -> str:

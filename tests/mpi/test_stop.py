@@ -68,6 +68,20 @@ def test_a_task_that_ignores_term_is_killed_when_the_farm_stops(farms: Farms) ->
     assert_next_start_finishes(farms, 2, [deaf, *rest])
 
 
+@pytest.mark.parametrize("ranks", [0, 2])
+def test_a_task_that_ignores_term_is_killed_before_the_end_of_the_job(farms: Farms, ranks: int) -> None:
+    deaf, *rest = farms.tasks("[ -e go ] || { trap '' TERM; touch held; while :; do sleep 0.1; done; }", "echo next")
+    ended = farms.run(ranks, "--threads", "1", "--walltime", "8s", "tasks.txt")
+    assert ended.code == 3, ended.err
+    assert (farms.directory / "held").exists()
+    assert [line["Signal"] for line in farms.joblog()] == ["9"]
+    order = ("starting nothing more", "ending what runs", "killing what has not ended", "interrupted by the end of the job")
+    log = farms.file("log").read_text()
+    assert sorted(order, key=log.index) == list(order), log
+    assert farms.left() == [deaf]
+    assert_next_start_finishes(farms, ranks, [deaf, *rest])
+
+
 @pytest.mark.short
 def test_a_worker_that_is_told_to_stop_hands_its_task_to_the_other(farms: Farms) -> None:
     farm, offsets = start_and_hold(farms, 3, "--retries", "0")

@@ -36,7 +36,7 @@ def test_what_is_sent_while_polling_arrives_as_well() -> None:
 def test_alone_there_is_one_rank() -> None:
     transport = Loopback()
     assert (transport.rank, transport.size, transport.remote) == (0, 1, False)
-    assert transport.node_mates("n1", works=True) == (0, 1)
+    assert transport.node_mates("n1", "n1.rack", works=True) == (0, 1, "n1")
 
 
 @pytest.mark.parametrize("code", [0, 3])

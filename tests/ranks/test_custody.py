@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -32,6 +34,27 @@ def test_whoever_has_taken_over_the_list_is_not_written_into(make_farm: MakeFarm
     assert farm.manager.close(60.0) is Outcome.WORK_LEFT
     assert FASTRECOVERY.read_bytes() == before
     assert Path("lock.tasks.txt.tfin").read_text() == "somebody else"
+
+
+@pytest.mark.parametrize("number", [errno.ENOTCONN, errno.ESTALE])
+def test_a_list_whose_file_system_is_gone_stops_the_farm(
+    make_farm: MakeFarm, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], number: int
+) -> None:
+    farm = make_farm()
+    farm.say(1, Tag.REPORT, report(0, 1))
+    farm.grants()
+    fstat, gone = os.fstat, farm.manager._custody._descriptor
+
+    def failing(descriptor: int) -> os.stat_result:
+        if descriptor == gone:
+            raise OSError(number, os.strerror(number))
+        return fstat(descriptor)
+
+    monkeypatch.setattr(os, "fstat", failing)
+    farm.manager.turn(1.0)
+    assert farm.stops() == [(1, Stop.KILL), (2, Stop.KILL)]
+    said = capfd.readouterr().err.splitlines()[-1]
+    assert said.startswith(f"mpifarm: cannot read tasks.txt.tfin: {os.strerror(number)}: stopping")
 
 
 def test_a_checkpoint_is_written_every_20_seconds(make_farm: MakeFarm) -> None:

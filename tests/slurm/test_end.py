@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import time
 from collections.abc import Callable
@@ -33,12 +34,20 @@ def assert_next_start_finishes(jobs: Jobs, offsets: list[int]) -> None:
 SOON = ("--time-request", "5s", "tasks.txt")  # the job ends in ten seconds, so for five of them tasks are started
 
 
+def with_squeue(jobs: Jobs, script: str) -> dict[str, str]:
+    """Return an environment in which squeue is a shell script."""
+    (jobs.directory / "bin").mkdir(exist_ok=True)
+    (jobs.directory / "bin" / "squeue").write_text(f"#!/bin/sh\n{script}\n")
+    (jobs.directory / "bin" / "squeue").chmod(0o755)
+    return {"PATH": f"{jobs.directory}/bin:{jobs.environ()['PATH']}"}
+
+
 @pytest.mark.parametrize("source", ["squeue", "SLURM_JOB_END_TIME", "--walltime"])
 def test_what_cannot_finish_is_not_started_and_the_job_ends_early(jobs: Jobs, source: str) -> None:
     offsets = jobs.farms.tasks(*["[ -e go ] || sleep 0.5"] * 200)  # for 100 s
     options, arguments, environ = {
         "squeue": (("-t", "1"), ("--time-request", "55s", "tasks.txt"), {}),
-        "SLURM_JOB_END_TIME": ((), SOON, {"SLURM_JOB_END_TIME": str(int(time.time()) + 10)}),
+        "SLURM_JOB_END_TIME": ((), SOON, {"SLURM_JOB_END_TIME": str(int(time.time()) + 10), **with_squeue(jobs, "exit 1")}),
         "--walltime": ((), ("--walltime", "10s", *SOON), {}),
     }[source]
     ended = jobs.farm("-N", "2", "-c", "1", *options, arguments=("--threads", "1", *arguments), environ=environ).wait()
@@ -47,6 +56,21 @@ def test_what_cannot_finish_is_not_started_and_the_job_ends_early(jobs: Jobs, so
     assert {line["Signal"] for line in jobs.farms.joblog()} == {"0"}  # nothing was interrupted
     assert jobs.farms.left() == []
     assert_next_start_finishes(jobs, offsets)
+
+
+def test_a_limit_that_was_extended_since_the_job_began_is_known(jobs: Jobs) -> None:
+    """Rank 0 waits for squeue no longer than for the other rank, which here waits for squeue."""
+    offsets = jobs.farms.tasks("echo 1", "echo 2")
+    real = shutil.which("squeue", path=jobs.environ()["PATH"])
+    old = {"SLURM_JOB_END_TIME": str(int(time.time()))}  # so the farm would have to stop at once
+    slow = "if [ $SLURM_PROCID = 1 ]; then until [ -e asked ]; do sleep 0.05; done; fi; exec python -m mpifarm tasks.txt"
+    environ = {**old, **with_squeue(jobs, f'{real} "$@"; touch asked')}
+    ended = jobs.srun(
+        f"--mpi={jobs.cluster.mpi}", "-N", "2", "-c", "1", "-t", "5", "sh", "-c", slow, environ=environ
+    ).wait()
+    assert ended.code == 0, ended.err
+    assert sorted(jobs.farms.progress()) == offsets
+    assert any("as squeue says, and not" in line for line in ended.said)
 
 
 def test_what_runs_may_run_on_until_it_is_told_to_end_and_then_killed(jobs: Jobs) -> None:

@@ -59,6 +59,21 @@ def test_array_runs_a_farm_in_each_element(jobs: Jobs) -> None:
     assert (jobs.directory / "done.tasks.1.txt.tfin").read_text().splitlines()[0] == "done"
 
 
+def test_every_element_of_an_array_stops_before_its_limit(jobs: Jobs) -> None:
+    """One of them has the id of the array, and squeue answers to that with all of them."""
+    for element in range(3):
+        (jobs.directory / f"tasks.{element}.txt").write_text("sleep 0.5\n" * 200)  # for 100 s, of a minute
+    soon = ("--threads", "1", "--time-request", "50s")
+    job = jobs.sbatch("--array=0-2", "-N", "2", "-c", "1", "-t", "1", script("array.sbatch"), *soon)
+    ended = job.wait_all()
+    assert [each.code for each in ended] == [3, 3, 3], [each.err for each in ended]
+    assert {record["JobState"] for record in jobs.cluster.records(job.id)} == {"FAILED"}  # of its code, and not CANCELLED
+    assert job.id in {record["JobId"] for record in jobs.cluster.records(job.id)}
+    for element in range(3):
+        progress = (jobs.directory / f"progress.tasks.{element}.txt.tfin").read_text().splitlines()
+        assert 0 < len(progress) < 200
+
+
 def test_a_batch_script_of_taskfarmer_runs_as_it_stands(jobs: Jobs) -> None:
     theirs = jobs.directory / "taskfarmer.sbatch"
     theirs.write_text(
