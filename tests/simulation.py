@@ -380,13 +380,13 @@ class Simulation:
         """Note which tasks were running on a worker when it is lost, and see who is convicted of it."""
         lose = schedule.worker_lost
 
-        def watched(rank: int) -> list[Action]:
+        def watched(rank: int, innocent: bool = False) -> list[Action]:
             worker = schedule._workers.by_rank.get(rank)
             running = {offset for offset, lease in worker.leases.items() if lease[3]} if worker else set()
             poisons = {offset for offset in running if self.tasks[offset].poison}
             for offset in running:
                 self.losses.setdefault(offset, []).append(not poisons)
-            actions = lose(rank)
+            actions = lose(rank, innocent)
             for action in actions:
                 for offset in action.poisoned if isinstance(action, Lost) else ():
                     by_others = len(self.losses[offset]) + self.accidents + self.kills.total() >= LOST_LIMIT

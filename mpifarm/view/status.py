@@ -73,13 +73,18 @@ def placement(hellos: Mapping[int, Offer], config: Config) -> list[str]:
 def judgement(judged: Judged) -> str:
     """Return what is to be said when it changes what is thought of a node."""
     if judged.fitness is Fitness.FIT:
+        if not judged.failures:
+            return f"node {judged.node} gets tasks again: one has succeeded there"
         return f"node {judged.node} gets tasks again: what failed there fails elsewhere, too, or nobody else is left"
     if judged.fitness is Fitness.SUSPECTED:
         return (
             f"node {judged.node}: the last {judged.failures} attempts there have all failed:"
-            " it gets nothing until some of those tasks have been tried elsewhere, uncharged"
+            " those tasks are tried elsewhere, uncharged; until then it gets another one now and then"
         )
-    return f"node {judged.node} is in quarantine: what failed there succeeds elsewhere; it gets nothing more in this run"
+    return (
+        f"node {judged.node} is in quarantine: what failed there succeeds elsewhere;"
+        " it gets a task now and then, uncharged, until one succeeds there"
+    )
 
 
 def left_behind(attempt: Attempt) -> str:
