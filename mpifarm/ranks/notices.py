@@ -26,7 +26,7 @@ class Notices:
         self._config = config
         self._journal = journal
         self._log = run.names.log
-        self._total, self._before = run.scan.tasks, run.start.done_count
+        self.total, self._before = run.scan.tasks, run.start.done_count
         self._expected = workers
         self._offers: dict[int, Offer] = {}
         self._left = 0  # tasks that have left processes behind
@@ -69,12 +69,12 @@ class Notices:
             return
         self._status_at = now + status.EVERY_S
         slots = sum(slots for _, slots in schedule.workers.values())
-        self.say(status.line(schedule.counts, self._total, self._before, slots, now - self._began))
+        self.say(status.line(schedule.counts, self.total, self._before, slots, now - self._began))
 
     def verdict(self, outcome: Outcome, counts: Counts, now: float) -> None:
         """Say how the run has ended."""
-        self.say(status.verdict(outcome, counts, self._total, self._before, now - self._began, self._log))
+        self.say(status.verdict(outcome, counts, self.total, self._before, now - self._began, self._log))
 
     def in_vain(self) -> None:
         """Say that nothing came of this run, and nothing will of another one like it."""
-        self.say(status.in_vain(self._before, self._total))
+        self.say(status.in_vain(self._before, self.total))

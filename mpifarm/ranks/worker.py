@@ -144,7 +144,7 @@ class Worker:
             try:
                 frames = self._launcher.read()
             except HelperLost as lost:
-                self._break(str(lost), now)
+                self._break(str(lost), now, Note.BROKEN)
         for frame in frames:
             self._consider(frame, now)
         if self._doubt.waiting:
@@ -171,14 +171,14 @@ class Worker:
         self._send(Tag.HELLO, wire.pack_hello(Offer(told.slots, told.cpus, told.usable_cpus, told.node)), now)
         self._report(now)
 
-    def _break(self, why: str, now: float) -> None:
+    def _break(self, why: str, now: float, notes: Note = Note.BROKEN | Note.LACKING) -> None:
         """Without its launcher this node can run nothing: what it had is dead, and rank 0 deals it again."""
         say(f"{self._settings.node}: {why}: nothing more is run here")
         self._launcher.close()
         self.state = State.LEAVING
         self._give_back(self._unread.take_held(), now)
-        self._notes |= Note.BROKEN
-        self._report(now)
+        self._notes |= notes
+        self._report(now, body=why.encode() if notes & Note.LACKING else b"")
 
     def _start(self, granted: wire.Records, now: float) -> None:
         self._seen += granted.size

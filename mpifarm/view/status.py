@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from mpifarm.journal.lines import Attempt, in_one_line
@@ -14,6 +14,7 @@ from mpifarm.settings import Config
 from mpifarm.site.offer import Offer
 
 EVERY_S = 5.0
+_MOST_TOLD = 3  # workers
 
 
 def line(counts: Counts, total: int, done_before: int, slots: int, elapsed_s: float) -> str:
@@ -46,6 +47,13 @@ def in_vain(done: int, total: int) -> str:
         f"{done} of {total} tasks are done: nothing was finished in this job, and nothing begun that an earlier one had not"
         " begun: starting again does not help, ask for a longer job"
     )
+
+
+def no_worker(missing: Iterable[str], done: int, total: int) -> str:
+    """Return the last line of a run in which nobody could run anything, and *missing* is why, for each worker."""
+    told = list(dict.fromkeys(missing))
+    why = "; ".join(told[:_MOST_TOLD]) + (f"; and {len(told) - _MOST_TOLD} more" if len(told) > _MOST_TOLD else "")
+    return f"{done} of {total} tasks are done, and no worker could run anything: {why}: mend that, or start elsewhere"
 
 
 def cut_off(count: int, longest: Attempt, place: str) -> str:

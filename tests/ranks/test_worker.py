@@ -103,7 +103,9 @@ def test_without_its_launcher_it_tells_and_runs_nothing_more(rank: Rank) -> None
 def test_a_launcher_that_cannot_work_is_no_launcher(rank: Rank) -> None:
     rank.launcher.frames = [Frame(0, Reply.TROUBLE, 0, b"no place")]
     rank.worker.turn(1.0, backlog=0)
-    assert reports(rank.sent)[-1].notes == Note.BROKEN
+    report = reports(rank.sent)[-1]
+    assert report.notes == Note.BROKEN | Note.LACKING
+    assert bytes(report.output) == b"no place"
 
 
 def test_it_beats_when_it_has_nothing_to_say(rank: Rank) -> None:
