@@ -296,4 +296,4 @@ class Worker:
             raise ManagerLost(f"rank 0 has been silent for {silent_s:.0f} s")
 
     def _awake(self, now: float) -> float:
-        return self._clock.turn(now, slept_s=AWAY_S)  # of each turn so much counts: else who is always slow waits for ever
+        return self._clock.turn(now, slept_s=min(AWAY_S, self._beat_s))  # so much counts: who is always slow, see `silence`

@@ -23,6 +23,8 @@ class Silence:
 
     def __init__(self, lost_after_s: float) -> None:
         self._lost_after_s = lost_after_s
+        # Of each turn so much counts, whatever it was: a manager that is slow in every turn would wait for ever.
+        self._counts_s = min(AWAY_S, lost_after_s / 8)
         self._clock: Awake | None = None
         self._look_at = float("-inf")
         self._join_by = float("inf")
@@ -33,7 +35,7 @@ class Silence:
         if self._clock is None:
             self._clock = Awake(now)
             self._join_by = now + self._lost_after_s
-        return self._clock.turn(now, slept_s=AWAY_S)  # of each turn so much counts: else who is always slow waits for ever
+        return self._clock.turn(now, slept_s=self._counts_s)
 
     def killing(self, now: float) -> None:
         """All that runs is told to end."""
