@@ -13,7 +13,7 @@ while the others work. So:
    runs, and none of them has failed, there are twice as many after each pause: a task may take hours, and nobody knows.
 4. If no other node is fit any more, nothing can be compared: who is suspected is released.
 
-So no node waits for longer than LONGEST_PAUSE_S and a task, whatever the others do.
+So no node waits for much longer than LONGEST_PAUSE_S and a task, whatever the others do.
 """
 
 from __future__ import annotations
@@ -144,14 +144,15 @@ class Quarantine:
     def _begin(self, change: Judged, now: float) -> None:
         """A node is on trial, or sick, or fit again."""
         known = self._nodes[change.node]
-        known.tried.clear()
-        known.well = False
         if change.fitness is Fitness.FIT:
+            known.tried.clear()
+            known.well = False
             self._unfit.discard(change.node)
             return
         self._unfit.add(change.node)
-        known.pause_s = max(known.pause_s, SICK_PAUSE_S if change.fitness is Fitness.SICK else PAUSE_S)
-        known.try_at = now + known.pause_s
+        first_s = SICK_PAUSE_S if change.fitness is Fitness.SICK else PAUSE_S
+        known.pause_s = max(known.pause_s, first_s)
+        known.try_at = max(known.try_at, now + first_s)
 
     # verdicts
 

@@ -39,7 +39,7 @@ class Silence:
 
     def killing(self, now: float) -> None:
         """All that runs is told to end."""
-        self._stop_by = self.awake(now) + STOP_PATIENCE_S
+        self._stop_by = min(self._stop_by, self.awake(now) + STOP_PATIENCE_S)  # a second stop gives no more time
 
     def too_long(self, workers: Workers, now: float) -> list[int]:
         """It is *now*, and all that has arrived was told; return the ranks that are lost. Looks every LOOK_S."""

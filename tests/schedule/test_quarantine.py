@@ -193,6 +193,21 @@ def test_a_sick_node_that_is_well_again_is_released_after_a_pause() -> None:
     assert farm.held[SICK]
 
 
+def test_what_a_node_was_given_on_trial_releases_it_though_it_was_found_sick_meanwhile() -> None:
+    farm = suspect()
+    wait(farm, PAUSE_S, SICK)
+    (tried,) = farm.held[SICK]
+    for _ in range(ROUNDS + 1):
+        farm.end(WELL, next(iter(farm.held[WELL])))
+        farm.ask(WELL)
+        farm.tick()
+    assert farm.thought[1:] == [("a", Fitness.SICK)]
+    farm.end(SICK, tried)
+    farm.ask(SICK)
+    farm.tick()
+    assert farm.thought[2:] == [("a", Fitness.FIT)]
+
+
 def test_what_fails_on_a_node_on_probation_says_nothing_about_another_one() -> None:
     quarantine = Quarantine()
     slots = slots_by_node([("a", 1), ("b", 1), ("c", 1)])

@@ -58,6 +58,16 @@ def test_a_worker_that_does_not_answer_a_stop_holds_up_nobody_be_it_rank_0(rank:
     assert farm.schedule.suspects() == [], "it had too little time, perhaps: that is nobody's fault"
 
 
+def test_a_second_stop_gives_no_more_time() -> None:
+    farm = Farm(1, {1: "a"})
+    farm.ask_all()
+    for how in (How.KILL, How.KILL_NOW):
+        farm.take(farm.schedule.stop_asked(how, farm.now))
+        for _ in range(20):
+            farm.tick(after_s=0.5)
+    assert farm.outcome is Outcome.WORK_LEFT
+
+
 def test_rank_0_is_never_silent() -> None:
     farm = Farm(1, {0: "a"}, lost_after_s=10)
     farm.ask_all()
