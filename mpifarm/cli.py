@@ -58,9 +58,9 @@ signals to rank 0:
   a worker that gets one of them stops or drains alone, and its tasks go to others
 
 exit codes:
-  0  every task has succeeded          2  usage, environment or list error: nothing was run
-  1  some tasks failed, or the job     3  stopped with work left: start again
-     was too short for what is left
+  0  every task has succeeded          2  usage, environment or list error, or no node could run
+  1  some tasks failed, or the job        anything: nothing was done
+     was too short for what is left    3  stopped with work left: start again
 A task that was running, alone, when the farm was killed for the third time has failed, too.
 
 a task sees:

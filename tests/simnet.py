@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
+from math import inf
 from typing import NoReturn
 
 from mpifarm.ranks import wire
@@ -33,6 +34,8 @@ class Network:
         self.size = size
         self.stopping: Callable[[], bool] = lambda: False  # whether the manager has said that it deals no more
         self._ways: dict[int, dict[int, deque[tuple[float, Tag, Message]]]] = {}  # by target and source
+        self._first: dict[int, float] = {}  # by target: when the next message arrives there
+        self.moved = 0  # messages that rank 0 has got or sent, heartbeats aside
         self._echoes: list[tuple[float, int, Message]] = []
         self._asked: dict[int, int] = {}  # by rank: the most tasks since its HELLO that it could take, as it has said
         self._credit: dict[int, Message] = {}  # by rank: what its last REPORT said about that
@@ -43,12 +46,14 @@ class Network:
         way = self._ways.setdefault(target, {}).setdefault(source, deque())
         at = max(self._now() + self._random.choice(_DELAYS_S), way[-1][0] if way else 0.0)
         way.append((at, tag, message))
+        self._first[target] = min(self._first.get(target, at), at)
         if tag is Tag.REPORT and message[12:16].any() and self._random.random() < 0.03:
             # MPI has no duplicates; the records must bear them all the same
             self._echoes.append((at + self._random.uniform(0.0, _ECHO_S), source, message))
 
     def send(self, rank: int, tag: Tag, message: Message) -> None:
         """The manager sends something."""
+        self.moved += tag is not Tag.BEAT
         if tag is Tag.GRANT:
             granted = wire.unpack_grant(message)
             self._granted[rank] += granted.size
@@ -57,21 +62,30 @@ class Network:
             assert not self.stopping(), "granted after a stop"
         self.put(0, rank, tag, message)
 
-    def deliver(self, target: int) -> list[Received]:
-        """Take what has arrived at a rank."""
+    def deliver(self, target: int, own: bool = False) -> list[Received]:
+        """Take what has arrived at a rank; only what it has sent itself, if *own*."""
         now = self._now()
-        ways = [(source, way) for source, way in self._ways.get(target, {}).items() if way and way[0][0] <= now]
+        if self._first.get(target, inf) > now:
+            return [*self._repeated()] if target == 0 and not own else []
+        theirs = self._ways.get(target, {})
+        sources = theirs.keys() & {target} if own else theirs.keys()
+        ways = [(source, theirs[source]) for source in sources if theirs[source] and theirs[source][0][0] <= now]
         self._random.shuffle(ways)
         ordered: list[Received] = []
         for source, way in ways:
             while way and way[0][0] <= now:
                 _, tag, message = way.popleft()
                 ordered.append(Received(source, tag, message))
-        return [*map(self._taken, ordered), *self._repeated()] if target == 0 else ordered  # an echo comes after its call
+        self._first[target] = min((way[0][0] for way in self._ways[target].values() if way), default=inf)
+        if target:
+            return ordered
+        echoes = [] if own else [*self._repeated()]
+        return [*map(self._taken, ordered), *echoes]  # an echo comes after its call
 
     def _taken(self, received: Received) -> Received:
         """Note what a worker has asked for, as the manager learns of it."""
         rank = received.source
+        self.moved += received.tag is not Tag.BEAT
         if received.tag is Tag.HELLO:
             self._asked[rank] = self._granted[rank] = 0
         elif received.tag is Tag.REPORT:
@@ -82,16 +96,18 @@ class Network:
 
     def _repeated(self) -> Iterator[Received]:
         """Yield the duplicates that are due: the same records once more, with credit as it is now."""
+        if not self._echoes:
+            return
         due = [echo for echo in self._echoes if echo[0] <= self._now() and echo[1] in self._credit]
         self._echoes = [echo for echo in self._echoes if echo not in due] if due else self._echoes
         for _, source, message in due:
             echo = message.copy()
             echo[:_CREDIT_BYTES] = self._credit[source]
+            self.moved += 1
             yield Received(source, Tag.REPORT, echo)
 
     def next_arrival(self, targets: set[int]) -> float:
-        ways = (way for target in targets for way in self._ways.get(target, {}).values())
-        return min((way[0][0] for way in ways if way), default=float("inf"))
+        return min((self._first[target] for target in targets if target in self._first), default=inf)
 
     def node_mates(self, node: str, host: str, works: bool) -> tuple[int, int, str]:
         return 0, 1, node

@@ -109,7 +109,7 @@ TABLE = {
         "queue": "history retries suspects workers|",
         "retries": "|",
         "schedule": "answers dealing history judgement quarantine queue retries silence suspects workers|",
-        "silence": "workers|",
+        "silence": "workers|ground",
         "suspects": "retries|",
         "workers": "answers quarantine retries|",
     },

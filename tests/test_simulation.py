@@ -3,30 +3,14 @@
 from __future__ import annotations
 
 import os
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 
 import pytest
-import simulation
+from simseeds import hunt
 
-SEEDS, FEW = 1000, 300  # for a night: MPIFARM_SEEDS=1000000
-CHUNK = 50
-
-
-def failures(seeds: range) -> list[str]:
-    """Run some seeds; return a line for each that failed, with the command that replays it."""
-    failed = []
-    for seed in seeds:
-        try:
-            simulation.run(seed)
-        except Exception as error:  # whatever it is, the other seeds are worth knowing
-            failed.append(f"python tests/simulation.py {seed}  # {type(error).__name__}: {error}")
-    return failed
+SEEDS, FEW = 1000, 300  # for a night: python tests/simseeds.py 0 1000000
 
 
 def test_no_seed_loses_or_doubles_a_task(pytestconfig: pytest.Config) -> None:
     count = int(os.environ.get("MPIFARM_SEEDS", SEEDS if pytestconfig.getoption("--all") else FEW))
-    chunks = [range(first, min(first + CHUNK, count)) for first in range(0, count, CHUNK)]
-    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
-        failed = [line for lines in pool.map(failures, chunks) for line in lines]
+    failed = list(hunt(0, count))
     assert not failed, "\n" + "\n".join(failed)

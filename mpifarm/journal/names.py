@@ -68,7 +68,8 @@ def check_output(path: Path, tasklist: Path, names: Names) -> Extent:
     """Return what there is of the file given as --output. Raises FarmError if it cannot be one."""
     try:
         files.own(path)
-        if any(_same(path, other) for other in (tasklist, *names.all(), *map(files.new_name, names.all()))):
+        found = path.resolve()
+        if any(_same(found, other) for other in (tasklist, *names.all(), *map(files.new_name, names.all()))):
             raise FarmError(f"--output {path} is the task list or one of the farm's own files: give another name")
         if path.exists() and not path.is_file():
             raise FarmError(f"--output {path} is not a regular file: it could not be shortened after a kill")
@@ -79,5 +80,5 @@ def check_output(path: Path, tasklist: Path, names: Names) -> Extent:
         raise FarmError(f"cannot use --output {path}: {error}") from None
 
 
-def _same(a: Path, b: Path) -> bool:
-    return a.resolve() == b.resolve() or (a.exists() and b.exists() and a.samefile(b))
+def _same(resolved: Path, other: Path) -> bool:
+    return resolved == other.resolve() or (resolved.exists() and other.exists() and resolved.samefile(other))

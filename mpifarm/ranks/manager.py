@@ -16,6 +16,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from mpifarm.ended import Ended
 from mpifarm.journal import lines
 from mpifarm.journal.journal import Journal
 from mpifarm.journal.opening import Run
@@ -74,6 +75,9 @@ class Manager:
         self._ended: Outcome | None = None  # as far as the tasks go: what they have printed may still wait
         self._patience = Patience()
         self._asked = False  # to stop, by somebody
+        self._tried = False  # some attempt, at least, has run until it ended
+        self._suspected = self._schedule.suspects()  # at the start
+        self._missing: dict[int, str] = {}  # what has become of the workers that are gone, by rank
         self._dealt = False
         self._beat_s = config.lost_after_s / wire.BEATS_PER_LOST_AFTER
         self._beat_at = now + self._beat_s
@@ -198,28 +202,45 @@ class Manager:
             return Outcome.SOME_FAILED
         counts = self._schedule.counts
         counts.done = self._custody.recorded
+        if outcome is Outcome.WORK_LEFT and self._in_vain():
+            self._notices.warn(status.no_worker(self._missing.values(), counts.done, self._notices.total))
+            return Outcome.NO_WORKER
         self._notices.verdict(outcome, counts, now)
         return outcome
+
+    def _in_vain(self) -> bool:
+        """Whether another run would be like this one: nobody stopped it, no worker is left, nothing was tried or learnt."""
+        ended_by_itself = self._schedule.stopping is None and not self._custody.stopped and not self._schedule.workers
+        return ended_by_itself and not self._tried and self._schedule.suspects() == self._suspected
 
     # what comes in
 
     def _on_hello(self, rank: int, hello: Offer, now: float) -> None:
         self.gone.discard(rank)
+        self._missing.pop(rank, None)
         self._do(self._schedule.worker_joined(rank, hello.node, hello.slots, now))
         self._notices.joined(rank, hello)
 
     def _on_report(self, rank: int, report: Report, now: float) -> None:
         if report.ended.size:
+            self._tried = self._tried or bool((report.ended["flags"] & Ended.NOT_STARTED == 0).any())
             self._reports.ended(rank, report, now)
-        elif report.output:
-            self._reports.keep(rank, report)
         if report.notes is not NO_NOTE and report.notes & Note.BROKEN:
-            self._do(self._schedule.worker_lost(rank))
-            self.gone.discard(rank)  # the rank itself is well
+            self._on_broken(rank, bytes(report.output).decode(errors="replace"))
             return
+        if report.output and not report.ended.size:
+            self._reports.keep(rank, report)
         self._schedule.credit_changed(rank, report.seen, report.credit)
         if report.notes is not NO_NOTE and report.notes & Note.LEAVING:
             self._schedule.worker_left(rank)
+
+    def _on_broken(self, rank: int, lacks: str) -> None:
+        """A worker can run nothing any more, but the rank itself is well; *lacks*: what its node lacks, if that is it."""
+        node = self._schedule.node(rank)
+        self._do(self._schedule.worker_lost(rank, innocent=bool(lacks)))
+        self.gone.discard(rank)
+        if lacks:
+            self._missing[rank] = f"{node}: {lacks}"
 
     # what was decided
 
@@ -241,6 +262,7 @@ class Manager:
         self.gone.add(lost.rank)
         self._reports.forget(lost.rank)
         where = f" on {lost.node}" if lost.node else ""
+        self._missing[lost.rank] = f"worker {lost.rank}{where} is lost" if where else f"worker {lost.rank} has not come"
         self._notices.tell(f"worker {lost.rank}{where} is lost: {lost.leases} tasks that it had are dealt again")
         for offset in lost.poisoned:
             self._convict(offset, f"has lost its worker {LOST_LIMIT} times in turn, those of earlier runs counted")

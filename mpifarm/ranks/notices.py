@@ -25,7 +25,7 @@ class Notices:
         self._config = config
         self._journal = journal
         self._log = run.names.log
-        self._total, self._before = run.scan.tasks, run.start.done_count
+        self.total, self._before = run.scan.tasks, run.start.done_count
         self._expected = workers
         self._offers: dict[int, Offer] = {}
         self._left = 0  # tasks that have left processes behind
@@ -80,7 +80,7 @@ class Notices:
         counts = schedule.counts
         counts.done -= self._waiting_for_reader()
         slots = sum(slots for _, slots in schedule.workers.values())
-        self.say(status.line(counts, self._total, self._before, slots, now - self._began))
+        self.say(status.line(counts, self.total, self._before, slots, now - self._began))
 
     def _waiting_for_reader(self) -> int:
         """Return how many tasks are done but for the reader of standard output; say it, once, when he stops reading."""
@@ -93,8 +93,8 @@ class Notices:
 
     def verdict(self, outcome: Outcome, counts: Counts, now: float) -> None:
         """Say how the run has ended."""
-        self.say(status.verdict(outcome, counts, self._total, self._before, now - self._began, self._log))
+        self.say(status.verdict(outcome, counts, self.total, self._before, now - self._began, self._log))
 
     def in_vain(self) -> None:
         """Say that nothing came of this run, and nothing will of another one like it."""
-        self.say(status.in_vain(self._before, self._total))
+        self.say(status.in_vain(self._before, self.total))

@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from mpifarm import FarmError, ended
 from mpifarm.site.offer import Offer
 
-PROTOCOL = 2
+PROTOCOL = 3
 BEATS_PER_LOST_AFTER = 8  # how often both sides say that they are alive
 
 Message = NDArray[np.uint8]
@@ -65,6 +65,7 @@ class Note(IntFlag):
     LEAVING = 1  # it was told to stop by a signal: it starts nothing more
     BROKEN = 2  # it lost a launcher's helper: what it had and did not report was killed
     LEFT = 4  # its launcher is gone as it was told to; it waits for the last word
+    LACKING = 8  # beside BROKEN: it is its node that lacks something, and no task that did it; what, stands in the body
 
 
 NO_NOTE = Note(0)

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from mpifarm import files, say
+from mpifarm.awake import AWAY_S, Awake
 from mpifarm.ended import Ended
 from mpifarm.launcher.frames import Killed, Reply, Task
 from mpifarm.launcher.launcher import Frame, HelperLost, Launcher
@@ -27,7 +28,9 @@ from mpifarm.site.offer import Offer
 
 PATIENCE_S = 0.03  # not to look for messages while there is enough to do; a helper's ends, after 20 ms, come first
 MOST_UNSENT_BYTES = 8 * 1024 * 1024  # of reports on their way; beyond it the helpers are not read, and so slow down
-MANAGER_SLOW_S = 60.0  # a manager may hang so much longer in a slow file system than a worker may be silent
+# A manager may hang so much longer in a slow file system than a worker may be silent: a minute, or, where those are to be
+# missed within seconds, some times as long as that.
+MANAGER_SLOW_S, MANAGER_SLOW_TIMES = 60.0, 8.0
 
 
 class State(IntEnum):
@@ -53,6 +56,11 @@ class Settings:
     alone: bool  # manager and worker share the process: no heartbeats
     mates: int = 1  # workers on this node, with this one
     tell_cpus: bool = False  # to the tasks of a Slurm job
+
+    @property
+    def manager_patience_s(self) -> float:
+        """How long rank 0 may be silent."""
+        return self.lost_after_s + min(MANAGER_SLOW_S, MANAGER_SLOW_TIMES * self.lost_after_s)
 
     @property
     def widen(self) -> bool:
@@ -86,7 +94,9 @@ class Worker:
         self._held = 0  # of those, not reported yet
         self._credit = Credit(settings.slots)
         self._notes = Note(0)
-        self._sent = self._heard = now
+        self._clock = Awake(now)  # rank 0 is silent only for as long as this process has listened
+        self._sent = now
+        self._heard = now  # on that clock
         self._beat_s = settings.lost_after_s / wire.BEATS_PER_LOST_AFTER
         self._doubt = Doubt()
         self._stuck = False  # so much is on its way that the launcher is not read, and nobody should wake up for it
@@ -109,7 +119,7 @@ class Worker:
 
     def on_message(self, received: Received, now: float) -> None:
         """The manager has sent something."""
-        self._heard = now
+        self._heard = self._awake(now)
         if received.tag is Tag.GRANT:
             self._start(wire.unpack_grant(received.message), now)
         elif received.tag is Tag.STOP:
@@ -134,7 +144,7 @@ class Worker:
             try:
                 frames = self._launcher.read()
             except HelperLost as lost:
-                self._break(str(lost), now)
+                self._break(str(lost), now, Note.BROKEN)
         for frame in frames:
             self._consider(frame, now)
         if self._doubt.waiting:
@@ -161,14 +171,14 @@ class Worker:
         self._send(Tag.HELLO, wire.pack_hello(Offer(told.slots, told.cpus, told.usable_cpus, told.node)), now)
         self._report(now)
 
-    def _break(self, why: str, now: float) -> None:
+    def _break(self, why: str, now: float, notes: Note = Note.BROKEN | Note.LACKING) -> None:
         """Without its launcher this node can run nothing: what it had is dead, and rank 0 deals it again."""
         say(f"{self._settings.node}: {why}: nothing more is run here")
         self._launcher.close()
         self.state = State.LEAVING
         self._give_back(self._unread.take_held(), now)
-        self._notes |= Note.BROKEN
-        self._report(now)
+        self._notes |= notes
+        self._report(now, body=why.encode() if notes & Note.LACKING else b"")
 
     def _start(self, granted: wire.Records, now: float) -> None:
         self._seen += granted.size
@@ -281,5 +291,9 @@ class Worker:
     def _keep_in_touch(self, now: float) -> None:
         if now >= self._sent + self._beat_s:
             self._send(Tag.BEAT, wire.pack_beat(), now)
-        if now > self._heard + self._settings.lost_after_s + MANAGER_SLOW_S:
-            raise ManagerLost(f"rank 0 has been silent for {now - self._heard:.0f} s")
+        silent_s = self._awake(now) - self._heard
+        if silent_s > self._settings.manager_patience_s:
+            raise ManagerLost(f"rank 0 has been silent for {silent_s:.0f} s")
+
+    def _awake(self, now: float) -> float:
+        return self._clock.turn(now, slept_s=min(AWAY_S, self._beat_s))  # so much counts: who is always slow, see `silence`

@@ -36,6 +36,7 @@ class Outcome(IntEnum):
 
     ALL_SUCCEEDED = 0
     SOME_FAILED = 1
+    NO_WORKER = 2  # work is left, and no node can do any: nothing was tried, and nothing learnt
     WORK_LEFT = 3
 
 

@@ -21,9 +21,13 @@ from mpifarm.schedule.workers import Worker, Workers
 def deal(workers: Workers, queue: Queue, histories: Histories, now: float) -> list[Grant]:
     """Fill free slots; if more waits than that, let each rank hold half its share of the rest, as far as it asks."""
     waiting = queue.open_round(now, workers.leased)
-    ready = workers.ready()
-    if not ready or not waiting:
+    if not waiting:
         return []
+    return _deal_among_the_fit(workers, queue, histories, waiting) + _deal_on_probation(workers, queue, histories, now)
+
+
+def _deal_among_the_fit(workers: Workers, queue: Queue, histories: Histories, waiting: int) -> list[Grant]:
+    ready = workers.ready()
     free = sum(max(0, worker.slots - len(worker.leases)) for _, worker in ready)
     all_slots = workers.all_slots()
     rest = max(0, waiting - free)
@@ -37,6 +41,16 @@ def deal(workers: Workers, queue: Queue, histories: Histories, now: float) -> li
         count = min(count, worker.limit - worker.granted)
         if count > 0:
             grants += _grant(workers, queue, histories, rank, worker, count)
+    return grants
+
+
+def _deal_on_probation(workers: Workers, queue: Queue, histories: Histories, now: float) -> list[Grant]:
+    grants: list[Grant] = []
+    for rank, worker, count, avoid in workers.on_probation(now):
+        tasks = queue.take_on_probation(worker, count, avoid, lambda: workers.elsewhere(worker))  # noqa: B023
+        if tasks.offsets:
+            grants.append(Grant(rank, *tasks, histories.attempts(tasks.offsets)))
+            workers.lease_on_probation(worker, grants[-1], now)
     return grants
 
 

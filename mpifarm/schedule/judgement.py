@@ -8,6 +8,7 @@ tried again goes to `queue`.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 
 from mpifarm.schedule.answers import Verdict
 from mpifarm.schedule.history import Histories
@@ -45,8 +46,8 @@ class Judge:
         if stopped:
             self._queue.add(task)
             return Verdict.INTERRUPTED
-        self._quarantine.failed(worker.node, offset, worker.slots)
-        if self._quarantine.fitness(worker.node) is not Fitness.FIT and not history.let_off:
+        self._quarantine.failed(worker.node, offset, worker.slots, now)
+        if self._quarantine.fitness(worker.node) is not Fitness.FIT:
             history.let_off = True
             self._queue.add(task)
             return Verdict.FAILED
@@ -57,9 +58,12 @@ class Judge:
         self._queue.retries.add(worker.node, task, history.failures, now)
         return Verdict.FAILED
 
-    def lost(self, worker: Worker) -> list[int]:
-        """*worker* is lost: what it had goes back in front. Return who is convicted of it: one, or nobody."""
-        convicted = self._histories.blame(worker.leases)
+    def lost(self, worker: Worker, innocent: bool) -> list[int]:
+        """*worker* is lost: what it had goes back in front. Return who is convicted of it: one, or nobody.
+
+        *innocent*: it is known that none of that has done it.
+        """
+        convicted = [] if innocent else self._histories.blame(worker.leases)
         for offset in convicted:
             self._queue.acquit(self._histories.acquit_the_others(offset))
         leases = worker.leases.items()
@@ -73,7 +77,7 @@ class Judge:
                 accused = self._quarantine.accused(change.node)
                 self._quarantine.put_on_trial(change.node, self._try_again(accused))
 
-    def _try_again(self, accused: list[int]) -> list[int]:
+    def _try_again(self, accused: AbstractSet[int]) -> list[int]:
         """Put those of *accused* that wait or have failed in front, let off one failure; return them."""
         to_try = self._histories.charged(accused)
         found = self._histories.take_back(to_try) + self._queue.retries.remove(to_try)

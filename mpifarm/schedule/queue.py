@@ -11,12 +11,15 @@ What goes first (laws 4 to 6 of `schedule`):
 3. What is dealt again uncharged, the last that came back from a lost worker first; then the rest of the list.
 4. When the list has ended: retries that are due, then suspects of earlier runs that go like others.
 5. When nothing else is there, and nothing runs: suspects of earlier runs that have the farm to themselves.
+
+A node that is not fit (see `quarantine`) gets of 3 and of the retries.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from itertools import chain
 from typing import NamedTuple
 
@@ -124,6 +127,33 @@ class Queue:
             count = min(count, room)  # a slot that becomes free is for the next one
         while self._front and len(tasks.offsets) < count:
             tasks.append(self._front.popleft())
+        self._take_in_order(worker, count, elsewhere, tasks)
+        if self.lineup.open and not self._fresh_left and not self._in_isolation(worker):
+            most = min(count, room) - len(tasks.offsets)
+            self._accuse(worker, self.lineup.take_open, len(self.lineup.open), most, tasks)
+        return tasks
+
+    def take_on_probation(
+        self, worker: Worker, count: int, avoid: AbstractSet[int], elsewhere: Callable[[], bool]
+    ) -> Tasks:
+        """Return at most *count* tasks for a node that is not fit: no suspects, and those that it should *avoid* last."""
+        tasks = Tasks([], [], [])
+        if self.lineup.alone:
+            return tasks
+        avoided = 0
+        while avoided < len(self._front) and len(tasks.offsets) < count:
+            if self._front[avoided][0] in avoid:
+                avoided += 1
+                continue
+            tasks.append(self._front[avoided])
+            del self._front[avoided]
+        self._take_in_order(worker, count, elsewhere, tasks)
+        while self._front and len(tasks.offsets) < count:
+            tasks.append(self._front.popleft())
+        return tasks
+
+    def _take_in_order(self, worker: Worker, count: int, elsewhere: Callable[[], bool], tasks: Tasks) -> None:
+        """Add the rest of the list, then retries that are due, up to *count* in all."""
         if self._fresh_left and len(tasks.offsets) < count:
             wanted = count - len(tasks.offsets)
             fresh = self._fresh(wanted)
@@ -131,14 +161,8 @@ class Queue:
             self._fresh_left = self._fresh_left - fresh.size if fresh.size == wanted else 0
             for column, name in zip(tasks, ("offset", "length", "seq"), strict=True):
                 column.extend(fresh[name].tolist())
-        if self._fresh_left:
-            return tasks
-        while len(tasks.offsets) < count and (retry := self.retries.take(worker.node, elsewhere)):
+        while not self._fresh_left and len(tasks.offsets) < count and (retry := self.retries.take(worker.node, elsewhere)):
             tasks.append(retry)
-        if self.lineup.open and not self._in_isolation(worker):
-            most = min(count, room) - len(tasks.offsets)
-            self._accuse(worker, self.lineup.take_open, len(self.lineup.open), most, tasks)
-        return tasks
 
     def _take_suspects(self, worker: Worker, count: int, tasks: Tasks) -> bool:
         """Add what may have killed a worker in this run; return whether more of that waits that *worker* may have."""

@@ -18,8 +18,11 @@ A task is waiting, leased (to a rank, as attempt k), done, or failed. Its laws:
 6. No slot stays idle while a task waits that it may run; beyond its slots no rank gets more than its share of what is
    left, so the last tasks spread over all of them.
 7. After a stop nothing is granted. When nothing is leased, and nothing waits or nothing may be granted: finish, once.
-8. A node on which everything fails while others do well gets nothing more, and what failed there in a row is dealt again
-   in front. Each task is let off such a failure once, so a list in which everything fails ends. See `quarantine`.
+8. A node on which everything fails while others do well gets no more than a task now and then, until one succeeds there,
+   or what failed there has failed elsewhere, too. What failed there in a row is dealt again in front; each task is let off
+   such a failure once, so a list in which everything fails ends. While a node is not fit nothing is charged that fails
+   there: that is one task a pause, and the pauses grow. See `quarantine`.
+9. No state without a deadline: silence, a stop (rank 0's own leases included), suspicion, quarantine, a retry's pause.
 
 The parts, each of which says what it knows and decides nothing else: who is there and has what (`workers`), who has gone
 silent (`silence`), what waits and in which order (`queue`), who gets how many (`dealing`), what an end or a loss means for
@@ -81,7 +84,7 @@ class Schedule:
     def worker_joined(self, rank: int, node: str, slots: int, now: float) -> list[Action]:
         """*rank* is ready to run *slots* tasks at a time. One that had joined before has forgotten what it had."""
         actions = self.worker_lost(rank) if rank in self._workers.by_rank else []
-        self._workers.join(rank, node, slots, now)
+        self._workers.join(rank, node, slots, self._silence.awake(now))
         if self._stopping:
             actions.append(Stop(rank, self._stopping))
         return actions
@@ -90,7 +93,7 @@ class Schedule:
         """*rank* has sent something; return whether it is one of the workers."""
         worker = self._workers.by_rank.get(rank)
         if worker:
-            worker.heard = now
+            worker.heard = self._silence.awake(now)
         return worker is not None
 
     def credit_changed(self, rank: int, seen: int, credit: int) -> None:
@@ -121,14 +124,18 @@ class Schedule:
         """*rank* has been told by somebody else to stop: it takes nothing more, and will report what it had."""
         self._workers.leave(rank)
 
-    def worker_lost(self, rank: int) -> list[Action]:
-        """*rank* is gone. What it had is dealt again, in front and uncharged."""
+    def worker_lost(self, rank: int, innocent: bool = False) -> list[Action]:
+        """*rank* is gone. What it had is dealt again, in front and uncharged; *innocent*: none of it is suspected of that.
+
+        Who is lost while it ends what runs was given too little time, perhaps: that is nobody's fault.
+        """
         if rank not in self._workers.by_rank and rank not in self._workers.expected:
             return []
         worker = self._workers.remove(rank)
+        ending = self._stopping not in (None, How.DRAIN)
         if worker is None:
             return [Lost(rank, "", 0, [])]
-        return [Lost(rank, worker.node, len(worker.leases), self._judge.lost(worker))]
+        return [Lost(rank, worker.node, len(worker.leases), self._judge.lost(worker, innocent or ending))]
 
     def stop_asked(self, how: How, now: float) -> list[Action]:
         """Start nothing more; finish what runs, or end it. Never takes a stronger wish back."""
@@ -146,7 +153,7 @@ class Schedule:
         """
         silent = self._silence.too_long(self._workers, now) if all_told else []
         actions = [action for rank in silent for action in self.worker_lost(rank)]
-        judged = self._workers.judge_nodes()
+        judged = self._workers.judge_nodes(now)
         self._judge.nodes(judged)
         actions += judged
         if self._failed_too_often():

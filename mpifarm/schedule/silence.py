@@ -1,16 +1,17 @@
 """Who has been silent for too long. Pure, as the schedule is that asks it: `now` is an argument.
 
-Its rule: a worker is taken for lost only for a silence that the manager has listened to. Three deadlines:
+Its rule: a worker is taken for lost only for a silence that the manager has listened to, so all deadlines are on the clock
+of `awake`, which stands still while the manager itself is away (suspended, or in a file system that hangs):
 
 1. A worker that has said nothing for `lost_after_s` is lost. So is a rank that has not joined that long after the start.
 2. After a stop that kills, one that still has leases is lost STOP_PATIENCE_S later, whatever it says.
-3. If the manager itself was away (a file system that hung), nobody could be heard: that time is added to everybody's.
 
-Rank 0 is this process, and never silent.
+Rank 0 is this process, and never silent; but its launcher's helper may hang, and so the second one goes for it, too.
 """
 
 from __future__ import annotations
 
+from mpifarm.awake import AWAY_S, Awake
 from mpifarm.schedule.workers import Workers
 
 STOP_PATIENCE_S = 15.0  # how long after a stop that kills a worker may take to say that all is dead
@@ -18,35 +19,37 @@ LOOK_S = 1.0  # how often to look for silent workers
 
 
 class Silence:
-    """The deadlines of those who should say something."""
+    """The deadlines of those who should say something, on its own clock."""
 
     def __init__(self, lost_after_s: float) -> None:
         self._lost_after_s = lost_after_s
-        self._ticked = float("inf")
+        # Of each turn so much counts, whatever it was: a manager that is slow in every turn would wait for ever.
+        self._counts_s = min(AWAY_S, lost_after_s / 8)
+        self._clock: Awake | None = None
         self._look_at = float("-inf")
-        self._away_s = 0.0
-        self._join_by: float | None = None
+        self._join_by = float("inf")
         self._stop_by = float("inf")
+
+    def awake(self, now: float) -> float:
+        """It is *now*; return the time on the clock of this process's being awake."""
+        if self._clock is None:
+            self._clock = Awake(now)
+            self._join_by = now + self._lost_after_s
+        return self._clock.turn(now, slept_s=self._counts_s)
 
     def killing(self, now: float) -> None:
         """All that runs is told to end."""
-        self._stop_by = now + STOP_PATIENCE_S
+        self._stop_by = min(self._stop_by, self.awake(now) + STOP_PATIENCE_S)  # a second stop gives no more time
 
     def too_long(self, workers: Workers, now: float) -> list[int]:
         """It is *now*, and all that has arrived was told; return the ranks that are lost. Looks every LOOK_S."""
-        self._away_s += max(0.0, now - self._ticked - LOOK_S)
-        self._ticked = now
-        return self._look(workers, now) if now >= self._look_at else []
-
-    def _look(self, workers: Workers, now: float) -> list[int]:
-        """Find the silent ones. What the manager was away itself is added to their time."""
-        self._look_at = now + LOOK_S
-        away_s, self._away_s = self._away_s, 0.0
-        self._join_by = now + self._lost_after_s if self._join_by is None else self._join_by + away_s
-        silent = list(workers.expected) if now > self._join_by else []
+        awake = self.awake(now)
+        if awake < self._look_at:
+            return []
+        self._look_at = awake + LOOK_S
+        silent = list(workers.expected) if awake > self._join_by else []
         for rank, worker in workers.by_rank.items():
-            worker.heard = min(now, worker.heard + away_s)
-            too_long = now > worker.heard + self._lost_after_s or (now > self._stop_by and worker.leases)
-            if too_long and rank:  # rank 0 is this process
+            is_silent = rank and awake > worker.heard + self._lost_after_s  # rank 0 is this process
+            if is_silent or (awake > self._stop_by and worker.leases):
                 silent.append(rank)
         return silent

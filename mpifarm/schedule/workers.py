@@ -9,7 +9,8 @@ columns, and only when one is stale, or has failed, are they looked at one by on
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from itertools import chain, repeat
 
@@ -33,7 +34,7 @@ class Worker:
     leases: dict[int, Lease] = field(default_factory=dict)  # by offset
     granted: int = 0  # tasks since it joined
     limit: int = 0  # tasks it has asked for since it joined
-    heard: float = 0.0
+    heard: float = 0.0  # on the clock of `silence`
     leaving: bool = False
     accused: set[int] = field(default_factory=set)  # offsets of suspects among the leases
 
@@ -73,10 +74,10 @@ class Workers:
         self.leased -= len(worker.leases) if worker else 0
         return worker
 
-    def judge_nodes(self) -> list[Judged]:
+    def judge_nodes(self, now: float) -> list[Judged]:
         """Ask the quarantine what has changed for the nodes of those that do not leave."""
         staying = ((worker.node, worker.slots) for worker in self.by_rank.values() if not worker.leaving)
-        judged = self._quarantine.judge(slots_by_node(staying))
+        judged = self._quarantine.judge(slots_by_node(staying), now)
         if judged:
             self._all_slots = None
         return judged
@@ -91,12 +92,26 @@ class Workers:
             self._ready.add(rank)
 
     def takes(self, worker: Worker) -> bool:
-        """Return whether *worker* is given tasks at all."""
+        """Return whether *worker* is given tasks, and not only now and then one on probation."""
         return not worker.leaving and self._quarantine.fitness(worker.node) is Fitness.FIT
 
     def ready(self) -> list[tuple[int, Worker]]:
         """Return those that can take more now, with their ranks."""
         return [(rank, self.by_rank[rank]) for rank in self._ready if self.takes(self.by_rank[rank])]
+
+    def on_probation(self, now: float) -> Iterator[tuple[int, Worker, int, AbstractSet[int]]]:
+        """Yield ranks of nodes that are not fit and may be tried now, with how many tasks they may get: one, or as many as
+        run there on probation. The last are those that rather should not be among them, since they have failed there.
+        """
+        for node in self._quarantine.due(now):
+            mates = [(rank, worker) for rank, worker in self.by_rank.items() if worker.node == node]
+            tried = self._quarantine.tried(node)
+            left = max(1, sum(len(tried & worker.leases.keys()) for _, worker in mates))
+            for rank, worker in mates:
+                room = min(worker.slots - len(worker.leases), worker.limit - worker.granted, left)
+                if rank in self._ready and room > 0:
+                    left -= room
+                    yield rank, worker, room, self._quarantine.accused(node)
 
     def all_slots(self) -> int:
         """Return how many slots all have that take tasks."""
@@ -123,6 +138,12 @@ class Workers:
         self.leased += len(grant.offsets)
         if worker.granted >= worker.limit:
             self._ready.discard(grant.rank)
+
+    def lease_on_probation(self, worker: Worker, grant: Grant, now: float) -> None:
+        """*worker*, whose node is not fit, gets what *grant* says."""
+        self.lease(worker, grant, len(grant.offsets))
+        for offset in grant.offsets:
+            self._quarantine.put_on_probation(worker.node, offset, now)
 
     def end_all(self, worker: Worker, offsets: list[int], attempts: list[int]) -> tuple[list[int], list[int]] | None:
         """End these leases in bulk: return lengths and seqs; None, and nothing done, if any is stale or none is there."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from mpifarm.journal.lines import Attempt, in_one_line
@@ -14,6 +14,7 @@ from mpifarm.settings import Config
 from mpifarm.site.offer import Offer
 
 EVERY_S = 5.0
+_MOST_TOLD = 3  # workers
 
 
 def line(counts: Counts, total: int, done_before: int, slots: int, elapsed_s: float) -> str:
@@ -46,6 +47,13 @@ def in_vain(done: int, total: int) -> str:
         f"{done} of {total} tasks are done: nothing was finished in this job, and nothing begun that an earlier one had not"
         " begun: starting again does not help, ask for a longer job"
     )
+
+
+def no_worker(missing: Iterable[str], done: int, total: int) -> str:
+    """Return the last line of a run in which nobody could run anything, and *missing* is why, for each worker."""
+    told = list(dict.fromkeys(missing))
+    why = "; ".join(told[:_MOST_TOLD]) + (f"; and {len(told) - _MOST_TOLD} more" if len(told) > _MOST_TOLD else "")
+    return f"{done} of {total} tasks are done, and no worker could run anything: {why}: mend that, or start elsewhere"
 
 
 def cut_off(count: int, longest: Attempt, place: str) -> str:
@@ -86,13 +94,18 @@ def placement(hellos: Mapping[int, Offer], config: Config) -> list[str]:
 def judgement(judged: Judged) -> str:
     """Return what is to be said when it changes what is thought of a node."""
     if judged.fitness is Fitness.FIT:
+        if not judged.failures:
+            return f"node {judged.node} gets tasks again: one has succeeded there"
         return f"node {judged.node} gets tasks again: what failed there fails elsewhere, too, or nobody else is left"
     if judged.fitness is Fitness.SUSPECTED:
         return (
             f"node {judged.node}: the last {judged.failures} attempts there have all failed:"
-            " it gets nothing until some of those tasks have been tried elsewhere, uncharged"
+            " those tasks are tried elsewhere, uncharged; until then it gets another one now and then"
         )
-    return f"node {judged.node} is in quarantine: what failed there succeeds elsewhere; it gets nothing more in this run"
+    return (
+        f"node {judged.node} is in quarantine: what failed there succeeds elsewhere;"
+        " it gets a task now and then, uncharged, until one succeeds there"
+    )
 
 
 def left_behind(attempt: Attempt) -> str:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import time
+from contextlib import suppress
 
 import pytest
+
+from mpifarm.ranks.worker import MANAGER_SLOW_TIMES
 
 from .farms import Farm, Farms, held, is_open_mpi, mpiexec, wait_until
 
@@ -99,6 +102,26 @@ def test_a_manager_that_was_stopped_for_long_takes_nobody_for_dead_and_nobody_it
     check_that_all_is_recorded_once(farms, offsets)
     assert farms.attempted() == offsets
     assert {line["Attempt"] for line in farms.joblog()} == {"1"}
+
+
+def test_a_farm_that_was_suspended_as_a_whole_goes_on_where_it_was(farms: Farms) -> None:
+    offsets = farms.tasks(*map(held, range(4)), *(f"echo {number}" for number in range(4, 20)))
+    farm = start(farms, (), "1s")
+    wait_until_held(farms, 4)
+    suspended = [process.pid for process in farm.processes()]
+    for number in (signal.SIGSTOP, signal.SIGCONT):
+        for pid in suspended:
+            with suppress(ProcessLookupError):  # a sleep of a task that was about to end
+                os.kill(pid, number)
+        if number is signal.SIGSTOP:
+            time.sleep(1.0 + MANAGER_SLOW_TIMES + 2.0)  # longer than both sides may be silent
+    (farms.directory / "go").touch()
+    ended = farm.wait()
+    assert ended.code == 0
+    check_that_all_is_recorded_once(farms, offsets)
+    assert farms.attempted() == offsets
+    assert {line["Attempt"] for line in farms.joblog()} == {"1"}
+    assert not [line for line in ended.said if "lost" in line or "silent" in line]
 
 
 def test_a_worker_that_was_stopped_for_too_long_comes_back_and_what_it_did_is_not_recorded_twice(farms: Farms) -> None:

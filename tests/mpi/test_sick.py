@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from .farms import Farms
+from .farms import Farms, held, wait_until
 
 SLOTS = 2
 SICK = 2  # a rank
@@ -45,6 +45,20 @@ def test_a_node_without_a_shell_is_sick(farms: Farms) -> None:
     ended = farms.run(3, "--threads", str(SLOTS), "--retries", "0", "tasks.txt", before=on_the_sick(hide))
     assert ended.code == 0
     assert sorted(farms.progress()) == offsets
+
+
+@pytest.mark.parametrize("slots", [1, 4])
+def test_a_node_on_trial_is_back_though_all_others_are_busy(farms: Farms, slots: int) -> None:
+    long = [held(number) for number in range(slots)]
+    failing = ["sleep 0.2; exit 1"] * (3 * slots)
+    offsets = farms.tasks(*long, *failing, *(f"sleep 0.1; echo {number}" for number in range(20)))
+    farm = farms.start(3, "--threads", str(slots), "tasks.txt", before=on_the_sick(":"))
+    wait_until(lambda: farms.progressed(20), "the node works on, while the long tasks run on the other")
+    assert "all failed" in farm.err()
+    assert farms.progress() == [offset for offset in farms.progress() if offset in offsets[len(long + failing) :]]
+    (farms.directory / "go").touch()
+    assert farm.wait().code == 1
+    assert farms.left() == offsets[len(long) : len(long + failing)]
 
 
 def test_tasks_that_fail_everywhere_are_charged_and_no_node_is_given_up(farms: Farms) -> None:

@@ -88,7 +88,7 @@ def test_a_node_that_does_not_see_the_list_for_a_minute_is_broken(rank: Rank, tm
     assert reports(rank.sent) == []
     rank.worker.turn(UNREAD_S, backlog=0)
     (broken,) = reports(rank.sent)
-    assert (broken.credit, broken.notes) == (0, Note.BROKEN)
+    assert (broken.credit, broken.notes) == (0, Note.BROKEN | Note.LACKING)
 
 
 @pytest.mark.parametrize("how", [Stop.DRAIN, Stop.KILL])

@@ -103,7 +103,9 @@ def test_without_its_launcher_it_tells_and_runs_nothing_more(rank: Rank) -> None
 def test_a_launcher_that_cannot_work_is_no_launcher(rank: Rank) -> None:
     rank.launcher.frames = [Frame(0, Reply.TROUBLE, 0, b"no place")]
     rank.worker.turn(1.0, backlog=0)
-    assert reports(rank.sent)[-1].notes == Note.BROKEN
+    report = reports(rank.sent)[-1]
+    assert report.notes == Note.BROKEN | Note.LACKING
+    assert bytes(report.output) == b"no place"
 
 
 def test_it_beats_when_it_has_nothing_to_say(rank: Rank) -> None:
@@ -115,9 +117,31 @@ def test_it_beats_when_it_has_nothing_to_say(rank: Rank) -> None:
 
 
 def test_a_manager_that_is_silent_for_too_long_is_lost_and_one_that_hangs_for_a_minute_is_not(rank: Rank) -> None:
-    rank.worker.turn(8.0 + worker.MANAGER_SLOW_S - 0.1, backlog=0)
+    patience_s = 8.0 + worker.MANAGER_SLOW_S
+    for second in range(int(patience_s) + 1):
+        rank.worker.turn(float(second), backlog=0)
     with pytest.raises(ManagerLost):
-        rank.worker.turn(8.0 + worker.MANAGER_SLOW_S + 0.1, backlog=0)
+        rank.worker.turn(patience_s + 0.1, backlog=0)
+
+
+def test_a_worker_that_was_away_itself_waits_for_rank_0_as_long_as_ever(rank: Rank) -> None:
+    rank.worker.turn(1.0, backlog=0)
+    rank.sent.clear()
+    rank.worker.turn(10_000.0, backlog=0)
+    assert [tag for tag, _ in rank.sent] == [Tag.BEAT], "what is due is said at once"
+    patience_s = 8.0 + worker.MANAGER_SLOW_S
+    for second in range(int(patience_s) - 1):
+        rank.worker.turn(10_000.0 + second, backlog=0)
+    with pytest.raises(ManagerLost):
+        for second in range(int(patience_s) - 1, int(patience_s) + 1):
+            rank.worker.turn(10_000.0 + second, backlog=0)
+
+
+@pytest.mark.parametrize(("lost_after_s", "patience_s"), [(120.0, 180.0), (8.0, 68.0), (1.0, 9.0)])
+def test_a_manager_may_be_silent_for_a_minute_longer_and_less_where_losses_are_missed_soon(
+    tmp_path: Path, lost_after_s: float, patience_s: float
+) -> None:
+    assert Settings("n1", 4, 4, 2, 1, 0.0, lost_after_s, tmp_path / "tfin", False).manager_patience_s == patience_s
 
 
 def test_in_the_managers_process_there_are_no_beats(tmp_path: Path) -> None:

@@ -2,21 +2,42 @@
 
 from __future__ import annotations
 
+import itertools
+
 from hypothesis import given
 from hypothesis import strategies as st
 from simfarm import LENGTH, Farm
 
-from mpifarm.schedule.answers import Action, Outcome, Verdict
-from mpifarm.schedule.quarantine import ROUNDS, Fitness, Judged, Quarantine, slots_by_node
+from mpifarm.schedule.answers import Action, Grant, Outcome, Verdict
+from mpifarm.schedule.quarantine import (
+    LONGEST_PAUSE_S,
+    PAUSE_S,
+    ROUNDS,
+    SICK_PAUSE_S,
+    Fitness,
+    Judged,
+    Quarantine,
+    slots_by_node,
+)
 
 SICK, WELL = 1, 2
 
 
 class Judges(Farm):
-    """A farm that keeps what was thought of its nodes."""
+    """A farm that keeps what was thought of its nodes, and what they were given while they were not fit."""
+
+    def __init__(self, tasks: int, nodes: dict[int, str], slots: int = 1, retries: int = 2) -> None:
+        self.judged: list[Judged] = []
+        self.tried: list[tuple[float, int]] = []  # when, and which task
+        self.nodes = nodes
+        super().__init__(tasks, nodes, slots, retries=retries)
 
     def take(self, actions: list[Action]) -> None:
-        self.judged = [*getattr(self, "judged", []), *(action for action in actions if isinstance(action, Judged))]
+        self.judged += (action for action in actions if isinstance(action, Judged))
+        unfit = {node for node, fitness in dict(self.thought).items() if fitness is not Fitness.FIT}
+        for action in actions:
+            if isinstance(action, Grant) and self.nodes[action.rank] in unfit:
+                self.tried += ((self.now, offset) for offset in action.offsets)
         super().take(actions)
 
     @property
@@ -98,6 +119,111 @@ def test_a_success_of_its_own_releases_a_node() -> None:
     assert farm.held[SICK]
 
 
+def wait(farm: Judges, until: float, *ranks: int) -> None:
+    """Let the time pass, with *ranks* asking for what they may have."""
+    while farm.now < until:
+        for rank in ranks:
+            farm.ask(rank)
+        farm.tick(after_s=1.0)
+
+
+def test_while_the_others_are_busy_a_suspected_node_is_tried_with_another_task_and_a_success_releases_it() -> None:
+    farm = suspect()
+    failed = [offset for offset in farm.order if offset not in farm.held[WELL]]
+    wait(farm, PAUSE_S, SICK)
+    (tried,) = farm.held[SICK]
+    assert tried not in failed
+    farm.end(SICK, tried)
+    farm.ask(SICK)
+    farm.tick()
+    assert farm.thought[1:] == [("a", Fitness.FIT)]
+    assert farm.held[SICK]
+
+
+def test_what_fails_on_probation_is_never_charged_and_the_pauses_grow_up_to_a_bound() -> None:
+    farm = Judges(20, {SICK: "a", WELL: "b"}, retries=0)
+    farm.ask_all()
+    while farm.now < 10 * LONGEST_PAUSE_S:
+        for offset in list(farm.held[SICK]):
+            farm.end(SICK, offset, bad=True)
+        farm.schedule.heard_of(WELL, farm.now)
+        farm.ask(SICK)
+        farm.tick(after_s=1.0)
+    assert farm.schedule.counts.failed == 0
+    times = [when for when, _ in farm.tried]
+    pauses = [after - before for before, after in itertools.pairwise(times)]
+    assert pauses == sorted(pauses)
+    assert 2 * PAUSE_S <= pauses[0] <= 2 * PAUSE_S + 1
+    assert LONGEST_PAUSE_S <= pauses[-1] <= LONGEST_PAUSE_S + 1
+
+
+def test_a_task_on_probation_that_takes_long_is_joined_by_others() -> None:
+    farm = Judges(100, {SICK: "a", WELL: "b"}, slots=8)
+    farm.ask_all()
+    while not farm.thought:
+        farm.fail_all(SICK)
+        farm.ask(SICK)
+        farm.tick()
+    running = []
+    for _ in range(5):
+        running.append(len(farm.held[SICK]))
+        wait(farm, farm.now + PAUSE_S, SICK)
+    assert running == [0, 1, 2, 4, 8]
+    first, *others = farm.held[SICK]
+    farm.end(SICK, first, bad=True)
+    wait(farm, farm.now + PAUSE_S, SICK)
+    assert list(farm.held[SICK]) == others, "one has failed: the next comes later, and alone"
+    wait(farm, farm.now + PAUSE_S + 1, SICK)
+    assert len(farm.held[SICK]) == len(others) + 1
+
+
+def test_a_sick_node_that_is_well_again_is_released_after_a_pause() -> None:
+    farm = suspect()
+    for _ in range(ROUNDS + 1):
+        farm.end(WELL, next(iter(farm.held[WELL])))
+        farm.ask(WELL)
+        farm.tick()
+    assert farm.thought[1:] == [("a", Fitness.SICK)]
+    wait(farm, SICK_PAUSE_S, SICK)
+    assert len(farm.held[SICK]) == 1
+    farm.end(SICK, next(iter(farm.held[SICK])))
+    farm.ask(SICK)
+    farm.tick()
+    assert farm.thought[2:] == [("a", Fitness.FIT)]
+    assert farm.held[SICK]
+
+
+def test_what_a_node_was_given_on_trial_releases_it_though_it_was_found_sick_meanwhile() -> None:
+    farm = suspect()
+    wait(farm, PAUSE_S, SICK)
+    (tried,) = farm.held[SICK]
+    for _ in range(ROUNDS + 1):
+        farm.end(WELL, next(iter(farm.held[WELL])))
+        farm.ask(WELL)
+        farm.tick()
+    assert farm.thought[1:] == [("a", Fitness.SICK)]
+    farm.end(SICK, tried)
+    farm.ask(SICK)
+    farm.tick()
+    assert farm.thought[2:] == [("a", Fitness.FIT)]
+
+
+def test_what_fails_on_a_node_on_probation_says_nothing_about_another_one() -> None:
+    quarantine = Quarantine()
+    slots = slots_by_node([("a", 1), ("b", 1), ("c", 1)])
+    for offset in range(ROUNDS):
+        quarantine.failed("a", offset, slots=1, now=0.0)
+        quarantine.failed("b", 10 + offset, slots=1, now=0.0)
+    assert [change.fitness for change in quarantine.judge(slots, now=0.0)] == [Fitness.SUSPECTED] * 2
+    quarantine.put_on_trial("a", range(ROUNDS))
+    quarantine.put_on_trial("b", range(10, 10 + ROUNDS))
+    for offset in range(ROUNDS):
+        quarantine.failed("b", offset, slots=1, now=1.0)
+    assert quarantine.judge(slots, now=1.0) == []
+    quarantine.succeeded("c", range(ROUNDS))
+    assert quarantine.judge(slots, now=2.0)[:1] == [Judged("a", Fitness.SICK, ROUNDS)]
+
+
 def test_without_a_node_to_compare_with_nobody_is_suspected() -> None:
     farm = Judges(10, {1: "a", 2: "a"}, retries=0)
     farm.run(bad={number * LENGTH for number in range(10)})
@@ -153,17 +279,18 @@ def test_bad_tasks_fail_good_tasks_succeed_and_the_farm_ends(
     farm.run(failing)
     assert sorted(farm.succeeded) == sorted({number * LENGTH for number in range(tasks)} - failing)
     assert farm.schedule.unfinished() == sorted(failing)
-    assert len(farm.order) <= tasks + len(failing) * (retries + 1), "each task is let off once at most"
+    charged = len(farm.order) - len(farm.tried)
+    assert charged <= tasks + len(failing) * (retries + 1), "each task is let off once at most"
 
 
 def test_a_node_that_fails_now_and_then_is_nobodys_suspect() -> None:
     quarantine = Quarantine()
     for number in range(100):
         for offset in range(ROUNDS * 2 - 1):
-            quarantine.failed("a", offset, slots=2)
+            quarantine.failed("a", offset, slots=2, now=0.0)
         quarantine.succeeded("a", [number])
         quarantine.succeeded("b", [number])
-        assert quarantine.judge(slots_by_node([("a", 1), ("a", 1), ("b", 2)])) == []
+        assert quarantine.judge(slots_by_node([("a", 1), ("a", 1), ("b", 2)]), now=0.0) == []
 
 
 # tasks that kill their worker

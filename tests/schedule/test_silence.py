@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from simfarm import Farm, records
 
 from mpifarm.schedule.answers import How, Outcome
@@ -36,11 +37,40 @@ def test_a_rank_that_never_joins_is_lost_and_the_farm_without_workers_finishes()
     assert farm.outcome is Outcome.WORK_LEFT
 
 
-def test_a_worker_that_does_not_answer_a_stop_holds_up_nobody() -> None:
-    farm = Farm(1, {1: "a"})
+def test_a_manager_whose_every_turn_is_slow_finds_the_silent_all_the_same() -> None:
+    farm = Farm(4, {1: "a", 2: "b"}, lost_after_s=10)
+    farm.ask_all()
+    for _ in range(20):
+        farm.schedule.heard_of(2, farm.now)
+        farm.tick(after_s=5.0)
+    assert [lost.rank for lost in farm.losses] == [1]
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_worker_that_does_not_answer_a_stop_holds_up_nobody_be_it_rank_0(rank: int) -> None:
+    farm = Farm(1, {rank: "a"})
     farm.ask_all()
     farm.take(farm.schedule.stop_asked(How.KILL, farm.now))
     while farm.outcome is None and farm.now < 100:
         farm.tick(after_s=0.5)
     assert farm.outcome is Outcome.WORK_LEFT
     assert farm.now < STOP_PATIENCE_S + 5
+    assert farm.schedule.suspects() == [], "it had too little time, perhaps: that is nobody's fault"
+
+
+def test_a_second_stop_gives_no_more_time() -> None:
+    farm = Farm(1, {1: "a"})
+    farm.ask_all()
+    for how in (How.KILL, How.KILL_NOW):
+        farm.take(farm.schedule.stop_asked(how, farm.now))
+        for _ in range(20):
+            farm.tick(after_s=0.5)
+    assert farm.outcome is Outcome.WORK_LEFT
+
+
+def test_rank_0_is_never_silent() -> None:
+    farm = Farm(1, {0: "a"}, lost_after_s=10)
+    farm.ask_all()
+    for _ in range(100):
+        farm.tick(after_s=0.5)
+    assert not farm.losses

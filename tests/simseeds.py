@@ -1,0 +1,48 @@
+"""Ranges of seeds of the simulation, on all cores: python tests/simseeds.py FROM TO. Prints what fails and a last line."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+
+import simulation
+
+CHUNK = 50
+
+
+def failures(seeds: range) -> list[str]:
+    """Run some seeds; return a line for each that failed, with the command that replays it."""
+    failed = []
+    for seed in seeds:
+        try:
+            simulation.run(seed)
+        except Exception as error:  # whatever it is, the other seeds are worth knowing
+            failed.append(f"python tests/simulation.py {seed}  # {type(error).__name__}: {error}")
+    return failed
+
+
+def hunt(first: int, last: int) -> Iterator[str]:
+    """Run the seeds from *first* on, up to *last*; yield a line for each that failed."""
+    chunks = [range(begin, min(begin + CHUNK, last)) for begin in range(first, last, CHUNK)]
+    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
+        for lines in pool.map(failures, chunks):
+            yield from lines
+
+
+def main(first: int, last: int) -> int:
+    """Print what fails, and how it went."""
+    began, failed = time.monotonic(), 0
+    for line in hunt(first, last):
+        failed += 1
+        print(line, flush=True)
+    took_s = time.monotonic() - began
+    print(f"{last - first} seeds, {failed} failed, {(last - first) / took_s:.0f} a second")
+    return min(failed, 1)
+
+
+if __name__ == "__main__":
+    sys.exit(main(int(sys.argv[1]), int(sys.argv[2])))
