@@ -32,6 +32,7 @@ from mpifarm.launcher.slot import Result, Slot
 from mpifarm.launcher.strays import Strays
 from mpifarm.launcher.termination import Termination
 from mpifarm.site.environ import CPUS_PER_TASK
+from mpifarm.site.mounts import Mounts
 
 _CPUS_PER_TASK = os.fsencode(CPUS_PER_TASK)
 _RSS_UNITS_PER_KIB = 1024 if sys.platform == "darwin" else 1  # getrusage(2)
@@ -85,8 +86,9 @@ class Slots:
         if cpus and _CPUS_PER_TASK in self._environ:
             self._environ[_CPUS_PER_TASK] = b"%d" % cpus
         self._shell = os.fsencode(shell)
-        self._functions = Functions(self._environ, self._shell)
-        self._direct = Direct(self._environ, self._shell, self._functions.lost)
+        mounts = Mounts(self._shell)
+        self._functions = Functions(self._environ, self._shell, mounts)
+        self._direct = Direct(self._environ, mounts, self._shell, self._functions.lost)
         self._outcomes = Outcomes(self._outbox, node, self._environ, self._shell)
         self._slots += [Slot(index, first + index) for index in range(count)]
         self._free = self._slots[::-1]
