@@ -68,7 +68,7 @@ TABLE = {
         "direct": "programs spawn|site",
         "frames": "|",
         "functions": "spawn|tasks site ground",
-        "helper": "capture frames outbox processes slots spawn|site",
+        "helper": "capture frames outbox processes slots spawn|site ground",
         "launcher": "capture frames helper processes|",
         "outbox": "frames|",
         "outcome": "capture direct frames outbox slot spawn why|ground",
@@ -78,7 +78,7 @@ TABLE = {
         "scout": "|",
         "slot": "capture frames strays|",
         "slots": "capture deadlines direct frames functions outbox outcome processes scarcity slot spawn strays termination"
-        "|site",
+        "|site ground",
         "spawn": "frames|ground",
         "strays": "frames processes|",
         "termination": "capture deadlines slot strays|ground",

@@ -64,7 +64,7 @@ class Outbox:
 
     @property
     def due_at(self) -> float:
-        """When the batch has waited long enough (monotonic)."""
+        """When the batch has waited long enough, by the helper's clock."""
         return self._batch.since + BATCH_S if self._batch.records and not self._streaming else math.inf
 
     @property

@@ -43,6 +43,7 @@ class Attempt:
     out: bytes
     err: bytes
     left: int
+    seconds: float
 
 
 class Farm:
@@ -94,12 +95,12 @@ class Farm:
         at = records * ended.STRUCT.size
         for index in range(records):
             fields = ended.STRUCT.unpack_from(body, index * ended.STRUCT.size)
-            offset, _, slot, status, flags, *_, left, out_total, out_bytes, err_bytes = fields
+            offset, _, slot, status, flags, _, seconds, *_, left, out_total, out_bytes, err_bytes = fields
             out = self._streamed.pop(lane, b"") + body[at : at + out_bytes]
             err = body[at + out_bytes : at + out_bytes + err_bytes]
             at += out_bytes + err_bytes
             assert len(out) == out_total
-            self._ended.append(Attempt(offset, slot, status, Ended(flags), out, err, left))
+            self._ended.append(Attempt(offset, slot, status, Ended(flags), out, err, left, seconds))
         assert at == len(body)
 
 
