@@ -176,7 +176,7 @@ class Manager:
             self._do(self._schedule.worker_lost(rank))
             self.gone.discard(rank)  # the rank itself is well
             return
-        self._schedule.credit_changed(rank, report.seen, report.credit)
+        self._schedule.credit_changed(rank, report.seen, report.credit, report.doubted)
         if report.notes is not NO_NOTE and report.notes & Note.LEAVING:
             self._schedule.worker_left(rank)
 

@@ -24,12 +24,12 @@ def deal(workers: Workers, queue: Queue, histories: Histories, now: float) -> li
     ready = workers.ready()
     if not ready or not waiting:
         return []
-    free = sum(max(0, worker.slots - len(worker.leases)) for _, worker in ready)
+    free = sum(max(0, worker.room) for _, worker in ready)
     all_slots = workers.all_slots()
     rest = max(0, waiting - free)
     grants: list[Grant] = []
     for rank, worker in ready:
-        count = worker.slots - len(worker.leases)
+        count = worker.room
         if rest:
             count += rest * worker.slots // (2 * all_slots)
         elif free:
@@ -41,7 +41,7 @@ def deal(workers: Workers, queue: Queue, histories: Histories, now: float) -> li
 
 
 def _grant(workers: Workers, queue: Queue, histories: Histories, rank: int, worker: Worker, count: int) -> Iterator[Grant]:
-    room = max(0, worker.slots - len(worker.leases))
+    room = max(0, worker.room)
     tasks = queue.take(worker, count, room, lambda: workers.elsewhere(worker))
     if not tasks.offsets:
         return

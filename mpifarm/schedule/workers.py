@@ -36,6 +36,12 @@ class Worker:
     heard: float = 0.0
     leaving: bool = False
     accused: set[int] = field(default_factory=set)  # offsets of suspects among the leases
+    doubted: int = 0  # leases whose attempts have ended; what with is told later
+
+    @property
+    def room(self) -> int:
+        """How many slots are free; fewer than none, if it holds more than that."""
+        return self.slots - len(self.leases) + self.doubted
 
 
 class Workers:
@@ -83,10 +89,11 @@ class Workers:
 
     # who may have more
 
-    def credit_changed(self, rank: int, seen: int, credit: int) -> None:
-        """*rank*, which has received *seen* tasks so far, can take *credit* more."""
+    def credit_changed(self, rank: int, seen: int, credit: int, doubted: int = 0) -> None:
+        """*rank*, which has received *seen* tasks so far, can take *credit* more; *doubted* of what it has have ended."""
         worker = self.by_rank[rank]
         worker.limit = seen + credit
+        worker.doubted = doubted
         if worker.limit > worker.granted and not worker.leaving:
             self._ready.add(rank)
 
