@@ -70,7 +70,7 @@ TABLE = {
         "functions": "spawn|tasks site ground",
         "helper": "capture frames outbox processes slots spawn|site ground",
         "launcher": "capture frames helper processes|",
-        "outbox": "frames|",
+        "outbox": "capture frames|",
         "outcome": "capture direct frames outbox slot spawn why|ground",
         "processes": "|",
         "programs": "|site",

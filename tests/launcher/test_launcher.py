@@ -96,7 +96,8 @@ class Farm:
         for index in range(records):
             fields = ended.STRUCT.unpack_from(body, index * ended.STRUCT.size)
             offset, _, slot, status, flags, _, seconds, *_, left, out_total, out_bytes, err_bytes = fields
-            out = self._streamed.pop(lane, b"") + body[at : at + out_bytes]
+            streamed = self._streamed.pop(lane, b"")
+            out = b"" if status and streamed else streamed + body[at : at + out_bytes]  # of a failure nothing was kept
             err = body[at + out_bytes : at + out_bytes + err_bytes]
             at += out_bytes + err_bytes
             assert len(out) == out_total
