@@ -117,6 +117,7 @@ TABLE = {
         "mounts": "|",
         "offer": "|",
         "packages": "|",
+        "quota": "mounts|",
         "slurm": "|ground",
     },
     "ground": {

@@ -21,9 +21,11 @@ import re
 import select
 import stat
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from enum import Enum
 from pathlib import Path
+from typing import NamedTuple
 
 _TABLE = Path("/proc/self/mountinfo")
 _CWD = "/proc/self/cwd"
@@ -49,6 +51,26 @@ class Place(Enum):
 
 
 _UNKNOWN = (Place.NOWHERE, 0.0)
+
+
+class Mount(NamedTuple):
+    """An entry of the table."""
+
+    device: bytes
+    root: bytes  # what of the file system is mounted
+    point: bytes  # and where
+    kind: bytes
+    source: bytes
+    options: bytes  # of the file system
+
+
+def entries(table: bytes) -> Iterator[Mount]:
+    """Yield what is mounted. A line is `36 35 98:0 /root /mount/point options [tags ...] - type source options`."""
+    for line in table.splitlines():
+        before, _, after = line.partition(b" - ")
+        _, _, device, root, point, *_ = before.split(b" ")
+        kind, source, options = after.split(b" ", 2)
+        yield Mount(device, _plain(root), _plain(point), kind, source, options)
 
 
 class Mounts:
@@ -97,13 +119,9 @@ class Mounts:
         with suppress(OSError):
             self._cwd = os.fsencode(os.readlink(_CWD))
         foreign: dict[bytes, set[bytes]] = {}  # device, and where it is mounted
-        for line in _whole(self._file).splitlines():
-            # 36 35 98:0 /root /mount/point options [tags ...] - type source options
-            before, _, after = line.partition(b" - ")
-            kind, source, *_ = after.split(b" ")
-            if kind not in _OWN or source.startswith(_ANYWHERE):
-                _, _, device, _, point, *_ = before.split(b" ")
-                foreign.setdefault(device, set()).add(_OCTAL.sub(lambda octal: bytes([int(octal[1], 8)]), point))
+        for mount in entries(_whole(self._file)):
+            if mount.kind not in _OWN or mount.source.startswith(_ANYWHERE):
+                foreign.setdefault(mount.device, set()).add(mount.point)
         self._foreign = set().union(*foreign.values())
         while (left_at := self._leaves_at(self._shell)) in self._foreign:
             device = next(device for device, points in foreign.items() if left_at in points)
@@ -145,6 +163,11 @@ class Mounts:
             if links > _MOST_LINKS:
                 raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
         return b""
+
+
+def _plain(written: bytes) -> bytes:
+    """Return a path as it is; in the table, blanks and the like are octal numbers."""
+    return _OCTAL.sub(lambda octal: bytes([int(octal[1], 8)]), written)
 
 
 def _whole(file: int) -> bytes:
