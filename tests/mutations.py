@@ -1,4 +1,4 @@
-"""Deliberate bugs, put into a copy of mpifarm one at a time: the simulation has to find each of them.
+"""Deliberate bugs, put into a copy of mpifarm one at a time: the simulation, or a test, has to find each of them.
 
 To see the table, with the seed that caught each: python tests/mutations.py
 """
@@ -30,12 +30,13 @@ for seed in range(int(sys.argv[1])):
 
 @dataclass(frozen=True)
 class Mutation:
-    """A bug: in *module*, *right* becomes *wrong*."""
+    """A bug: in *module*, *right* becomes *wrong*. What the simulation cannot see is *hunted_by* a test, by its path."""
 
     name: str
     module: str
     right: str
     wrong: str
+    hunted_by: str = ""
 
 
 MUTATIONS = [
@@ -89,6 +90,58 @@ MUTATIONS = [
     Mutation("go on after a write that failed", "custody", "        self.stopped = True\n", ""),
     Mutation("believe zeros to be output", "progress", "reached > output.sound", "reached > output.size"),
     Mutation("read the covered lines, too", "progress", "_lines(path, start.progress)", "_lines(path, 0)"),
+    Mutation(
+        "let a doubtful end hold its slot", "workers", " + self.doubted\n", "\n", hunted_by="tests/schedule/test_dealing.py"
+    ),
+    Mutation(
+        "charge what the job's own signal has ended",
+        "doubt",
+        "(-number, 128 + number)",
+        "(-number,)",
+        hunted_by="tests/ranks/test_doubt.py",
+    ),
+    Mutation(
+        "start at once what lies elsewhere",
+        "programs",
+        "if self._mounts.place(path) is not Place.HERE:",
+        "if False:",
+        hunted_by="tests/launcher/test_programs.py",
+    ),
+    Mutation(
+        "forget the interpreter of a script",
+        "programs",
+        "return script[1]",
+        'return b""',
+        hunted_by="tests/launcher/test_programs.py",
+    ),
+    Mutation(
+        "look at what is there before at what is mounted",
+        "mounts",
+        "            if there in self._foreign:\n",
+        "            if os.lstat(there) and there in self._foreign:\n",
+        hunted_by="tests/site/test_mounts.py",
+    ),
+    Mutation(
+        "miss what is mounted in mid-run",
+        "mounts",
+        "and self._changed.poll(0):",
+        "and False:",
+        hunted_by="tests/site/test_mounts.py",
+    ),
+    Mutation(
+        "let a timeout count the time asleep",
+        "helper",
+        "self._awake.turn(time.monotonic(), wait_s)",
+        "time.monotonic()",
+        hunted_by="tests/launcher/test_termination.py",
+    ),
+    Mutation(
+        "fill up with zeros what cannot be read",
+        "capture",
+        "    if len(part) < size:\n",
+        '    part = part.ljust(size, b"\\0")\n    if False:\n',
+        hunted_by="tests/launcher/test_outbox.py",
+    ),
 ]
 
 
@@ -106,14 +159,20 @@ def mutated(mutation: Mutation) -> str:
 
 
 def hunt(mutation: Mutation, seeds: int = SEEDS) -> str:
-    """Return the seed that caught *mutation*, and how; nothing if none of *seeds* seeds does."""
+    """Return the seed or the test that caught *mutation*, and how; nothing if none of *seeds* seeds, or no test, does."""
     with tempfile.TemporaryDirectory() as scratch:
         copy = Path(scratch) / "mpifarm"
         shutil.copytree(HERE.parent / "mpifarm", copy, ignore=shutil.ignore_patterns("__pycache__"))
         source(copy, mutation).write_text(mutated(mutation))
         environ = {**os.environ, "PYTHONPATH": f"{scratch}{os.pathsep}{HERE}", "PYTHONDONTWRITEBYTECODE": "1"}
         command = [sys.executable, "-c", _HUNT, str(seeds)]
+        if mutation.hunted_by:
+            command = [sys.executable, "-m", "pytest", "-qx", "--all", "--tb=no", "-p", "no:cacheprovider"]
+            command += [f"--basetemp={scratch}/tmp", str(HERE.parent / mutation.hunted_by)]
         found = subprocess.run(command, cwd=scratch, env=environ, capture_output=True, text=True, check=False)
+    if mutation.hunted_by:
+        assert found.returncode in (0, 1), found.stdout + found.stderr
+        return next((line for line in found.stdout.splitlines() if line.startswith("FAILED")), "")
     assert not found.returncode, found.stderr
     return found.stdout.strip()
 
@@ -123,7 +182,8 @@ def main() -> int:
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         caught = list(pool.map(hunt, MUTATIONS))
     for mutation, how in zip(MUTATIONS, caught, strict=True):
-        print(f"{mutation.name:<45} {mutation.module:<9} {how or f'NOT CAUGHT by {SEEDS} seeds'}")
+        hunter = mutation.hunted_by or f"{SEEDS} seeds"
+        print(f"{mutation.name:<45} {mutation.module:<9} {how or f'NOT CAUGHT by {hunter}'}")
     return 0 if all(caught) else 1
 
 
