@@ -90,7 +90,7 @@ def parser() -> argparse.ArgumentParser:
     # fmt: off
     add("tasklist", metavar="TASKLIST", help="file of shell commands, one a line")
     add("--threads", type=slots, metavar="N",
-        help="tasks at a time on each node [$THREADS, else the CPUs this rank may use, or whose time its container is given,"
+        help="tasks at a time on each node [$THREADS, else the CPUs that this rank may use, or has the time of,"
              " / worker ranks on the node]")
     add("--retries", type=count, metavar="N", default=2,
         help="more attempts for a task that fails, after the rest of the list, on another node if there is one, and 1 s,"

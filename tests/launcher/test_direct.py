@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -36,8 +37,14 @@ def in_a_directory_that_will_go(tmp_path_factory: pytest.TempPathFactory) -> Ite
     os.chdir(before)
 
 
+@cache
+def mounts(shell: bytes, table: Path) -> Mounts:
+    """Return one for all tests: each has a file open."""
+    return Mounts(shell, table)
+
+
 def asked(environ: Environ, shell: bytes = spawn.SHELL, lost: Environ | None = None, table: Path = TABLE) -> Direct:
-    return Direct(environ, Mounts(shell, table), shell, lost)
+    return Direct(environ, mounts(shell, table), shell, lost)
 
 
 def end_of(pid: int) -> tuple[int, bool]:
@@ -183,3 +190,32 @@ def test_the_shells_that_are_known_agree_about_what_is_a_builtin() -> None:
     words = subprocess.run([bash, "-c", "compgen -bk"], capture_output=True, check=True).stdout.split()
     assert len(words) > 50
     assert [word for word in words if asked(BASE).program(word)] == []
+
+
+@pytest.mark.parametrize(
+    ("line", "path", "at_once"),
+    [
+        (b"./near", b"/usr/bin", True),
+        (b"./far/prog", b"/usr/bin", False),
+        (b"./to_far", b"/usr/bin", False),
+        (b"ls", b"%s/none:/usr/bin:/bin", True),
+        (b"ls", b"%s/far:/usr/bin:/bin", False),
+        (b"ls", b"/usr/bin:/bin:%s/far", True),
+        (b"far_ls", b"%s:/usr/bin", False),
+    ],
+)
+def test_what_leads_off_the_node_goes_to_the_shell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: bytes, path: bytes, at_once: bool
+) -> None:
+    """A directory of PATH, too, if it comes before the one in which the program is."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "far").mkdir()
+    for place in (tmp_path, tmp_path / "far"):
+        script(place, "near", "#!/bin/sh\n")
+        script(place, "prog", "#!/bin/sh\n")
+    for link in ("to_far", "far_ls"):
+        (tmp_path / link).symlink_to("far/prog")
+    table = tmp_path / "table"
+    table.write_text(f"1 0 8:1 / / rw - ext4 /dev/sda1 rw\n2 1 0:50 / {tmp_path.resolve()}/far rw - nfs4 server:/x rw\n")
+    environ = {b"PATH": path.replace(b"%s", os.fsencode(tmp_path.resolve()))}
+    assert bool(asked(environ, table=table).program(line)) is at_once
