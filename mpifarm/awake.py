@@ -27,3 +27,7 @@ class Awake:
             self.away_s += beyond_s
         self._shown = max(now, self._shown)
         return now - self.away_s
+
+    def at(self, now: float) -> float:
+        """Return the time on this clock in the middle of a turn."""
+        return now - self.away_s

@@ -95,12 +95,14 @@ def parser() -> argparse.ArgumentParser:
     # fmt: off
     add("tasklist", metavar="TASKLIST", help="file of shell commands, one a line")
     add("--threads", type=slots, metavar="N",
-        help="tasks at a time on each node [$THREADS, else the CPUs this rank may use / worker ranks on the node]")
+        help="tasks at a time on each node [$THREADS, else the CPUs that this rank may use, or has the time of,"
+             " / worker ranks on the node]")
     add("--retries", type=count, metavar="N", default=2,
         help="more attempts for a task that fails, after the rest of the list, on another node if there is one, and 1 s,"
              " then 10 s after the failure while there is other work [2]")
     add("--timeout", type=time, metavar="TIME",
-        help="an attempt that takes longer has failed: TERM, after 5 s KILL, to its whole process group")
+        help="an attempt that takes longer has failed: TERM, after 5 s KILL, to its whole process group; time in which the"
+             " job is suspended does not count")
     add("--max-fails", type=count, metavar="N", help="start nothing more when more than N tasks have failed")
     add("--manager-works", action="store_true", help="rank 0 runs tasks, too (always so with one rank)")
     add("--rerun", action="store_true", help="forget the progress of earlier runs")

@@ -22,7 +22,7 @@ from pathlib import Path
 from mpifarm import FarmError, NodeError, say
 from mpifarm.launcher.frames import MAX_SLOTS, SHELL
 from mpifarm.settings import Config, Interface
-from mpifarm.site import affinity, hosts, slurm
+from mpifarm.site import affinity, hosts, quota, slurm
 from mpifarm.site.environ import scrub
 
 # What each launcher says about which process this is, and of how many. Hydra (MPICH, Intel) and Slurm's pmi2 set PMI_*,
@@ -86,6 +86,7 @@ def read(args: argparse.Namespace) -> tuple[Config, dict[str, str]]:
         host=host,
         cpus=cpus,
         usable_cpus=usable_cpus,
+        quota_cpus=quota.cpus(),
         launched_ranks=1 if args.no_mpi else _launched_ranks(environ),
         interface=_interface(environ),
         job=slurm.job(environ),

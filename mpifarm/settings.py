@@ -46,6 +46,7 @@ class Config:
     host: str = "localhost"  # which one that is
     cpus: int = 1  # that this process is bound to
     usable_cpus: int = 1  # that the job allows it on this node
+    quota_cpus: int = 0  # whose time the container is given; 0: no limit
     launched_ranks: int = 1  # what the launcher says it started
     interface: Interface = Interface.NONE
     job: Job | None = None

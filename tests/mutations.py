@@ -222,6 +222,58 @@ MUTATIONS = [
         "    if False and (",
         hunted_by="tests/test_config.py",
     ),
+    Mutation(
+        "let a doubtful end hold its slot", "workers", " + self.doubted\n", "\n", hunted_by="tests/schedule/test_dealing.py"
+    ),
+    Mutation(
+        "charge what the job's own signal has ended",
+        "doubt",
+        "(-number, 128 + number)",
+        "(-number,)",
+        hunted_by="tests/ranks/test_doubt.py",
+    ),
+    Mutation(
+        "start at once what lies elsewhere",
+        "programs",
+        "if self._mounts.place(path) is not Place.HERE:",
+        "if False:",
+        hunted_by="tests/launcher/test_programs.py",
+    ),
+    Mutation(
+        "forget the interpreter of a script",
+        "programs",
+        "return script[1]",
+        'return b""',
+        hunted_by="tests/launcher/test_programs.py",
+    ),
+    Mutation(
+        "look at what is there before at what is mounted",
+        "mounts",
+        "            if there in self._foreign:\n",
+        "            if os.lstat(there) and there in self._foreign:\n",
+        hunted_by="tests/site/test_mounts.py",
+    ),
+    Mutation(
+        "miss what is mounted in mid-run",
+        "mounts",
+        "and self._changed.poll(0):",
+        "and False:",
+        hunted_by="tests/site/test_mounts.py",
+    ),
+    Mutation(
+        "let a timeout count the time asleep",
+        "helper",
+        "self._awake.turn(time.monotonic(), wait_s)",
+        "time.monotonic()",
+        hunted_by="tests/launcher/test_termination.py",
+    ),
+    Mutation(
+        "fill up with zeros what cannot be read",
+        "capture",
+        "    if len(part) < size:\n",
+        '    part = part.ljust(size, b"\\0")\n    if False:\n',
+        hunted_by="tests/launcher/test_outbox.py",
+    ),
 ]
 
 

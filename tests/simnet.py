@@ -15,7 +15,7 @@ from mpifarm.ranks import wire
 from mpifarm.ranks.comm import Received
 from mpifarm.ranks.wire import Message, Tag
 
-_CREDIT_BYTES = 12  # of the header of a REPORT: seen and credit
+_CREDIT_BYTES = 16  # of the header of a REPORT: seen, credit and doubted
 _DELAYS_S = (0.0, 0.001, 0.01, 0.1, 1.0)
 _ECHO_S = 100.0  # how late a duplicate may come
 

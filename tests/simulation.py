@@ -142,7 +142,7 @@ class ModelLauncher:
             self._farm.killer = offset
             raise Killed
         if sick or self._farm.random.random() < task.fails:
-            self._report(offset, attempt, status=self._farm.random.choice((1, -11, 255)))
+            self._report(offset, attempt, status=self._farm.random.choice((1, -11, 255, 143, -15)))
             return
         self._farm.executions += 1
         out = (f"<{offset}.{self._farm.executions}>".encode() * task.bytes)[: task.bytes]

@@ -6,7 +6,9 @@ memory that does not grow with it.
 
 from __future__ import annotations
 
+import errno
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import BinaryIO
@@ -43,11 +45,14 @@ class Spool:
         self._parts.clear()
 
     def parts(self) -> Iterator[bytes | memoryview]:
-        """Yield everything, in pieces of 1 MiB at most."""
+        """Yield everything, in pieces of 1 MiB at most. Raises OSError, if it is not all there any more as well."""
         yield from self._parts
         if self._file:
             for at in range(0, self.size, _COPY_BYTES):
-                yield os.pread(self._file.fileno(), min(_COPY_BYTES, self.size - at), at)
+                part = os.pread(self._file.fileno(), min(_COPY_BYTES, self.size - at), at)
+                if len(part) < min(_COPY_BYTES, self.size - at):
+                    raise OSError(errno.EIO, "a part of a task's output is not there any more", tempfile.gettempdir())
+                yield part
 
     def close(self) -> None:
         """Forget it."""

@@ -8,7 +8,8 @@ everywhere else. So
    it only when it writes faster than that. A pipe is a single read, so whatever a process has written before it ended is
    there after one more.
 2. A little stays in memory. More goes to an unnamed file, so no file is created per task and none is left behind, whoever
-   is killed; it is kept for the next task. Where that file takes no more, reading goes on, and the attempt has failed.
+   is killed; it is kept for the next task. Where that file takes no more, reading goes on, and the attempt has failed; and
+   so it has where the file does not give back what it took: nothing is made up for it.
 3. Somebody may go on writing when a task has ended: what it has left in the background. The next task gets a pipe of its
    own, and the old one is read until nobody is left to write to it: were it closed, the next word would kill the writer.
 4. A wide node has thousands of these descriptors, a task should see the limit that its user has set, and what has a number
@@ -17,6 +18,7 @@ everywhere else. So
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import resource
@@ -74,7 +76,7 @@ class Capture:
 
     def read(self) -> None:
         """Take what is in the pipe: all of it, but not what comes in the meantime."""
-        with suppress(BlockingIOError):
+        try:
             for _ in range(_READS):
                 if self._in_file and not self.trouble and self._moved():
                     return
@@ -82,18 +84,22 @@ class Capture:
                 self._keep(part)
                 if len(part) < _PIPE_BYTES:
                     return
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self.trouble = self.trouble or error.strerror or str(error)
 
     def whole(self) -> bytes:
-        """Return all of it."""
-        return os.pread(self._file, self.size, 0) if self._in_file else b"".join(self._parts)
+        """Return all of it. Raises OSError."""
+        return read_part(self._file, self.size, 0) if self._in_file else b"".join(self._parts)
 
     def clipped(self) -> tuple[bytes, bool]:
-        """Return all of it and False, or, of more than CLIP_BYTES, head, notice and tail, and True."""
+        """Return all of it and False, or, of more than CLIP_BYTES, head, notice and tail, and True. Raises OSError."""
         if self.size <= CLIP_BYTES:
             return self.whole(), False
         half = CLIP_BYTES // 2
         notice = b"\n[mpifarm: %d bytes left out here]\n" % (self.size - 2 * half)
-        return os.pread(self._file, half, 0) + notice + os.pread(self._file, half, self.size - half), True
+        return read_part(self._file, half, 0) + notice + read_part(self._file, half, self.size - half), True
 
     def empty(self) -> None:
         """Forget it: the next task begins."""
@@ -108,15 +114,19 @@ class Capture:
                 os.ftruncate(self._file, 0)
                 os.lseek(self._file, 0, os.SEEK_SET)
             except OSError:  # btrfs cannot shorten a file where the quota is used up
-                os.close(self._file)
-                self._file = -1
+                self._close_file()
 
     def leave(self) -> int:
         """Close all but the reader, which is the caller's now."""
         os.close(self.writer)
-        if self._file >= 0:
-            os.close(self._file)
+        self._close_file()
         return self.reader
+
+    def _close_file(self) -> None:
+        if self._file >= 0:
+            with suppress(OSError):  # NFS tells there of what it could not write: nobody needs that any more
+                os.close(self._file)
+            self._file = -1
 
     def _moved(self) -> bool:
         """Move what is in the pipe to the file without looking at it; return False if that cannot be."""
@@ -190,10 +200,15 @@ class Readers:
                 self._pour_away(reader)
 
     def _pour_away(self, reader: int) -> None:
-        with suppress(BlockingIOError):
-            if not os.read(reader, _PIPE_BYTES):
-                self._epoll.unregister(reader)
-                os.close(reader)
+        try:
+            if os.read(reader, _PIPE_BYTES):
+                return
+        except BlockingIOError:
+            return
+        except OSError:  # whatever it is, nothing more comes from there
+            pass
+        self._epoll.unregister(reader)
+        os.close(reader)
 
 
 class _Kqueue:
@@ -214,6 +229,14 @@ class _Kqueue:
 
     def poll(self, timeout: float) -> list[tuple[int, int]]:
         return [(key.fd, events) for key, events in self._selector.select(timeout)]
+
+
+def read_part(file: int, size: int, at: int) -> bytes:
+    """Return *size* bytes at *at*, which were written there. Raises OSError, if they are not all there as well."""
+    part = os.pread(file, size, at)
+    if len(part) < size:
+        raise OSError(errno.EIO, f"{size - len(part)} bytes of what was written are not there any more")
+    return part
 
 
 def _high(descriptor: int) -> int:

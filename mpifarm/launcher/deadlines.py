@@ -16,7 +16,7 @@ STALE = 64  # that are kept, beyond four a slot
 
 
 class Deadlines:
-    """The deadlines of all attempts in *slots*; times are monotonic."""
+    """The deadlines of all attempts in *slots*; times are of the helper's clock."""
 
     def __init__(self, slots: Sequence[Slot]) -> None:
         self._slots = slots

@@ -16,6 +16,8 @@ same. So
 6. Only dash and bash are known well enough: a busybox may take any name for a builtin. bash under its own name reads a
    file, BASH_ENV, before it does anything, and that may change everything.
 7. What a shell loses on the way, functions that bash has exported, the program gets all the same: see `functions`.
+8. Whoever starts a program waits for the file systems that it lies on. So one that may lie elsewhere than on the node is
+   left to the shell, and so is a name whose search in PATH leads there: see `programs`.
 """
 
 from __future__ import annotations
@@ -30,7 +32,9 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from mpifarm.launcher import spawn
+from mpifarm.launcher.programs import Programs
 from mpifarm.launcher.spawn import Environ
+from mpifarm.site.mounts import Mounts, Place
 
 _KNOWN_SHELLS = {"dash", "bash"}
 _CAT = b"/bin/cat"
@@ -64,9 +68,11 @@ class Program(NamedTuple):
 class Direct:
     """Finds out what a shell would do, for tasks with one environment."""
 
-    def __init__(self, environ: Environ, shell: bytes = spawn.SHELL, lost: Environ | None = None) -> None:
+    def __init__(self, environ: Environ, mounts: Mounts, shell: bytes = spawn.SHELL, lost: Environ | None = None) -> None:
         """*lost* are variables that the program gets although the shell would not hand them on."""
         self._base = environ
+        self._mounts = mounts
+        self._programs = Programs(mounts)
         self._shell = shell
         self._lost = lost or {}
         self._asked = False
@@ -85,28 +91,39 @@ class Direct:
         if not self._asked:
             self._asked = True
             self._ask()
-        path = argv[0] if b"/" in argv[0] else self._look_up(argv[0])
-        if self._environ is None or path is None:
+        if self._environ is None:
+            return None
+        self._mounts.look()
+        try:
+            path = argv[0] if b"/" in argv[0] else self._look_up(argv[0])
+            if path is None or not self._programs.start_at_once(path):
+                return None
+        except OSError:
             return None
         environ = {**self._environ, b"_": path} if self._tells_path else self._environ
         return Program(path, argv, environ, self._waits)
 
     def _look_up(self, name: bytes) -> bytes | None:
-        """Return what PATH has under *name*; None if there is any doubt."""
+        """Return what PATH has under *name*; None if there is any doubt. Raises OSError."""
         path = self._base.get(b"PATH", b"")
         if b"%" in path:  # dash takes `directory%func` for more than a directory
             return None
         for directory in path.split(b":"):
             if not directory.startswith(b"/"):
                 return None
+            lies = self._mounts.place(directory)
+            if lies is Place.NOWHERE:
+                continue
+            if lies is not Place.HERE:
+                return None
             found = directory + b"/" + name
             try:
-                mode = os.stat(found).st_mode
+                is_link = stat.S_ISLNK(os.lstat(found).st_mode)
             except (FileNotFoundError, NotADirectoryError):
                 continue
-            except OSError:
+            if is_link and self._mounts.place(found) is not Place.HERE:
                 return None
-            return found if stat.S_ISREG(mode) and os.access(found, os.X_OK) else None
+            return found if os.path.isfile(found) and os.access(found, os.X_OK) else None
         return None
 
     def _ask(self) -> None:
@@ -122,9 +139,10 @@ class Direct:
                 pid = spawn.spawn(_CAT + b" /proc/self/stat /proc/self/environ", given, theirs, theirs, self._shell)
                 os.close(theirs)
                 theirs = -1
-                self._understand(pid, _read_all(ours))
+                answer = _read_all(ours)
+                self._understand(pid, answer)
                 os.kill(pid, signal.SIGKILL)
-                os.waitpid(pid, 0)
+                os.waitpid(pid, 0 if answer else os.WNOHANG)  # where it hangs, it will be reaped with the tasks
         finally:
             os.close(ours)
             if theirs >= 0:

@@ -31,6 +31,7 @@ from typing import NamedTuple
 
 from mpifarm import files
 from mpifarm.launcher.spawn import Environ, true_name
+from mpifarm.site.mounts import Mounts, Place
 from mpifarm.tasks.quoting import COMMAND, Part, read
 
 _VARIABLE = re.compile(rb"BASH_FUNC_(.+?)(?:%%|\(\))")
@@ -51,7 +52,7 @@ class Way(NamedTuple):
 class Functions:
     """The exported functions of the tasks' environment, and the shell that is to hand them on."""
 
-    def __init__(self, environ: Environ, shell: bytes) -> None:
+    def __init__(self, environ: Environ, shell: bytes, mounts: Mounts) -> None:
         self._usual = Way(shell, environ)
         exported = {match[1]: name for name in environ if (match := _VARIABLE.fullmatch(name))}
         name = true_name(shell)
@@ -61,7 +62,7 @@ class Functions:
         self._by_bash = self._usual
         if not lost:
             return
-        bash = _look_up(b"bash", environ)
+        bash = _look_up(b"bash", environ, mounts)
         if bash and name in _MAY_CALL_BASH:
             self._calls = re.compile(COMMAND + rb"(%s)(?=[\s;&|<>)]|$)(?!\s*\(\s*\))" % b"|".join(map(re.escape, lost)))
             self._by_bash = Way(bash, environ)
@@ -120,9 +121,10 @@ def _quoted(text: bytes) -> bytes:
     return b"'" + text.replace(b"'", b"'\\''") + b"'"
 
 
-def _look_up(name: bytes, environ: Environ) -> bytes | None:
+def _look_up(name: bytes, environ: Environ, mounts: Mounts) -> bytes | None:
+    """Return the first in PATH that lies on the node: who starts another one may hang with it."""
     for directory in environ.get(b"PATH", b"").split(b":"):
         path = directory + b"/" + name
-        if directory.startswith(b"/") and os.access(path, os.X_OK):
+        if directory.startswith(b"/") and mounts.place(path) is Place.HERE and os.access(path, os.X_OK):
             return path
     return None

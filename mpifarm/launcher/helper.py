@@ -6,6 +6,9 @@ happened, it reads end-of-file and kills every task that it has started.
 It is a session of its own, because mpiexec forwards signals to process groups, and kills by them. A freed slot is filled
 from the helper's own short queue, without asking the worker; see `outbox` for what is told when, and `slots` for the
 tasks that run.
+
+Its clock stands still while it does not run itself (see `awake`): a job that was suspended has lost no time of its tasks'
+timeouts. To know when it was away, it sleeps in pieces while something is to happen at a time.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ from collections import deque
 from collections.abc import Mapping
 from typing import NoReturn
 
+from mpifarm.awake import AWAY_S, Awake
 from mpifarm.launcher import processes, spawn
 from mpifarm.launcher.capture import Readers
 from mpifarm.launcher.frames import ENTRY, ORDER, Order, Task
@@ -54,11 +58,12 @@ class Helper:
     """The orders, the queue, and the one loop that waits."""
 
     def __init__(self, connection: socket.socket, table: mmap.mmap, environ: dict[str, str]) -> None:
+        self._awake = Awake(time.monotonic())
         self._connection = connection
         self._connection.setblocking(False)
         self._outbox = Outbox(connection)
         self._readers = Readers()
-        self._slots = Slots(self._outbox, self._readers, table, environ)
+        self._slots = Slots(self._outbox, self._readers, self._awake, table, environ)
         self._orders = bytearray()
         self._connected = True
         self._queue: deque[Task] = deque()
@@ -74,10 +79,11 @@ class Helper:
 
     def run(self) -> None:
         """Serve until the worker is gone, then kill what is left."""
-        now = time.monotonic()
+        now = self._awake.turn(time.monotonic())
         while self._connected:
-            told = self._wait(now)
-            now = time.monotonic()
+            wait_s = self._wait_s(now)
+            told = self._wait(wait_s)
+            now = self._awake.turn(time.monotonic(), wait_s)
             if told:
                 self._receive(now)
             self._slots.reap(now)
@@ -99,18 +105,22 @@ class Helper:
         self._give_back(now)
         self._outbox.add_trouble("no task can be started: no processes, memory or descriptors are left (ulimit -u, -n)")
 
-    def _wait(self, now: float) -> bool:
+    def _wait_s(self, now: float) -> float:
+        """Return how long there is nothing to do, if nothing happens."""
+        if self._can_start(now):
+            return 0.0  # what was sent has freed its slot
+        retry_at = self._slots.retry_at if self._queue and not self._outbox.full else math.inf
+        wake_at = min(self._slots.due_at, self._outbox.due_at, retry_at)
+        longest_s = LONGEST_WAIT_S if self._slots.due_at == math.inf else AWAY_S
+        return min(max(0.0, wake_at - self._awake.at(time.monotonic())), longest_s)
+
+    def _wait(self, wait_s: float) -> bool:
         """Wait until there is something to do; return whether the worker has said something, or gone."""
         told = False
         events = select.POLLIN | select.POLLOUT if self._outbox.eager else select.POLLIN
         if events != self._awaited:
             self._poll.register(self._connection, events)
             self._awaited = events
-        wait_s = 0.0  # what was sent has freed its slot
-        if not self._can_start(now):
-            retry_at = self._slots.retry_at if self._queue and not self._outbox.full else math.inf
-            wake_at = min(self._outbox.due_at, self._slots.due_at, retry_at)
-            wait_s = min(max(0.0, wake_at - time.monotonic()), LONGEST_WAIT_S)
         for descriptor, event in self._poll.poll(wait_s * 1000):
             if descriptor == self._child_ended:
                 with contextlib.suppress(BlockingIOError):

@@ -2,17 +2,19 @@
 
 While there is other work, ends wait for company (64 of them, or 20 ms): waking the worker for each one halves the rate.
 Standard output of more than a few KiB is read from its capture file chunk by chunk as the worker takes it, so it is
-never in memory as a whole; its record follows its last chunk, and nothing comes in between.
+never in memory as a whole; its record follows its last chunk, and nothing comes in between. If the file cannot be read to
+its end, another record does, that of a failure, and rank 0 forgets the chunks.
 """
 
 from __future__ import annotations
 
 import math
-import os
 import socket
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from mpifarm.launcher.capture import read_part
 from mpifarm.launcher.frames import Reply, reply
 
 BATCH_ENDS = 64
@@ -31,6 +33,7 @@ class Stream:
     size: int
     record: bytes
     err: bytes
+    broken: Callable[[OSError], tuple[bytes, bytes]]  # returns record and standard error, if the file cannot be read
     sent: int = 0
 
 
@@ -64,7 +67,7 @@ class Outbox:
 
     @property
     def due_at(self) -> float:
-        """When the batch has waited long enough (monotonic)."""
+        """When the batch has waited long enough, by the helper's clock."""
         return self._batch.since + BATCH_S if self._batch.records and not self._streaming else math.inf
 
     @property
@@ -123,14 +126,19 @@ class Outbox:
             self._put_batch()
             return
         if stream.sent < stream.size:
-            chunk = os.pread(stream.descriptor, min(CHUNK_BYTES, stream.size - stream.sent), stream.sent)
-            # A background child of the task may have truncated the file: what is missing reads as zeros.
-            chunk = chunk or bytes(min(CHUNK_BYTES, stream.size - stream.sent))
+            try:
+                chunk = read_part(stream.descriptor, min(CHUNK_BYTES, stream.size - stream.sent), stream.sent)
+            except OSError as error:
+                self._end_stream(*stream.broken(error), over)
+                return
             stream.sent += len(chunk)
             self._put(reply(Reply.CHUNK, chunk))
         else:
-            self._put(reply(Reply.ENDED, stream.record + stream.err, records=1))
-            over.append(self._streams.popleft())
+            self._end_stream(stream.record, stream.err, over)
+
+    def _end_stream(self, record: bytes, err: bytes, over: list[Stream]) -> None:
+        self._put(reply(Reply.ENDED, record + err, records=1))
+        over.append(self._streams.popleft())
 
     def _put_batch(self) -> None:
         batch, self._batch = self._batch, _Batch()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import time
+from functools import partial
 from typing import NamedTuple
 
 from mpifarm import ended
@@ -48,11 +49,18 @@ class Outcomes:
 
     def ended(self, slot: Slot, now: float) -> bool:
         """Report the attempt that has ended in *slot*; return False if its output is needed there until it is sent."""
-        out, err = slot.out, slot.err
-        assert slot.result and out and err
         if slot.flags & _INTERRUPTED:
             self._outbox.add(_record(slot, _NOTHING), b"", now)
             return True
+        try:
+            return self._report(slot, now)
+        except Exception as error:  # whatever it is: this attempt's trouble, not the helper's end
+            self._outbox.add(*self._unreadable(slot, error), now)
+            return True
+
+    def _report(self, slot: Slot, now: float) -> bool:
+        out, err = slot.out, slot.err
+        assert slot.result and out and err
         errors = self._errors(slot, err)
         succeeded = slot.result.status == 0 and not slot.flags & _TIMED_OUT
         if succeeded and (missing := out.trouble or err.trouble):
@@ -61,7 +69,8 @@ class Outcomes:
             errors += f"mpifarm: {self._node}: no place for what it printed: {missing} (set TMPDIR)\n".encode()
         if succeeded and out.size > INLINE_BYTES:
             record = _record(slot, _Sizes(slot.left, out.size, 0, len(errors)))
-            self._outbox.add_stream(Stream(slot.index, out.file, out.size, record, errors))
+            broken = partial(self._unreadable, slot)
+            self._outbox.add_stream(Stream(slot.index, out.file, out.size, record, errors, broken))
             return False
         output, clipped = out.clipped()
         slot.flags |= Ended.CLIPPED if clipped else 0
@@ -79,6 +88,16 @@ class Outcomes:
         """Report a task that was never started."""
         flags = Ended.INTERRUPTED | Ended.NOT_STARTED
         self._outbox.add(_record_unstarted(task, 0, 0, time.time(), flags, 0), b"", now)
+
+    def _unreadable(self, slot: Slot, error: Exception) -> tuple[bytes, bytes]:
+        """Return record and standard error of the attempt in *slot* if what it has printed cannot be read.
+
+        It has failed, with its own exit code if that says so, and nothing of what it has printed is told.
+        """
+        assert slot.result
+        reason = f"mpifarm: {self._node}: what it printed cannot be read: {error} (set TMPDIR)\n".encode(errors="replace")
+        slot.result = slot.result._replace(status=slot.result.status or os.EX_IOERR)
+        return _record(slot, _Sizes(err=len(reason))), reason
 
     def _errors(self, slot: Slot, err: Capture) -> bytes:
         """Return the standard error of the attempt in *slot*, and what a shell would add to it."""

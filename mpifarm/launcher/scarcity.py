@@ -26,7 +26,7 @@ def is_scarcity(error: Exception) -> bool:
 
 
 class Scarcity:
-    """How many tasks may run: *running* is how many do, *now* is monotonic."""
+    """How many tasks may run: *running* is how many do, *now* is by the helper's clock."""
 
     def __init__(self) -> None:
         self._most = math.inf

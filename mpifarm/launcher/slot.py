@@ -36,8 +36,10 @@ class Slot:
     task: Task | None = None
     pid: int = 0  # of the leader, and so the number of the group; 0: nothing runs here
     serial: int = 0  # tells this attempt's deadlines from an earlier one's
-    started: float = 0.0  # monotonic
+    started: float = 0.0  # by the helper's clock
     started_unix: float = 0.0
+    ended: float = 0.0  # when the leader was reaped, by the helper's clock
+    away_s: float = 0.0  # how long the helper had been away by the start
     flags: int = 0
     awaited: bool = False  # a shell would wait for the leader
     kill_at: float | None = None

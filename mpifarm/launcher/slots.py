@@ -6,6 +6,7 @@
    says. What an attempt has come to goes out by `outcome`.
 3. Whatever a start fails of is that attempt's trouble, not the helper's end. But where there is no room for another
    process, no task was tried: see `scarcity`.
+4. Times are of the helper's clock, by which it was awake; how long an attempt has run is told by the wall's.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import tempfile
 import time
 from contextlib import suppress
 
+from mpifarm.awake import Awake
 from mpifarm.launcher import processes, spawn
 from mpifarm.launcher.capture import Readers
 from mpifarm.launcher.deadlines import Deadlines
@@ -32,6 +34,7 @@ from mpifarm.launcher.slot import Result, Slot
 from mpifarm.launcher.strays import Strays
 from mpifarm.launcher.termination import Termination
 from mpifarm.site.environ import CPUS_PER_TASK
+from mpifarm.site.mounts import Mounts
 
 _CPUS_PER_TASK = os.fsencode(CPUS_PER_TASK)
 _RSS_UNITS_PER_KIB = 1024 if sys.platform == "darwin" else 1  # getrusage(2)
@@ -40,10 +43,11 @@ _RSS_UNITS_PER_KIB = 1024 if sys.platform == "darwin" else 1  # getrusage(2)
 class Slots:
     """What runs, and where the next task can."""
 
-    def __init__(self, outbox: Outbox, readers: Readers, table: mmap.mmap, environ: dict[str, str]) -> None:
+    def __init__(self, outbox: Outbox, readers: Readers, awake: Awake, table: mmap.mmap, environ: dict[str, str]) -> None:
         """*table* is what the worker sees; *environ* is what the tasks get."""
         self._outbox = outbox
         self._readers = readers
+        self._awake = awake
         self._table = table
         self._environ = {os.fsencode(name): os.fsencode(value) for name, value in environ.items()}
         self._slots: list[Slot] = []  # this list and the dict of what runs are seen by others below: never replaced
@@ -62,12 +66,12 @@ class Slots:
 
     @property
     def due_at(self) -> float:
-        """When `expire` has something to do (monotonic)."""
+        """When `expire` has something to do (by the helper's clock)."""
         return self._deadlines.next_at
 
     @property
     def retry_at(self) -> float:
-        """When another start may be tried, if there was no room for it (monotonic)."""
+        """When another start may be tried, if there was no room for it (by the helper's clock)."""
         return self._scarcity.retry_at if self._free else math.inf
 
     def can_start(self, now: float) -> bool:
@@ -85,8 +89,9 @@ class Slots:
         if cpus and _CPUS_PER_TASK in self._environ:
             self._environ[_CPUS_PER_TASK] = b"%d" % cpus
         self._shell = os.fsencode(shell)
-        self._functions = Functions(self._environ, self._shell)
-        self._direct = Direct(self._environ, self._shell, self._functions.lost)
+        mounts = Mounts(self._shell)
+        self._functions = Functions(self._environ, self._shell, mounts)
+        self._direct = Direct(self._environ, mounts, self._shell, self._functions.lost)
         self._outcomes = Outcomes(self._outbox, node, self._environ, self._shell)
         self._slots += [Slot(index, first + index) for index in range(count)]
         self._free = self._slots[::-1]
@@ -100,7 +105,7 @@ class Slots:
     def start(self, task: Task, now: float) -> bool:
         """Start *task* in a free slot, or report why that cannot be; return False if there is no room for it now."""
         slot = self._free.pop()
-        started, started_unix = time.monotonic(), time.time()
+        started, started_unix = self._awake.at(time.monotonic()), time.time()
         try:
             slot.open(self._readers)
             pid = self._spawn(task, slot)
@@ -114,7 +119,7 @@ class Slots:
         self._serial += 1
         slot.task, slot.pid, slot.serial, slot.flags = task, pid, self._serial, 0
         slot.kill_at = slot.result = None
-        slot.started, slot.started_unix = started, started_unix
+        slot.started, slot.started_unix, slot.away_s = started, started_unix, self._awake.away_s
         SESSION.pack_into(self._table, slot.index * SESSION.size, pid)
         self._running[pid] = slot
         self._scarcity.started(len(self._running), now)
@@ -157,7 +162,9 @@ class Slots:
                 code = os.waitstatus_to_exitcode(status)
                 rss_kib = usage.ru_maxrss // _RSS_UNITS_PER_KIB
                 core = os.WCOREDUMP(status)
-                slot.result = Result(code, now - slot.started, usage.ru_utime, usage.ru_stime, rss_kib, core)
+                slot.ended = now
+                seconds = now - slot.started + self._awake.away_s - slot.away_s
+                slot.result = Result(code, seconds, usage.ru_utime, usage.ru_stime, rss_kib, core)
                 ended.append(slot)
         if ended:
             told = self._strays.look(self._running, now)

@@ -2,7 +2,9 @@
 
 1. A session of its own, so that no signal that is meant for the farm reaches any of the task.
 2. `os.posix_spawn` has vfork semantics, and costs a tenth less than `subprocess`. A Python that was built for an old C
-   library (conda-forge's, uv's) cannot make a session with it, whatever library runs: there it is fork and exec, by hand.
+   library (conda-forge's, uv's) cannot make a session with it, whatever library runs: there it is `subprocess`, which
+   uses vfork as well, and knows nothing of a descriptor with another number: for that it is fork and exec, by hand, which
+   takes several times as long.
 3. The line goes to `/bin/sh -c`, or to the shell that the user has chosen. One that the kernel would refuse as an
    argument is sourced from a descriptor instead. One that needs no shell is started without: see `direct`.
 4. Standard input is that of this process, which is /dev/null in a helper: an action less for each task.
@@ -17,6 +19,7 @@ import fcntl
 import os
 import resource
 import signal
+import subprocess
 from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import NoReturn
@@ -26,7 +29,7 @@ from mpifarm.launcher import frames
 
 LONGEST_ARGUMENT = 128 * 1024 - 1  # bytes; Linux, MAX_ARG_STRLEN without its final NUL: execve(2)
 
-# Ignored in the helper or by Python, and an ignored signal stays ignored over exec: a task starts with them at default.
+# Handled in the helper or ignored by Python; a task starts with them at default.
 _IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 _RESET = (*_IGNORED, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD)
 SHELL = os.fsencode(frames.SHELL)
@@ -39,7 +42,11 @@ Environ = Mapping[bytes, bytes]  # not str: encoding it would be a third of the 
 def ignore_signals() -> None:
     """Let this process ignore what users and launchers send to a farm."""
     for number in _IGNORED:
-        signal.signal(number, signal.SIG_IGN)
+        signal.signal(number, _do_nothing)  # an ignored one would stay so over exec: `subprocess` resets handlers alone
+
+
+def _do_nothing(_number: int, _frame: object) -> None:
+    """What a signal is handled by that is not meant for us."""
 
 
 def spawn(command: bytes, environ: Environ, stdout: int, stderr: int, shell: bytes = SHELL) -> int:
@@ -79,7 +86,8 @@ def spawn_program(
 
 def _start(path: bytes, argv: list[bytes], environ: Environ, descriptors: tuple[tuple[int, int], ...]) -> int:
     if not spawns_sessions():
-        return _fork(path, argv, environ, descriptors)
+        (stdout, _), (stderr, _), *more = descriptors
+        return _fork(path, argv, environ, descriptors) if more else _popen(path, argv, environ, stdout, stderr)
     actions = [(os.POSIX_SPAWN_DUP2, ours, its) for ours, its in descriptors]
     return os.posix_spawn(path, argv, environ, file_actions=actions, setsid=True, setsigmask=(), setsigdef=_RESET)
 
@@ -94,6 +102,20 @@ def spawns_sessions() -> bool:
     except OSError as error:
         return error.errno != errno.EINVAL  # the C library does not know the flag
     raise AssertionError("a directory was executed")
+
+
+def _popen(path: bytes, argv: list[bytes], environ: Environ, stdout: int, stderr: int) -> int:
+    if b"" in environ:  # which the other ways refuse
+        raise ValueError("illegal environment variable name")
+    mask = signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    try:
+        process = subprocess.Popen(
+            argv, executable=path, env=environ, stdout=stdout, stderr=stderr, close_fds=False, start_new_session=True
+        )
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    process.returncode = 0  # whoever reaps it is not this object
+    return process.pid
 
 
 def _fork(path: bytes, argv: list[bytes], environ: Environ, descriptors: Iterable[tuple[int, int]]) -> int:

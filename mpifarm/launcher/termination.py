@@ -56,7 +56,7 @@ class Termination:
             )
             if slot.shared and slot.result.status == 0:
                 slot.left = len(self._strays.left_by(slot.whose, now))
-            waits_until = slot.started + slot.result.seconds + LEAVE_S if slot.left else now
+            waits_until = slot.ended + LEAVE_S if slot.left else now
         if now < waits_until:
             self._deadlines.add(min(now + LINGER_S, waits_until), slot)
             return False

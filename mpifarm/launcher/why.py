@@ -6,7 +6,8 @@ looks in the wrong place for hours.
 
 The rule: hints, told beside what the shell has said, and only of failures. A line without a fault is never looked at, files
 only where the exit code is 126 or 127, as a shell makes it that cannot start a program. What a line *means* is not judged
-here: `quoting` tells what of it is code, `bashisms` what dash does not know of that, and the rest is patterns.
+here: `quoting` tells what of it is code, `bashisms` what dash does not know of that, and the rest is patterns. Files may
+hang, so a `scout` looks at them.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
+from mpifarm.launcher import scout
 from mpifarm.launcher.spawn import Environ, true_name
 from mpifarm.tasks.bashisms import bashism
 from mpifarm.tasks.quoting import COMMAND, Part, read
@@ -43,7 +46,6 @@ class Reasons:
         self._known = {os.fsdecode(name) for name in environ}
         self._shell = shell
         self._true_name = true_name(shell)
-        self._bash = next(filter(_is_executable, (directory + b"/bash" for directory in self._path)), b"/bin/bash")
 
     def of(self, command: bytes, code: int) -> bytes:
         """Return lines that say why *command* may have failed with exit code *code*; mostly none."""
@@ -54,11 +56,16 @@ class Reasons:
         line = read(command, dash=self._true_name in _NO_BASH)
         if code in (NOT_EXECUTABLE, NOT_FOUND):
             code_alone = line.only(Part.CODE, Part.NESTED)
-            found += self._of_files(command, {match[1] for match in _FIRST_WORD.finditer(code_alone)}, code)
+            first_words = {match[1] for match in _FIRST_WORD.finditer(code_alone)}
+            found += _scouted(lambda: b"\n".join(self._of_files(command, first_words, code))).splitlines()
         if self._true_name in _NO_BASH and (claim := bashism(line, self._known)):
-            names = self._shell, self._true_name.encode(), claim.encode(errors="surrogateescape"), self._bash
+            bash = _scouted(self._bash) or b"/bin/bash"
+            names = self._shell, self._true_name.encode(), claim.encode(errors="surrogateescape"), bash
             found.append(b"%s is %s, which %s: --shell %s" % names)
         return b"".join(b"mpifarm: %s\n" % reason for reason in found)
+
+    def _bash(self) -> bytes:
+        return next(filter(_is_executable, (directory + b"/bash" for directory in self._path)), b"")
 
     def _of_files(self, command: bytes, first_words: set[bytes], code: int) -> Iterator[bytes]:
         words = dict.fromkeys(word.strip(b"'\"") for word in _SPLIT.split(command))
@@ -75,6 +82,13 @@ class Reasons:
         if is_first and b"/" not in word:
             return next(filter(os.path.isfile, (directory + b"/" + word for directory in self._path)), None)
         return word if os.path.isfile(word) else None
+
+
+def _scouted(at: Callable[[], bytes]) -> bytes:
+    """Return what *at* finds; nothing if there is no process for it: then nobody knows."""
+    with suppress(OSError):
+        return scout.look(at)
+    return b""
 
 
 def _is_executable(path: bytes) -> bool:

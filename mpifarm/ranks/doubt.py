@@ -2,7 +2,11 @@
 
 A task that has died of a signal that stops a whole job has failed, or was stopped with the job. Who is told of the same
 signal a moment later knows which; so such an end waits for a moment, and what ended after it waits behind it, since rank 0
-takes the parts of an output and its end in their order.
+takes the parts of an output and its end in their order. What waits is the word of it alone: its slot is free, and was told
+to be.
+
+An exit code says as little as a signal: a program that was told to end, and has cleaned up, exits with 128 and the signal's
+number (Java does, and every shell that waited), and so does one that has failed and likes the number.
 """
 
 from __future__ import annotations
@@ -33,6 +37,7 @@ class Doubt:
     def __init__(self) -> None:
         self.waiting: deque[tuple[float, Frame]] = deque()  # and until when
         self.size = 0  # bytes of it
+        self.records = 0  # attempts
 
     def add(self, frame: Frame, now: float) -> None:
         """Let *frame* wait for a moment."""
@@ -47,11 +52,18 @@ class Doubt:
         while self.waiting and (everything or now >= self.waiting[0][0]):
             _, frame = self.waiting.popleft()
             self.size -= len(frame.body)
+            self.records -= frame.records
             yield frame
+
+    def clear(self) -> None:
+        """Forget what waits."""
+        self.waiting.clear()
+        self.size = self.records = 0
 
     def _append(self, until: float, frame: Frame) -> None:
         self.waiting.append((until, frame))
         self.size += len(frame.body)
+        self.records += frame.records
 
 
 def signalled(frame: Frame) -> NDArray[np.bool_]:

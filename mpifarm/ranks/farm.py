@@ -179,7 +179,12 @@ def _make_worker(settings: Config, comm: Comm, launcher: Launcher, index: int, m
 
 def _slots(settings: Config, launcher: Launcher, mates: int) -> int:
     """Return how many tasks to run at a time."""
-    wanted = settings.threads or max(1, settings.cpus // mates)
+    cpus = settings.cpus
+    if settings.threads is None and 0 < settings.quota_cpus < cpus:
+        allowed = f"the container is given the time of {settings.quota_cpus} of {cpus} CPUs"
+        say(f"{settings.node}: {allowed}, and runs as many tasks at a time: give --threads for more")
+        cpus = settings.quota_cpus
+    wanted = settings.threads or max(1, cpus // mates)
     slots = min(wanted, launcher.most_slots)
     if slots < wanted:
         say(f"{settings.node}: {slots} tasks at a time and not {wanted}, for want of descriptors: raise ulimit -n")

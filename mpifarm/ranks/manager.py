@@ -230,7 +230,7 @@ class Manager:
             return
         if report.output and not report.ended.size:
             self._reports.keep(rank, report)
-        self._schedule.credit_changed(rank, report.seen, report.credit)
+        self._schedule.credit_changed(rank, report.seen, report.credit, report.doubted)
         if report.notes is not NO_NOTE and report.notes & Note.LEAVING:
             self._schedule.worker_left(rank)
 

@@ -88,6 +88,8 @@ class Reports:
             if one.ended["left"][0]:
                 self._notices.left_behind(one.first())
             return
+        if spool:
+            spool.close()
         attempt = one.first()
         if verdict is not Verdict.INTERRUPTED:
             self._journal.failed(attempt, out, err, verdict is Verdict.FAILED_FOR_GOOD)

@@ -13,7 +13,8 @@ Every message is one numpy buffer of bytes, sent point-to-point, little-endian a
 | STOP   | manager | one byte, a `Stop` |
 
 Credit: a REPORT says how many more tasks the worker can take, and how many it had received when it said so. Grants that
-were on their way meanwhile are known to the manager, so the two never add up to more than the worker has asked for.
+were on their way meanwhile are known to the manager, so the two never add up to more than the worker has asked for. Of what
+it has, some may have ended that it does not tell of yet (see `doubt`): they hold no slot.
 
 Example: a GRANT of two tasks is 56 bytes, `(432, 26, 18, 1) (983, 26, 40, 1)`.
 """
@@ -72,7 +73,7 @@ NO_NOTE = Note(0)
 
 HELLO = np.dtype([("version", "<i4"), ("slots", "<i4"), ("cpus", "<i4"), ("usable_cpus", "<i4"), ("node", "S256")])
 GRANTED = np.dtype([("offset", "<i8"), ("length", "<i8"), ("seq", "<i8"), ("attempt", "<i4")])
-_REPORT = struct.Struct("<qiiiI")  # seen, credit, records, lane, notes: the one header for which numpy is slow
+_REPORT = struct.Struct("<qiiiiI")  # seen, credit, doubted, records, lane, notes: the one header for which numpy is slow
 REPORT_BYTES = _REPORT.size
 ENDED = np.dtype([(name, np.dtype(code).newbyteorder("<")) for name, code in ended.FIELDS])
 
@@ -86,6 +87,7 @@ class Report(NamedTuple):
     notes: Note
     ended: Records
     output: memoryview
+    doubted: int = 0  # tasks that have ended, and are not told of yet
 
 
 def pack_hello(hello: Offer) -> Message:
@@ -107,22 +109,22 @@ def unpack_hello(message: Message) -> Offer:
 
 
 def pack_report(
-    seen: int, credit: int, notes: Note = NO_NOTE, lane: int = 0, records: int = 0, body: bytes = b""
+    seen: int, credit: int, notes: Note = NO_NOTE, lane: int = 0, records: int = 0, body: bytes = b"", doubted: int = 0
 ) -> Message:
     """Return a REPORT; *body* is *records* ENDED followed by what they wrote, or a part of an output."""
-    return np.frombuffer(_REPORT.pack(seen, credit, records, lane, notes) + body, dtype=np.uint8)
+    return np.frombuffer(_REPORT.pack(seen, credit, doubted, records, lane, notes) + body, dtype=np.uint8)
 
 
 def unpack_report(message: Message) -> Report:
     """Read a REPORT without copying what the attempts wrote."""
     if message.size < _REPORT.size:
         raise ValueError(f"a message of {message.size} bytes is no REPORT")
-    seen, credit, count, lane, notes = _REPORT.unpack_from(message.data)
+    seen, credit, doubted, count, lane, notes = _REPORT.unpack_from(message.data)
     end = _REPORT.size + count * ENDED.itemsize
     if not _REPORT.size <= end <= message.size:
         raise ValueError(f"a REPORT of {message.size} bytes cannot hold {count} records")
     records: Records = np.frombuffer(message, dtype=ENDED, count=count, offset=_REPORT.size)
-    return Report(seen, credit, lane, Note(notes) if notes else NO_NOTE, records, message.data[end:])
+    return Report(seen, credit, lane, Note(notes) if notes else NO_NOTE, records, message.data[end:], doubted)
 
 
 def pack_grant(offsets: Any, lengths: Any, seqs: Any, attempts: Any) -> Message:

@@ -91,7 +91,7 @@ class Worker:
         self._send_message = send
         self._list = List(settings.tfin)
         self._seen = 0  # tasks granted so far
-        self._held = 0  # of those, not reported yet
+        self._held = 0  # of those, not ended yet
         self._credit = Credit(settings.slots)
         self._notes = Note(0)
         self._clock = Awake(now)  # rank 0 is silent only for as long as this process has listened
@@ -247,7 +247,7 @@ class Worker:
             return
         if how is Stop.REJOIN:
             self._rejoining = True
-            self._held -= sum(frame.records for frame in self._doubt.take(now, everything=True))
+            self._doubt.clear()
             self._held -= self._unread.take_held().size
         else:
             self.state = State.LEAVING
@@ -256,32 +256,32 @@ class Worker:
         orders.get(how, self._launcher.kill)()
 
     def _consider(self, frame: Frame, now: float) -> None:
-        """Pass a frame on, or let it wait a moment."""
+        """Pass a frame on, or let it wait a moment. Its slots are free in any case."""
         if frame.kind is Reply.TROUBLE:
             self._break(frame.body.decode(errors="replace"), now)
-        elif self.state is State.WORKING and not self._rejoining and signalled(frame).any():
-            self._doubt.add(frame, now)
-        elif self._doubt.waiting:
-            self._doubt.follow(frame)
-        else:
+            return
+        self._held -= frame.records
+        if self._rejoining:  # rank 0 has dealt it again
+            return
+        if frame.records:
+            self._credit.ended(np.frombuffer(frame.body, dtype=wire.ENDED, count=frame.records)["seconds"])
+        doubtful = self.state is State.WORKING and signalled(frame).any()
+        if not doubtful and not self._doubt.waiting:
             self._pass_on(frame, now)
+            return
+        self._doubt.add(frame, now) if doubtful else self._doubt.follow(frame)
+        if frame.records:
+            self._report(now)
 
     def _pass_on(self, frame: Frame, now: float) -> None:
-        if self._rejoining:  # rank 0 has dealt it again
-            self._held -= frame.records
-            return
-        if frame.kind is Reply.ENDED:
-            self._held -= frame.records
-            if self.state is State.LEAVING:
-                frame = interrupted(frame)
-            records = np.frombuffer(frame.body, dtype=wire.ENDED, count=frame.records)
-            self._credit.ended(records["seconds"])
+        if frame.kind is Reply.ENDED and self.state is State.LEAVING:
+            frame = interrupted(frame)
         self._report(now, frame.lane, frame.records, frame.body)
 
     def _report(self, now: float, lane: int = 0, records: int = 0, body: bytes = b"") -> None:
         asks = self.state is State.WORKING and not self._rejoining and self._unread.held
         credit = self._credit.free(self._held) if asks else 0
-        message = wire.pack_report(self._seen, credit, self._notes, lane, records, body)
+        message = wire.pack_report(self._seen, credit, self._notes, lane, records, body, self._doubt.records)
         self._send(Tag.REPORT, message, now)
 
     def _send(self, tag: Tag, message: Message, now: float) -> None:

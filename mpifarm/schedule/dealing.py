@@ -28,12 +28,12 @@ def deal(workers: Workers, queue: Queue, histories: Histories, now: float) -> li
 
 def _deal_among_the_fit(workers: Workers, queue: Queue, histories: Histories, waiting: int) -> list[Grant]:
     ready = workers.ready()
-    free = sum(max(0, worker.slots - len(worker.leases)) for _, worker in ready)
+    free = sum(max(0, worker.room) for _, worker in ready)
     all_slots = workers.all_slots()
     rest = max(0, waiting - free)
     grants: list[Grant] = []
     for rank, worker in ready:
-        count = worker.slots - len(worker.leases)
+        count = worker.room
         if rest:
             count += rest * worker.slots // (2 * all_slots)
         elif free:
@@ -55,7 +55,7 @@ def _deal_on_probation(workers: Workers, queue: Queue, histories: Histories, now
 
 
 def _grant(workers: Workers, queue: Queue, histories: Histories, rank: int, worker: Worker, count: int) -> Iterator[Grant]:
-    room = max(0, worker.slots - len(worker.leases))
+    room = max(0, worker.room)
     tasks = queue.take(worker, count, room, lambda: workers.elsewhere(worker))
     if not tasks.offsets:
         return

@@ -96,9 +96,9 @@ class Schedule:
             worker.heard = self._silence.awake(now)
         return worker is not None
 
-    def credit_changed(self, rank: int, seen: int, credit: int) -> None:
-        """*rank*, which has received *seen* tasks so far, can take *credit* more."""
-        self._workers.credit_changed(rank, seen, credit)
+    def credit_changed(self, rank: int, seen: int, credit: int, doubted: int = 0) -> None:
+        """*rank*, which has received *seen* tasks so far, can take *credit* more; *doubted* of what it has have ended."""
+        self._workers.credit_changed(rank, seen, credit, doubted)
 
     def attempts_ended(
         self, rank: int, offsets: list[int], attempts: list[int], failed: list[bool], interrupted: list[bool], now: float

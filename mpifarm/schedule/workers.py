@@ -37,6 +37,12 @@ class Worker:
     heard: float = 0.0  # on the clock of `silence`
     leaving: bool = False
     accused: set[int] = field(default_factory=set)  # offsets of suspects among the leases
+    doubted: int = 0  # leases whose attempts have ended; what with is told later
+
+    @property
+    def room(self) -> int:
+        """How many slots are free; fewer than none, if it holds more than that."""
+        return self.slots - len(self.leases) + self.doubted
 
 
 class Workers:
@@ -84,10 +90,11 @@ class Workers:
 
     # who may have more
 
-    def credit_changed(self, rank: int, seen: int, credit: int) -> None:
-        """*rank*, which has received *seen* tasks so far, can take *credit* more."""
+    def credit_changed(self, rank: int, seen: int, credit: int, doubted: int = 0) -> None:
+        """*rank*, which has received *seen* tasks so far, can take *credit* more; *doubted* of what it has have ended."""
         worker = self.by_rank[rank]
         worker.limit = seen + credit
+        worker.doubted = doubted
         if worker.limit > worker.granted and not worker.leaving:
             self._ready.add(rank)
 
@@ -108,7 +115,7 @@ class Workers:
             tried = self._quarantine.tried(node)
             left = max(1, sum(len(tried & worker.leases.keys()) for _, worker in mates))
             for rank, worker in mates:
-                room = min(worker.slots - len(worker.leases), worker.limit - worker.granted, left)
+                room = min(worker.room, worker.limit - worker.granted, left)
                 if rank in self._ready and room > 0:
                     left -= room
                     yield rank, worker, room, self._quarantine.accused(node)

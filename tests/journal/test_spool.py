@@ -20,3 +20,13 @@ def test_a_spool_gives_back_what_it_was_given(size: int, part_bytes: int) -> Non
         assert b"".join(spool.parts()) == content
     assert spool.size == size
     spool.close()
+
+
+def test_a_spool_of_which_a_part_is_gone_is_an_error_and_not_a_shorter_output() -> None:
+    spool = Spool()
+    spool.append(memoryview(bytes(3 * 2**20)))
+    assert spool._file
+    spool._file.truncate(2 * 2**20 + 1)
+    with pytest.raises(OSError, match="not there any more"):
+        list(spool.parts())
+    spool.close()

@@ -171,3 +171,32 @@ def test_an_unnamed_file_lies_in_tmpdir_and_has_no_name(tmp_path: Path, monkeypa
     assert os.fstat(stream.file).st_dev == tmp_path.stat().st_dev
     assert list(tmp_path.iterdir()) == []
     closed(stream)
+
+
+@pytest.mark.parametrize("size", [INLINE_BYTES + 1, 3 * capture.CLIP_BYTES])
+def test_what_is_not_there_any_more_is_an_error_and_not_less_output(size: int) -> None:
+    stream = written(Capture(), *[bytes(60_000)] * (size // 60_000), bytes(size % 60_000))
+    os.ftruncate(stream.file, size - 1)
+    with pytest.raises(OSError, match="1 bytes of what was written"):
+        stream.clipped()
+    closed(stream)
+
+
+def test_a_pipe_that_cannot_be_read_is_this_streams_trouble_and_no_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    readers, broken, whole = Readers(), Capture(), Capture()
+    real = os.read
+    for stream in (broken, whole):
+        readers.add(stream)
+        os.write(stream.writer, b"word")
+
+    def read(descriptor: int, size: int) -> bytes:
+        if descriptor == broken.reader:
+            raise OSError(5, "Input/output error")
+        return real(descriptor, size)
+
+    monkeypatch.setattr(os, "read", read)
+    readers.read()
+    monkeypatch.undo()
+    assert (broken.trouble, whole.trouble, whole.whole()) == ("Input/output error", "", b"word")
+    for stream in (broken, whole):
+        closed(stream)

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,11 @@ from hypothesis import strategies as st
 
 from mpifarm.launcher import spawn
 from mpifarm.launcher.direct import Direct, last_words
+from mpifarm.launcher.spawn import Environ
+from mpifarm.site.mounts import Mounts
 
 SHOW = b"/bin/cat /proc/self/environ"
+TABLE = Path("/proc/self/mountinfo")
 BASE = {b"PATH": b"/usr/local/bin:/usr/bin:/bin", b"HOME": b"/tmp", b"A_LIST": b"a b\nc", b"_": b"/usr/bin/mpiexec"}
 
 pytestmark = pytest.mark.skipif(
@@ -33,6 +37,16 @@ def in_a_directory_that_will_go(tmp_path_factory: pytest.TempPathFactory) -> Ite
     os.chdir(before)
 
 
+@cache
+def mounts(shell: bytes, table: Path) -> Mounts:
+    """Return one for all tests: each has a file open."""
+    return Mounts(shell, table)
+
+
+def asked(environ: Environ, shell: bytes = spawn.SHELL, lost: Environ | None = None, table: Path = TABLE) -> Direct:
+    return Direct(environ, mounts(shell, table), shell, lost)
+
+
 def end_of(pid: int) -> tuple[int, bool]:
     _, status = os.waitpid(pid, 0)
     return os.waitstatus_to_exitcode(status), os.WCOREDUMP(status)
@@ -41,7 +55,7 @@ def end_of(pid: int) -> tuple[int, bool]:
 def results(command: bytes, environ: dict[bytes, bytes]) -> list[tuple[int, bytes, bytes]]:
     """Return exit code, standard output and error of *command*: through the shell, and directly if that is allowed."""
     found = []
-    program = Direct(environ).program(command)
+    program = asked(environ).program(command)
     for direct in (False, True) if program else (False,):
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
             files = out.fileno(), err.fileno()
@@ -102,8 +116,8 @@ def test_the_environment_is_what_the_shell_would_hand_on(environ: dict[bytes, by
 
 def test_what_the_shell_would_lose_is_handed_on_all_the_same() -> None:
     function = {b"BASH_FUNC_module%%": b"() {  echo yes\n}"}
-    program = Direct({**BASE, **function}, lost=function).program(b"/bin/cat x")
-    plain = Direct(BASE).program(b"/bin/cat x")
+    program = asked({**BASE, **function}, lost=function).program(b"/bin/cat x")
+    plain = asked(BASE).program(b"/bin/cat x")
     assert program and plain
     assert program.environ == {**plain.environ, **function}
 
@@ -111,9 +125,9 @@ def test_what_the_shell_would_lose_is_handed_on_all_the_same() -> None:
 @pytest.mark.skipif(not shutil.which("bash"), reason="no bash")
 def test_where_bash_reads_a_file_first_all_goes_through_it() -> None:
     bash = os.fsencode(shutil.which("bash") or "")
-    assert Direct(BASE, bash).program(b"ls a")
-    assert Direct({**BASE, b"BASH_ENV": b"/tmp/env.sh"}, bash).program(b"ls a") is None
-    assert Direct({**BASE, b"BASH_ENV": b"/tmp/env.sh"}).program(b"ls a"), "sh reads none"
+    assert asked(BASE, bash).program(b"ls a")
+    assert asked({**BASE, b"BASH_ENV": b"/tmp/env.sh"}, bash).program(b"ls a") is None
+    assert asked({**BASE, b"BASH_ENV": b"/tmp/env.sh"}).program(b"ls a"), "sh reads none"
 
 
 @pytest.mark.parametrize(
@@ -139,7 +153,7 @@ def test_what_the_kernel_does_not_start_goes_to_the_shell(tmp_path: Path) -> Non
 
 
 def test_a_program_is_looked_up_anew_each_time(tmp_path: Path) -> None:
-    direct = Direct({b"PATH": os.fsencode(tmp_path) + b":/usr/bin:/bin"})
+    direct = asked({b"PATH": os.fsencode(tmp_path) + b":/usr/bin:/bin"})
     before = direct.program(b"ls")
     mine = script(tmp_path, "ls", "#!/bin/sh\n")
     after = direct.program(b"ls")
@@ -149,14 +163,14 @@ def test_a_program_is_looked_up_anew_each_time(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", [b"", b".:/bin", b"bin:/bin", b":/bin", b"/bin%func:/bin"])
 def test_a_path_that_a_shell_may_read_otherwise_is_left_to_it(path: bytes) -> None:
-    assert Direct({b"PATH": path}).program(b"ls") is None
+    assert asked({b"PATH": path}).program(b"ls") is None
 
 
 @pytest.mark.parametrize(
     "more", [{b"SHELLOPTS": b"xtrace"}, {b"BASHOPTS": b"expand_aliases"}, {b"BASH_FUNC_ls%%": b"() { echo mine; }"}]
 )
 def test_what_bash_takes_from_the_environment_is_left_to_it(more: dict[bytes, bytes]) -> None:
-    assert Direct({**BASE, **more}).program(b"ls") is None
+    assert asked({**BASE, **more}).program(b"ls") is None
 
 
 @settings(max_examples=60, deadline=None)
@@ -165,7 +179,7 @@ def test_any_line_of_odd_characters_does_what_the_shell_does(text: str) -> None:
     """Behind a program that shows its arguments, and in front. What needs a shell is not tried: it may do anything."""
     environ = {b"PATH": b"/usr/bin:/bin"}
     for command in (b"/usr/bin/printf %s. " + text.encode(), text.encode()):
-        found = results(command, environ) if Direct(environ).program(command) else []
+        found = results(command, environ) if asked(environ).program(command) else []
         assert found[1:] in ([], found[:1])
 
 
@@ -175,4 +189,33 @@ def test_the_shells_that_are_known_agree_about_what_is_a_builtin() -> None:
         pytest.skip("no bash")
     words = subprocess.run([bash, "-c", "compgen -bk"], capture_output=True, check=True).stdout.split()
     assert len(words) > 50
-    assert [word for word in words if Direct(BASE).program(word)] == []
+    assert [word for word in words if asked(BASE).program(word)] == []
+
+
+@pytest.mark.parametrize(
+    ("line", "path", "at_once"),
+    [
+        (b"./near", b"/usr/bin", True),
+        (b"./far/prog", b"/usr/bin", False),
+        (b"./to_far", b"/usr/bin", False),
+        (b"ls", b"%s/none:/usr/bin:/bin", True),
+        (b"ls", b"%s/far:/usr/bin:/bin", False),
+        (b"ls", b"/usr/bin:/bin:%s/far", True),
+        (b"far_ls", b"%s:/usr/bin", False),
+    ],
+)
+def test_what_leads_off_the_node_goes_to_the_shell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: bytes, path: bytes, at_once: bool
+) -> None:
+    """A directory of PATH, too, if it comes before the one in which the program is."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "far").mkdir()
+    for place in (tmp_path, tmp_path / "far"):
+        script(place, "near", "#!/bin/sh\n")
+        script(place, "prog", "#!/bin/sh\n")
+    for link in ("to_far", "far_ls"):
+        (tmp_path / link).symlink_to("far/prog")
+    table = tmp_path / "table"
+    table.write_text(f"1 0 8:1 / / rw - ext4 /dev/sda1 rw\n2 1 0:50 / {tmp_path.resolve()}/far rw - nfs4 server:/x rw\n")
+    environ = {b"PATH": path.replace(b"%s", os.fsencode(tmp_path.resolve()))}
+    assert bool(asked(environ, table=table).program(line)) is at_once

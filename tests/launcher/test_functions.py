@@ -12,6 +12,7 @@ import pytest
 from test_launcher import Launch, launch
 
 from mpifarm.launcher.functions import Functions
+from mpifarm.site.mounts import Mounts
 
 __all__ = ["launch"]  # a fixture
 
@@ -93,7 +94,7 @@ def test_a_line_calls_them(launch: Launch, exported: dict[str, str], shell: str)
 
 
 def test_a_line_that_only_names_them_stays_with_the_shell(exported: dict[str, str]) -> None:
-    functions = Functions({os.fsencode(k): os.fsencode(v) for k, v in exported.items()}, b"/bin/dash")
+    functions = Functions({os.fsencode(k): os.fsencode(v) for k, v in exported.items()}, b"/bin/dash", Mounts(b"/bin/dash"))
     named = [
         "echo f",
         "ls f a-b",
@@ -194,7 +195,7 @@ def test_a_value_that_is_no_function_is_not_executed_and_spoils_no_other(
 
 def test_without_exported_functions_nothing_is_made() -> None:
     environ = {b"PATH": b"/bin"}
-    functions = Functions(environ, b"/bin/sh")
+    functions = Functions(environ, b"/bin/sh", Mounts(b"/bin/sh"))
     assert functions.lost == {}
     assert functions.way(b"f 1").environ is environ
     assert functions.way(b"f 1").shell == b"/bin/sh"
@@ -202,4 +203,4 @@ def test_without_exported_functions_nothing_is_made() -> None:
 
 def test_where_there_is_no_bash_the_line_stays_with_the_shell(tmp_path: Path) -> None:
     environ = {b"PATH": os.fsencode(tmp_path), b"BASH_FUNC_f%%": b"() {  :\n}"}
-    assert Functions(environ, b"/bin/dash").way(b"f 1").shell == b"/bin/dash"
+    assert Functions(environ, b"/bin/dash", Mounts(b"/bin/dash")).way(b"f 1").shell == b"/bin/dash"

@@ -43,6 +43,7 @@ class Attempt:
     out: bytes
     err: bytes
     left: int
+    seconds: float
 
 
 class Farm:
@@ -95,12 +96,13 @@ class Farm:
         at = records * ended.STRUCT.size
         for index in range(records):
             fields = ended.STRUCT.unpack_from(body, index * ended.STRUCT.size)
-            offset, _, slot, status, flags, *_, left, out_total, out_bytes, err_bytes = fields
-            out = self._streamed.pop(lane, b"") + body[at : at + out_bytes]
+            offset, _, slot, status, flags, _, seconds, *_, left, out_total, out_bytes, err_bytes = fields
+            streamed = self._streamed.pop(lane, b"")
+            out = b"" if status and streamed else streamed + body[at : at + out_bytes]  # of a failure nothing was kept
             err = body[at + out_bytes : at + out_bytes + err_bytes]
             at += out_bytes + err_bytes
             assert len(out) == out_total
-            self._ended.append(Attempt(offset, slot, status, Ended(flags), out, err, left))
+            self._ended.append(Attempt(offset, slot, status, Ended(flags), out, err, left, seconds))
         assert at == len(body)
 
 

@@ -53,7 +53,7 @@ def record(number: int) -> bytes:
 
 
 def stream_of(descriptor: int, size: int, number: int = 1) -> Stream:
-    return Stream(slot=0, descriptor=descriptor, size=size, record=record(number), err=b"err")
+    return Stream(0, descriptor, size, record(number), b"err", lambda error: (record(number + 100), str(error).encode()))
 
 
 def arrived(connection: socket.socket) -> bytes:
@@ -234,15 +234,33 @@ def test_a_stream_frees_its_slot_when_the_last_byte_has_left_its_file(pair: Pair
     assert over == [stream]
 
 
-def test_a_file_that_somebody_has_shortened_is_filled_up_with_zeros(pair: Pair, unnamed: int) -> None:
+@pytest.mark.parametrize("left", [0, CHUNK_BYTES, CHUNK_BYTES + 1, LONG - 1])
+def test_a_file_that_cannot_be_read_to_its_end_makes_a_failure_and_the_next_stream_goes_on(
+    pair: Pair, unnamed: int, left: int
+) -> None:
+    """Zeros in its place would be a result."""
     outbox, worker = pair
     os.write(unnamed, b"x" * LONG)
-    outbox.add_stream(stream_of(unnamed, LONG))
-    os.ftruncate(unnamed, CHUNK_BYTES + 1)
-    told = split(drain(outbox, worker))
-    chunks = b"".join(body for kind, _, body in told if kind is Reply.CHUNK)
-    assert chunks == (b"x" * (CHUNK_BYTES + 1)).ljust(LONG, b"\0")
-    assert told[-1] == (Reply.ENDED, 1, record(1) + b"err")
+    broken = stream_of(unnamed, LONG)
+    outbox.add_stream(broken)
+    with tempfile.TemporaryFile() as other:
+        os.write(other.fileno(), b"other")
+        outbox.add_stream(stream_of(other.fileno(), 5, number=2))
+        os.ftruncate(unnamed, left)
+        *chunks, end, other_chunk, other_end = split(drain(outbox, worker))
+    assert all(chunk == (Reply.CHUNK, 0, b"x" * CHUNK_BYTES) for chunk in chunks)
+    assert len(chunks) == left // CHUNK_BYTES
+    assert end[:2] == (Reply.ENDED, 1)
+    assert end[2].startswith(record(101))
+    assert b"bytes of what was written are not there any more" in end[2]
+    assert (other_chunk, other_end) == ((Reply.CHUNK, 0, b"other"), (Reply.ENDED, 1, record(2) + b"err"))
+
+
+def test_a_disk_that_fails_makes_a_failure(pair: Pair, unnamed: int) -> None:
+    outbox, worker = pair
+    outbox.add_stream(stream_of(os.open(os.devnull, os.O_WRONLY), LONG))
+    ((kind, records, body),) = split(drain(outbox, worker))
+    assert (kind, records, body[:RECORD_BYTES]) == (Reply.ENDED, 1, record(101))
 
 
 def test_an_outbox_is_full_until_the_worker_has_taken_enough(pair: Pair) -> None:

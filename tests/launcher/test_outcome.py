@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from pathlib import Path
@@ -47,6 +48,48 @@ def test_only_what_prints_much_needs_a_place_for_it_and_fails_without(
     assert err.out == b"out\n"
     place.mkdir()
     assert [(end.status, len(end.out)) for end in farm.run(much)] == [(0, INLINE_BYTES + 1)]
+
+
+@pytest.mark.parametrize(
+    ("where", "line"),
+    [
+        ("outbox", b"head -c 600000 /dev/zero"),
+        ("capture", b"head -c 600000 /dev/zero >&2"),
+        ("capture", b"head -c 20000 /dev/zero >&2; echo out"),
+        ("capture", b"head -c 600000 /dev/zero; exit 3"),
+    ],
+)
+def test_an_attempt_whose_output_cannot_be_read_has_failed_and_the_helper_goes_on(
+    launch: Launch, monkeypatch: pytest.MonkeyPatch, where: str, line: bytes
+) -> None:
+    """As the second part of a file on a disk that fails, or that somebody has shortened."""
+
+    def read_part(file: int, size: int, at: int) -> bytes:
+        if at or where == "capture":
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return os.pread(file, size, at)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(f"mpifarm.launcher.{where}.read_part", read_part)
+        farm = launch()
+    end, after = farm.run(line, b"echo after")
+    assert (end.status, end.out) == (3 if b"exit 3" in line else os.EX_IOERR, b"")
+    assert b"mpifarm: nid0001: what it printed cannot be read: [Errno 5] Input/output error (set TMPDIR)\n" in end.err
+    assert (after.status, after.out) == (0, b"after\n")
+
+
+def test_an_attempt_whose_end_goes_wrong_in_any_way_costs_that_attempt_alone(
+    launch: Launch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> bytes:
+        raise ValueError("a fault of ours")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("mpifarm.launcher.why.Reasons.of", fail)
+        farm = launch()
+    end, after = farm.run(b"exit 5", b"echo after")
+    assert (end.status, after.status, after.out) == (5, 0, b"after\n")
+    assert b"a fault of ours" in end.err
 
 
 def test_an_attempt_whose_start_goes_wrong_in_any_way_costs_that_attempt_alone(launch: Launch) -> None:

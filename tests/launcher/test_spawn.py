@@ -1,4 +1,4 @@
-"""How a task is started: the same by posix_spawn and, where that cannot make a session, by hand."""
+"""How a task is started: the same by posix_spawn and, where that cannot make a session, by the other ways."""
 
 from __future__ import annotations
 
@@ -19,10 +19,16 @@ ENVIRON = {b"PATH": b"/usr/bin:/bin", b"A": b"\xff b"}
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks at /proc")
 
 
-@pytest.fixture(params=["posix_spawn", "fork"])
+@pytest.fixture(params=["posix_spawn", "popen", "fork"])
 def how(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Start by this way in the test."""
     monkeypatch.setattr(spawn, "spawns_sessions", lambda: request.param == "posix_spawn")
+    if request.param == "fork":
+
+        def fork(path: bytes, argv: list[bytes], environ: spawn.Environ, stdout: int, stderr: int) -> int:
+            return spawn._fork(path, argv, environ, ((stdout, 1), (stderr, 2)))
+
+        monkeypatch.setattr(spawn, "_popen", fork)
     yield request.param
 
 

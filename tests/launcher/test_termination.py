@@ -6,10 +6,11 @@ import contextlib
 import os
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
-from test_launcher import GIVEN_BACK, STOPPED, Launch, gone, launch, linux, number_in, wait_until
+from test_launcher import GIVEN_BACK, STOPPED, Farm, Launch, gone, launch, linux, number_in, wait_until
 
 from mpifarm.ended import Ended
 from mpifarm.launcher.frames import Killed
@@ -136,3 +137,49 @@ def test_what_a_task_has_put_into_a_session_of_its_own_ends_with_its_timeout(lau
     assert end.flags == Ended.TIMED_OUT
     wait_until(lambda: all(gone(number_in(tmp_path / name)) for name in ("daemon", "inner")))
     assert not gone(other), "that was another task's"
+
+
+def suspended_in_mid_run(launch: Launch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Farm:
+    """Return a farm whose helper has a clock that jumps by two hours when a task makes a file."""
+    real, suspended = time.monotonic, tmp_path / "suspended"
+    with monkeypatch.context() as patch:
+        patch.setattr("time.monotonic", lambda: real() + 7200 * suspended.exists())
+        return launch()
+
+
+def test_a_timeout_counts_the_time_in_which_the_helper_was_awake_and_a_run_time_all_of_it(
+    launch: Launch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (end,) = suspended_in_mid_run(launch, tmp_path, monkeypatch).run(
+        b"sleep 0.2; : > suspended; sleep 2.5; echo done", timeout_s=3600.0
+    )
+    assert (end.status, end.flags, end.out) == (0, 0, b"done\n")
+    assert end.seconds > 7200
+
+
+def test_a_timeout_comes_however_often_the_helper_was_away(
+    launch: Launch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (end,) = suspended_in_mid_run(launch, tmp_path, monkeypatch).run(b": > suspended; sleep 600", timeout_s=2.0)
+    assert (end.status, end.flags) == (-signal.SIGTERM, Ended.TIMED_OUT)
+
+
+@linux
+@pytest.mark.long
+@pytest.mark.parametrize("who", ["everybody", "the helper"])
+def test_what_was_stopped_for_longer_than_its_timeout_goes_on_and_succeeds(
+    launch: Launch, tmp_path: Path, who: str
+) -> None:
+    farm = launch()
+    farm.start(b"echo $$ > leader; while [ ! -e go ]; do sleep 0.1; done; echo done", timeout_s=6.0)
+    leader = number_in(tmp_path / "leader")
+    if who == "everybody":
+        os.killpg(leader, signal.SIGSTOP)
+    os.kill(farm.handles[0].pid, signal.SIGSTOP)
+    time.sleep(9)
+    (tmp_path / "go").touch()
+    os.kill(farm.handles[0].pid, signal.SIGCONT)
+    os.killpg(leader, signal.SIGCONT)
+    (end,) = farm.take(1)
+    assert (end.status, end.flags, end.out) == (0, 0, b"done\n")
+    assert end.seconds > 9

@@ -94,3 +94,31 @@ def test_a_node_that_sees_the_list_late_runs_its_tasks_then(farms: Farms) -> Non
     assert (ended.code, sorted(farms.progress())) == (0, offsets), ended.err
     assert farms.attempted() == offsets
     assert Path(late / "tasks.txt.tfin").exists()
+
+
+def test_a_container_runs_as_many_tasks_at_a_time_as_it_is_given_cpus_and_says_so(farms: Farms) -> None:
+    if len(os.sched_getaffinity(0)) < 2:
+        pytest.skip("one CPU is what a quota of one leaves")
+    mounted = [path for path in map(Path, ("/sys/fs/cgroup/cpu", "/sys/fs/cgroup")) if (path / "cgroup.procs").exists()]
+    group = mounted[0] / f"mpifarm-{os.getpid()}" if mounted else Path("/none")
+    try:
+        group.mkdir()
+    except OSError as error:
+        pytest.skip(f"no control group of its own: {error}")
+    try:
+        if (group / "cpu.cfs_quota_us").exists():
+            (group / "cpu.cfs_quota_us").write_text("100000")
+        elif (group / "cpu.max").exists():
+            (group / "cpu.max").write_text("100000 100000")
+        else:
+            pytest.skip("no control group may limit the time of CPUs here")
+        farms.tasks(*["echo $MPIFARM_THREADS"] * 2)
+        ended = farms.run(0, "tasks.txt", before=f"echo $$ > {group}/cgroup.procs")
+        forced = farms.run(0, "--rerun", "--threads", "2", "tasks.txt", before=f"echo $$ > {group}/cgroup.procs")
+    finally:
+        wait_until(lambda: not (group / "cgroup.procs").read_text(), "nobody is left in the group")
+        group.rmdir()
+    assert ended.out == b"1\n1\n"
+    assert len([line for line in ended.said if "the container is given the time of 1 of " in line]) == 1
+    assert forced.out == b"2\n2\n"
+    assert not [line for line in forced.said if "container" in line]

@@ -26,3 +26,19 @@ def test_no_slot_is_idle_while_others_ask_for_more() -> None:
         farm.ask(rank, ahead=1000)
     farm.tick()
     assert min(len(held) for held in farm.held.values()) == 2
+
+
+def test_what_has_ended_and_is_not_told_of_yet_holds_no_slot() -> None:
+    farm = Farm(2, {1: "a"}, slots=1)
+    farm.ask_all()
+    (first,) = farm.held[1]
+    farm.schedule.credit_changed(1, seen=1, credit=1)
+    farm.tick()
+    assert len(farm.held[1]) == 1, "it waits for the end of the first"
+    farm.schedule.credit_changed(1, seen=1, credit=1, doubted=1)
+    farm.tick()
+    assert len(farm.held[1]) == 2
+    farm.end(1, first)
+    farm.schedule.credit_changed(1, seen=2, credit=0, doubted=0)
+    farm.tick()
+    assert len(farm.held[1]) == 1
