@@ -22,6 +22,8 @@ from contextlib import suppress  # noqa: E402
 
 __version__ = "0.1.0"
 
+_IN_ONE_LINE = {ord("\n"): "\\n", ord("\r"): "\\r"}  # the name of a file may hold them
+
 
 class FarmError(Exception):
     """Something that the user can mend: printed as one line on stderr, exit code 2, no traceback.
@@ -31,9 +33,10 @@ class FarmError(Exception):
 
 
 def say(text: object) -> None:
-    """Tell the user something. A standard error that takes nothing, on a full disk say, stops nobody.
+    """Tell the user something, in one line. A standard error that takes nothing, on a full disk say, stops nobody.
 
     Not by sys.stderr: what it could not write it keeps, and makes the exit code 120 in the end.
     """
+    line = str(text).translate(_IN_ONE_LINE)
     with suppress(OSError):
-        os.write(2, f"mpifarm: {text}\n".encode(errors="backslashreplace"))
+        os.write(2, f"mpifarm: {line}\n".encode(errors="backslashreplace"))

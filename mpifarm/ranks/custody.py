@@ -18,6 +18,7 @@ import numpy as np
 
 from mpifarm import files
 from mpifarm.journal.journal import Journal
+from mpifarm.journal.lock import TakenOver
 from mpifarm.journal.opening import Run
 from mpifarm.schedule.suspects import Dealt, Word
 from mpifarm.tasks.reader import Reader
@@ -106,7 +107,7 @@ class Custody:
     # whether it is ours
 
     def look(self, now: float) -> None:
-        """Stop if the lock or the list is not what it was."""
+        """Stop if the lock or the list is not what it was. Whatever is written asks for itself: see `warrant`."""
         self._look_at_lock(now)
         self._look_at_list()
 
@@ -122,11 +123,7 @@ class Custody:
         if self.stopped:
             return
         try:
-            if not self._lock.held(now):
-                lock = self._names.lock
-                gone = f"{lock} is gone, or the whole working directory"
-                taken = "another mpifarm has taken over this list, or its --output"
-                self.stop(taken if lock.exists() else gone)
+            self._lock.keep(now)
         except OSError as error:
             self.stop(_cannot_write(error))
 
@@ -202,4 +199,6 @@ class Custody:
 
 
 def _cannot_write(error: OSError) -> str:
+    if isinstance(error, TakenOver):
+        return str(error)
     return f"cannot write {error.filename or ''}: {error.strerror or error}"
