@@ -18,7 +18,8 @@ HERE = Path(__file__).parent
 SEEDS = int(os.environ.get("MPIFARM_MUTATION_SEEDS", "2000"))  # that a bug may outlive at most
 
 _HUNT = """
-import sys, simulation
+import importlib, sys
+simulation = importlib.import_module(sys.argv[2])
 for seed in range(int(sys.argv[1])):
     try:
         simulation.run(seed)
@@ -30,12 +31,13 @@ for seed in range(int(sys.argv[1])):
 
 @dataclass(frozen=True)
 class Mutation:
-    """A bug: in *module*, *right* becomes *wrong*."""
+    """A bug: in *module*, *right* becomes *wrong*; *hunter* is the simulation that has to find it."""
 
     name: str
     module: str
     right: str
     wrong: str
+    hunter: str = "simulation"
 
 
 MUTATIONS = [
@@ -67,16 +69,16 @@ MUTATIONS = [
     Mutation("let others run beside a suspect", "queue", "        if self.lineup.alone:\n", "        if False:\n"),
     Mutation("forget who has ended without a word", "lock", "        self._remember(text)\n        # ", "        # "),
     Mutation("skip the fdatasync", "appender", "                _fdatasync(self._descriptor)\n", "                pass\n"),
-    Mutation("rename without fsync", "files", "    os.fsync(descriptor)\n    new_name", "    new_name"),
+    Mutation("rename without fsync", "files", "    os.fsync(descriptor)\n    prove()", "    prove()"),
     Mutation(
         "write a replacement in place",
         "files",
-        "create(new) as file:\n            file.write(content)\n            file.flush()\n"
-        "            put_in_place(file.fileno(), path)",
+        "create(new, prove) as file:\n            file.write(content)\n            file.flush()\n"
+        "            put_in_place(file.fileno(), path, prove)",
         "path.open('wb', 0) as file:\n            os.write(file.fileno(), content)\n            os.fsync(file.fileno())",
     ),
-    Mutation("do not cut the output", "journal", "    appender.cut(size)\n", ""),
-    Mutation("do not cut a torn line", "journal", "        self._progress.cut(start.progress_bytes)\n", ""),
+    Mutation("do not cut the output", "journal", "        warrant.judge(output, start.output_bytes)\n", "        pass\n"),
+    Mutation("do not cut a torn line", "journal", "    warrant.judge(names.progress, start.progress_bytes)\n", ""),
     Mutation(
         "record before output",
         "journal",
@@ -84,11 +86,32 @@ MUTATIONS = [
         "        self._progress.append(self._lines[self._progress])\n        self._lines[self._progress].clear()\n"
         "        self._write_output(waiting)\n",
     ),
-    Mutation("checkpoint before the sync", "journal", "        self._sync()\n        covered", "        covered"),
+    Mutation("checkpoint before the sync", "journal", "        self._sync()\n        for", "        for"),
     Mutation("forget the gaps before the last task done", "resume", "again = np.concatenate((again, gaps))", "pass"),
     Mutation("go on after a write that failed", "custody", "        self.stopped = True\n", ""),
     Mutation("believe zeros to be output", "progress", "reached > output.sound", "reached > output.size"),
-    Mutation("read the covered lines, too", "progress", "_lines(path, start.progress)", "_lines(path, 0)"),
+    Mutation(
+        "believe an equal host name",
+        "holder",
+        "(self.boot, self.space) != (seen_by.boot, seen_by.space)",
+        "self.host != seen_by.host",
+        "simlock",
+    ),
+    Mutation("write without asking the lock", "warrant", "self._lock.prove()", "pass", "simlock"),
+    Mutation("rob who touches his lock", "watch", "touched = self._seen not in (None, seen)", "touched = False", "simlock"),
+    Mutation(
+        "write done without looking at the size",
+        "journal",
+        "            appender.check()\n",
+        "            pass\n",
+        "simlock",
+    ),
+    Mutation(
+        "append wherever the file ends", "appender", "            self._check_size()  # or", "            # or", "simlock"
+    ),
+    Mutation(
+        "read the covered lines, too", "progress", "_lines(path, start.progress, between)", "_lines(path, 0, between)"
+    ),
 ]
 
 
@@ -112,7 +135,7 @@ def hunt(mutation: Mutation, seeds: int = SEEDS) -> str:
         shutil.copytree(HERE.parent / "mpifarm", copy, ignore=shutil.ignore_patterns("__pycache__"))
         source(copy, mutation).write_text(mutated(mutation))
         environ = {**os.environ, "PYTHONPATH": f"{scratch}{os.pathsep}{HERE}", "PYTHONDONTWRITEBYTECODE": "1"}
-        command = [sys.executable, "-c", _HUNT, str(seeds)]
+        command = [sys.executable, "-c", _HUNT, str(seeds), mutation.hunter]
         found = subprocess.run(command, cwd=scratch, env=environ, capture_output=True, text=True, check=False)
     assert not found.returncode, found.stderr
     return found.stdout.strip()
