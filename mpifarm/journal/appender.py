@@ -95,14 +95,19 @@ class Appender:
         # A whole path may lead through a directory that was renamed meanwhile, and that is followed.
         named = self.path.is_absolute() or (self.path.exists() and self.path.stat().st_ino == self._inode)
         if not named:
-            raise OSError(errno.ENOENT, os.strerror(errno.ENOENT), str(self.path))
+            raise self._gone()
 
     def _check_size(self) -> None:
         status = os.fstat(self._descriptor)
         if not status.st_nlink:
-            raise OSError(errno.ENOENT, os.strerror(errno.ENOENT), str(self.path))
+            raise self._gone()
         if status.st_size != self.size:
             raise self._warrant.changed(self.path, f": it has {status.st_size} bytes, and {self.size} were written")
+
+    def _gone(self) -> OSError:
+        """Return the error that it was removed. Raises TakenOver if more than that is gone."""
+        self._warrant.prove()
+        return OSError(errno.ENOENT, os.strerror(errno.ENOENT), str(self.path))
 
     def tail(self) -> int:
         """Return the checksum of the end, see `tails`. Raises OSError."""
