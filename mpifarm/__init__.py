@@ -25,6 +25,7 @@ from mpifarm.outlet import Outlet  # noqa: E402
 __version__ = "0.1.0"
 
 _PATIENCE_S = 1.0  # of whoever says something, with who reads it
+_IN_ONE_LINE = {ord("\n"): "\\n", ord("\r"): "\\r"}  # the name of a file may hold them
 
 
 class FarmError(Exception):
@@ -44,8 +45,12 @@ def say(text: object) -> None:
     Not by sys.stderr: what it could not write it keeps, and makes the exit code 120 in the end. It is one line, whatever a
     list is called.
     """
-    line = str(text).replace("\n", "\\n").replace("\r", "\\r")
-    say_all(f"mpifarm: {line}\n")
+    say_all(f"mpifarm: {as_line(text)}\n")
+
+
+def as_line(text: object) -> str:
+    """Return *text* as one line, whatever a file is called that it names."""
+    return str(text).translate(_IN_ONE_LINE)
 
 
 def say_all(text: str) -> None:

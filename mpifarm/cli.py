@@ -118,7 +118,7 @@ def parser() -> argparse.ArgumentParser:
              " [60 s, at most a quarter of the time]")
     add("--time-request", type=time, metavar="TIME",
         help="do not start a task with less than TIME left; when nothing more can start and nothing runs, exit 3 early")
-    add("--output", metavar="FILE",
+    add("--output", metavar="FILE", type=_checked(str, bool, "a name of a file; is a variable not set?"),
         help="collect the standard output of the tasks that succeed in FILE: one block a task, never twice,"
              " whatever was killed when [standard output]")
     add("--keep-mpi-env", action="store_true",

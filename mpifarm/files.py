@@ -6,6 +6,8 @@
 2. In a directory that others can write to, /tmp say, a name may be a trap: somebody else's symbolic link is not followed,
    and somebody else's file is not written to. (Linux can do the same, fs.protected_symlinks and fs.protected_regular of
    proc(5), where the administrator wants it.) --output may still be a link of the user's own.
+3. Whatever removes, replaces or cuts a file goes through the four functions that take a *prove*. It is called at the last
+   moment, and raises OSError unless the file is ours to touch at that moment: see `journal.warrant`.
 """
 
 from __future__ import annotations
@@ -15,9 +17,12 @@ import fcntl
 import os
 import stat
 import tempfile
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
+
+Prove = Callable[[], object]
 
 _LOWEST = 10  # a task is given the descriptors below
 _MOST_LINKS = 40  # as path_resolution(7)
@@ -36,31 +41,44 @@ def new_name(path: Path) -> Path:
     return path.with_name(path.name + ".new")
 
 
-def create(path: Path) -> BinaryIO:
+def create(path: Path, prove: Prove) -> BinaryIO:
     """Create *path* afresh for writing and reading; what had the name, be it a symbolic link, is removed first."""
-    path.unlink(missing_ok=True)
+    remove(path, prove)
     return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666), "w+b")
 
 
-def put_in_place(descriptor: int, path: Path) -> None:
+def put_in_place(descriptor: int, path: Path, prove: Prove) -> None:
     """Let NAME.new, open as *descriptor*, take the place of *path*, durably."""
     os.fsync(descriptor)
+    prove()
     new_name(path).replace(path)
     sync_directory(path.parent)
 
 
-def replace(path: Path, content: bytes) -> None:
+def replace(path: Path, content: bytes, prove: Prove) -> None:
     """Make *content* the whole of *path*, or leave it as it is. Raises OSError."""
     new = new_name(path)
     try:
-        with create(new) as file:
+        with create(new, prove) as file:
             file.write(content)
             file.flush()
-            put_in_place(file.fileno(), path)
+            put_in_place(file.fileno(), path, prove)
     except OSError as error:
         with suppress(OSError):
-            new.unlink(missing_ok=True)
+            remove(new, prove)
         raise named(error, path) from None
+
+
+def remove(path: Path, prove: Prove) -> None:
+    """Let there be no *path*."""
+    prove()
+    path.unlink(missing_ok=True)
+
+
+def cut(descriptor: int, size: int, prove: Prove) -> None:
+    """Leave *size* bytes of an open file."""
+    prove()
+    os.ftruncate(descriptor, size)
 
 
 def named(error: OSError, path: Path | str) -> OSError:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from contextlib import suppress
 
+from mpifarm import as_line
 from mpifarm.outlet import Outlet
 
 MOST_BYTES = 4 * 1024 * 1024
@@ -37,7 +38,7 @@ class Voice:
 
     def say(self, text: object) -> None:
         """Say something to people."""
-        self.add(f"mpifarm: {text}\n".encode(errors="backslashreplace"))
+        self.add(f"mpifarm: {as_line(text)}\n".encode(errors="backslashreplace"))
 
     def add(self, content: bytes | memoryview) -> None:
         """Pass on what a task has printed."""

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import NoReturn
+from pathlib import Path
+from typing import NoReturn, cast
 
 import numpy as np
 
 from mpifarm import ended
+from mpifarm.journal import journal
+from mpifarm.journal.identity import Identity
+from mpifarm.journal.journal import Journal
 from mpifarm.journal.lines import Attempt, Attempts
+from mpifarm.journal.lock import Lock, TakenOver
+from mpifarm.journal.names import Names
+from mpifarm.journal.resume import Resume
+from mpifarm.journal.warrant import Warrant
+from mpifarm.journal.watch import Waiting
 from mpifarm.launcher import frames
 from mpifarm.launcher.frames import Reply, Task
 from mpifarm.launcher.launcher import Frame, HelperLost
@@ -39,6 +48,57 @@ def success(attempt: Attempt, out_bytes: int = 0) -> Attempts:
         row[name] = getattr(attempt, name)
     row["out_total"], row["out_bytes"] = attempt.out_total, out_bytes
     return Attempts(attempt.node, row, [attempt.length], [attempt.seq], [attempt.command])
+
+
+class Passing:
+    """Time that passes only while somebody waits."""
+
+    def __init__(self, meanwhile: Callable[[], object] = lambda: None) -> None:
+        """*meanwhile* is called at every pause."""
+        self.now = 1000.0
+        self.said: list[str] = []
+        self._meanwhile = meanwhile
+
+    def pause(self, seconds: float) -> None:
+        self.now += seconds
+        self._meanwhile()
+
+    @property
+    def waiting(self) -> Waiting:
+        return Waiting(lambda: self.now, self.pause, self.said.append)
+
+
+AT_ONCE = Waiting(pause=lambda _: None, tell=lambda _: None)
+
+
+class FakeLock:
+    """Held, until a test says that it is not."""
+
+    def __init__(self) -> None:
+        self.held = True
+        self.asked = 0
+
+    def prove(self) -> None:
+        self.asked += 1
+        if not self.held:
+            raise TakenOver("another mpifarm has taken over this list")
+
+    keep = prove
+
+
+def warrant(*paths: Path, lock: FakeLock | None = None) -> Warrant:
+    """Return a warrant for *paths* as they are now."""
+    return Warrant(cast(Lock, lock or FakeLock()), paths)
+
+
+def open_journal(
+    names: Names, output: Path | None, start: Resume, run: Identity | None = None, lock: FakeLock | None = None
+) -> Journal:
+    """Open the files of a list, of which *start* counts, as `opening` does."""
+    paths = [names.progress, names.joblog, names.log, *([output] if output else [])]
+    may = warrant(*paths, lock=lock)
+    journal.judge(may, names, output, start)
+    return Journal(names, output, start, may, run)
 
 
 class FakeComm:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import random
 import re
-import socket
 import sys
 import tempfile
 import time
@@ -17,18 +16,19 @@ import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
 
-from fakes import FakeComm, ended_record, report, standard_output_to
+from fakes import AT_ONCE, FakeComm, ended_record, report, standard_output_to
+from lists import at_will
 
 from mpifarm import FarmError
 from mpifarm.ended import Ended
 from mpifarm.journal import fastrecovery, progress, resume
-from mpifarm.journal.holder import Holder
+from mpifarm.journal.holder import this_process
 from mpifarm.journal.names import Names
 from mpifarm.journal.opening import Run, open_run
 from mpifarm.journal.resume import Sources
@@ -49,7 +49,7 @@ NAMES = Names(Path("tasks.txt.tfin"))
 TFIN, PROGRESS, FASTRECOVERY, LOG, JOBLOG, DONE, LOCK = (str(path) for path in NAMES.all())
 LIST, OUTPUT, OUTPUT_LOCK = Path("tasks.txt"), Path("all.out"), Path("lock.all.out")
 TASKFARMER = Path(__file__).parent / "data" / "taskfarmer-killed"
-DEAD = Holder(socket.gethostname(), os.getpid(), "1").text()  # a process that had our number before
+DEAD = replace(this_process(), born="1").text()  # a process that had our number before
 CHUNK = 1000  # seeds
 OPEN_EVERY = 16  # seeds: to open the files costs ten times as much as to load them
 
@@ -99,7 +99,7 @@ class Play:
         for lock in (NAMES.lock, OUTPUT_LOCK):
             if lock.exists():
                 lock.write_text(DEAD)
-        run = open_run(config, 0.0)
+        run = open_run(config, AT_ONCE)
         assert run.journal is not None
         self._comm, self._journal = FakeComm(2), run.journal
         self.manager = Manager(config, self._comm, run, run.journal, [1], 0.0)
@@ -231,7 +231,7 @@ SAMPLES: dict[str, Callable[[], Sample]] = {
 
 def reopened(sample: Sample) -> set[int]:
     """Open the list as a run does, which cuts what is torn, and close it; return the tasks that count as done."""
-    run = open_run(Config("tasks.txt", output=str(OUTPUT) if sample.output else None, quiet=True), 0.0)
+    run = open_run(Config("tasks.txt", output=str(OUTPUT) if sample.output else None, quiet=True), AT_ONCE)
     if run.journal is None:
         return set(sample.order)
     run.journal.close()
@@ -400,11 +400,11 @@ def try_list(rng: random.Random) -> None:
     lines = [line for line in content.removesuffix(b"\n").split(b"\n") if not line.startswith(b"#")] if content else []
     try:
         made = Tasklist(LIST)
-        scan = made.scan()
+        scan = made.scan(at_will)
     except FarmError:
         assert any(b"\0" in line for line in lines), "refused without a reason"
         return
-    made.commit()
+    made.commit(at_will)
     assert NAMES.tfin.read_bytes() == b"".join(b"> " + line + b"\n" for line in lines)
     texts = [line.strip(b" \t\r") for line in lines]
     assert len(left_of(scan, resume.Resume())) == sum(bool(text) and not text.startswith(b"#") for text in texts)
@@ -417,7 +417,7 @@ class Bench:
         self.sample = make()
         lay(self.sample.files)
         self._tasklist = Tasklist(LIST)
-        self._scan = self._tasklist.scan()
+        self._scan = self._tasklist.scan(at_will)
         lay({})  # the scan keeps its file
         size = len(self.sample.files.get(str(OUTPUT), b""))
         self._output = Extent(size, size) if self.sample.output else None

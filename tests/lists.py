@@ -41,6 +41,10 @@ CONTENTS = st.lists(st.sampled_from(LINES) | st.binary(max_size=8).map(lambda li
 CHUNKS = st.integers(1, 64)
 
 
+def at_will() -> None:
+    """A proof, where nothing is anybody else's."""
+
+
 def write(content: bytes) -> Tasklist:
     LIST.write_bytes(content)
     return Tasklist(LIST)
@@ -51,8 +55,8 @@ def scanned(content: bytes, chunk_bytes: int = tfin.CHUNK_BYTES) -> tuple[Taskli
     made = write(content)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tfin, "CHUNK_BYTES", chunk_bytes)
-        scan = made.scan()
-    made.commit()
+        scan = made.scan(at_will)
+    made.commit(at_will)
     return made, scan
 
 

@@ -18,7 +18,8 @@ HERE = Path(__file__).parent
 SEEDS = int(os.environ.get("MPIFARM_MUTATION_SEEDS", "2000"))  # that a bug may outlive at most
 
 _HUNT = """
-import sys, simulation
+import importlib, sys
+simulation = importlib.import_module(sys.argv[2])
 for seed in range(int(sys.argv[1])):
     try:
         simulation.run(seed)
@@ -30,13 +31,13 @@ for seed in range(int(sys.argv[1])):
 
 @dataclass(frozen=True)
 class Mutation:
-    """A bug: in *module*, *right* becomes *wrong*. What the simulation cannot see is *hunted_by* a test, by its path."""
+    """A bug: in *module*, *right* becomes *wrong*."""
 
     name: str
     module: str
     right: str
     wrong: str
-    hunted_by: str = ""  # the file of tests that hunts it, where the simulation has no model of such a thing
+    hunted_by: str = "simulation"  # or another one; or the file of tests, where neither has a model of such a thing
 
 
 MUTATIONS = [
@@ -118,16 +119,16 @@ MUTATIONS = [
     ),
     Mutation("forget who has ended without a word", "lock", "        self._remember(text)\n        # ", "        # "),
     Mutation("skip the fdatasync", "appender", "                _fdatasync(self._descriptor)\n", "                pass\n"),
-    Mutation("rename without fsync", "files", "    os.fsync(descriptor)\n    new_name", "    new_name"),
+    Mutation("rename without fsync", "files", "    os.fsync(descriptor)\n    prove()", "    prove()"),
     Mutation(
         "write a replacement in place",
         "files",
-        "create(new) as file:\n            file.write(content)\n            file.flush()\n"
-        "            put_in_place(file.fileno(), path)",
+        "create(new, prove) as file:\n            file.write(content)\n            file.flush()\n"
+        "            put_in_place(file.fileno(), path, prove)",
         "path.open('wb', 0) as file:\n            os.write(file.fileno(), content)\n            os.fsync(file.fileno())",
     ),
-    Mutation("do not cut the output", "journal", "    appender.cut(size)\n", ""),
-    Mutation("do not cut a torn line", "journal", "        self._progress.cut(start.progress_bytes)\n", ""),
+    Mutation("do not cut the output", "journal", "        warrant.judge(output, start.output_bytes)\n", "        pass\n"),
+    Mutation("do not cut a torn line", "journal", "    warrant.judge(names.progress, start.progress_bytes)\n", ""),
     Mutation("record before output", "blocks", "self._entries[0].end <= self.gone", "True"),
     Mutation("forget at a checkpoint what nobody has read", "custody", ", *self._journal.unread)", ",)"),
     Mutation("end before everything is read", "manager", " and not self._custody.waits:", ":"),
@@ -144,11 +145,9 @@ MUTATIONS = [
         "stopping is None or stopping is How.DRAIN",
         "stopping is None",
     ),
-    Mutation("checkpoint before the sync", "journal", "        self._sync()\n        tail", "        tail"),
     Mutation("forget the gaps before the last task done", "resume", "again = np.concatenate((again, gaps))", "pass"),
     Mutation("go on after a write that failed", "custody", "        self.stopped = True\n", ""),
     Mutation("believe zeros to be output", "progress", "reached > output.sound", "reached > output.size"),
-    Mutation("read the covered lines, too", "progress", "_lines(path, start.progress)", "_lines(path, 0)"),
     *(
         Mutation(name, module, right, wrong, hunted_by=f"tests/{place}/test_{Path(module).name}.py")
         for name, place, module, right, wrong in [
@@ -274,6 +273,29 @@ MUTATIONS = [
         '    part = part.ljust(size, b"\\0")\n    if False:\n',
         hunted_by="tests/launcher/test_outbox.py",
     ),
+    Mutation("checkpoint before the sync", "journal", "        self._sync()\n        for", "        for"),
+    Mutation(
+        "believe an equal host name",
+        "holder",
+        "(self.boot, self.space) != (seen_by.boot, seen_by.space)",
+        "self.host != seen_by.host",
+        "simlock",
+    ),
+    Mutation("write without asking the lock", "warrant", "self._lock.prove()", "pass", "simlock"),
+    Mutation("rob who touches his lock", "watch", "touched = self._seen not in (None, seen)", "touched = False", "simlock"),
+    Mutation(
+        "write done without looking at the size",
+        "journal",
+        "            appender.check()\n",
+        "            pass\n",
+        "simlock",
+    ),
+    Mutation(
+        "append wherever the file ends", "appender", "            self._check_size()  # or", "            # or", "simlock"
+    ),
+    Mutation(
+        "read the covered lines, too", "progress", "_lines(path, start.progress, between)", "_lines(path, 0, between)"
+    ),
 ]
 
 
@@ -297,9 +319,9 @@ def hunt(mutation: Mutation, seeds: int = SEEDS) -> str:
         shutil.copytree(HERE.parent / "mpifarm", copy, ignore=shutil.ignore_patterns("__pycache__"))
         source(copy, mutation).write_text(mutated(mutation))
         environ = {**os.environ, "PYTHONPATH": f"{scratch}{os.pathsep}{HERE}", "PYTHONDONTWRITEBYTECODE": "1"}
-        if mutation.hunted_by:
+        if mutation.hunted_by.endswith(".py"):
             return _hunt_by_test(mutation, scratch, environ)
-        command = [sys.executable, "-c", _HUNT, str(seeds)]
+        command = [sys.executable, "-c", _HUNT, str(seeds), mutation.hunted_by]
         found = subprocess.run(command, cwd=scratch, env=environ, capture_output=True, text=True, check=False)
     assert not found.returncode, found.stderr
     return found.stdout.strip()
@@ -319,7 +341,7 @@ def main() -> int:
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         caught = list(pool.map(hunt, MUTATIONS))
     for mutation, how in zip(MUTATIONS, caught, strict=True):
-        hunter = mutation.hunted_by or f"{SEEDS} seeds"
+        hunter = mutation.hunted_by if mutation.hunted_by.endswith(".py") else f"{SEEDS} seeds"
         print(f"{mutation.name:<45} {mutation.module:<9} {how or f'NOT CAUGHT by {hunter}'}")
     return 0 if all(caught) else 1
 

@@ -40,6 +40,7 @@ from mpifarm.journal import fastrecovery, tails
 from mpifarm.journal.holder import Holder
 from mpifarm.journal.names import Names
 from mpifarm.journal.opening import open_run
+from mpifarm.journal.watch import Waiting
 from mpifarm.launcher import frames
 from mpifarm.launcher.frames import Reply
 from mpifarm.launcher.launcher import Frame, Launcher
@@ -327,7 +328,7 @@ class Simulation:
         output = "out" if self.output else None
         config = Config("tasks.txt", retries=self.retries, lost_after_s=LOST_AFTER_S, output=output, quiet=True)
         self.reader.begin(calm)
-        opened = open_run(config, self.now)
+        opened = open_run(config, Waiting(lambda: self.now, self._pause, lambda _: None))
         if opened.journal is None:
             return Outcome.ALL_SUCCEEDED
         size = self.random.choice((2, 3, 4, 5, 9))
@@ -373,6 +374,9 @@ class Simulation:
                 checked = state
                 manager._schedule.check()
         return self._end(manager)
+
+    def _pause(self, seconds: float) -> None:
+        self.now += seconds
 
     def _end(self, manager: Manager) -> Outcome:
         """Close the manager. A job that was too short for anything is as good as one with work left."""

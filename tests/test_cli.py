@@ -225,3 +225,17 @@ def test_a_second_process_that_believes_to_be_alone_is_refused_as_well(here: Pat
 def test_without_mpi_the_launchers_number_does_not_matter(here: Path) -> None:
     assert mpifarm("--no-mpi", "--quiet", "tasks.txt", PMI_SIZE="3") == (0, "hi\n", "")
     assert (here / "done.tasks.txt.tfin").read_text().splitlines()[0] == "done"
+
+
+@pytest.mark.usefixtures("here")
+def test_an_output_without_a_name_is_a_variable_that_is_not_set() -> None:
+    code, _, err = mpifarm("--output", "", "tasks.txt")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "--output: '' is not a name of a file; is a variable not set?" in err
+
+
+@pytest.mark.usefixtures("here")
+def test_a_message_about_a_name_with_a_newline_is_one_line() -> None:
+    code, _, err = mpifarm("--no-mpi", "no\nsuch\rlist")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "no task list no\\nsuch\\rlist" in err

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from lists import at_will
 
 from mpifarm import files
 
@@ -32,7 +33,7 @@ def path(tmp_path: Path) -> Path:
 def test_a_replacement_is_whole_and_leaves_nothing_beside_it(path: Path) -> None:
     files.new_name(path).write_bytes(b"what a kill has left")
     for content in (b"first", b"", b"x" * 2**20):
-        files.replace(path, content)
+        files.replace(path, content, at_will)
         assert path.read_bytes() == content
         assert os.listdir(path.parent) == ["file"]
 
@@ -40,7 +41,7 @@ def test_a_replacement_is_whole_and_leaves_nothing_beside_it(path: Path) -> None
 def test_a_replacement_that_fails_leaves_the_old_file(path: Path) -> None:
     path.write_bytes(b"old")
     with full_at(100), pytest.raises(OSError, match="too large"):
-        files.replace(path, b"x" * 200)
+        files.replace(path, b"x" * 200, at_will)
     assert path.read_bytes() == b"old"
 
 
@@ -48,6 +49,6 @@ def test_a_new_file_takes_the_place_of_a_link_and_not_of_what_it_names(path: Pat
     victim = path.with_name("victim")
     victim.write_bytes(b"keep")
     path.symlink_to(victim)
-    with files.create(path) as file:
+    with files.create(path, at_will) as file:
         file.write(b"new")
     assert (victim.read_bytes(), path.read_bytes(), path.is_symlink()) == (b"keep", b"new", False)

@@ -11,7 +11,7 @@ from pathlib import Path
 import fuzz
 import numpy as np
 import pytest
-from fakes import success
+from fakes import AT_ONCE, success
 from fuzz import DEAD, JOBLOG, LIST, NAMES, OUTPUT, OUTPUT_LOCK, PROGRESS, laid, scratch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -95,7 +95,7 @@ class JournalMachine(RuleBasedStateMachine):
 
     def open(self) -> None:
         with self.disk.installed():
-            self.run = open_run(CONFIGS[self.output], 0.0)
+            self.run = open_run(CONFIGS[self.output], AT_ONCE)
         assert self.run.journal is not None
         self.journal, self.opened = self.run.journal, True
         self.walk = walk_from(self.run)
@@ -197,12 +197,12 @@ class JournalMachine(RuleBasedStateMachine):
         self.journal.finish(*position_of(self.run, self.walk))
         self.close()
         self.run.lock.release()
-        assert open_run(CONFIGS[self.output], 0.0).journal is None
+        assert open_run(CONFIGS[self.output], AT_ONCE).journal is None
         told = fastrecovery.remembered(NAMES.done)
         NAMES.done.unlink()
         if self.output and not any(text for _, text in self.told):  # without the records nobody knows of --output
             with pytest.raises(FarmError, match="without --output"):
-                open_run(CONFIGS[True], 0.0)
+                open_run(CONFIGS[True])
             NAMES.done.write_bytes(fastrecovery.done_content(told))
             NAMES.tfin.unlink()  # so it is looked at again
         self.open()
@@ -233,7 +233,7 @@ class ListMachine(RuleBasedStateMachine):
         self.open()
 
     def open(self) -> None:
-        self.run = open_run(CONFIGS[False], 0.0)
+        self.run = open_run(CONFIGS[False])
         assert self.run.journal is not None
         self.journal, self.opened = self.run.journal, True
         self.walk = walk_from(self.run)
@@ -277,7 +277,7 @@ class ListMachine(RuleBasedStateMachine):
             if not same:
                 before = laid()
                 with pytest.raises(FarmError, match=r"changed|shorter|fit"):
-                    open_run(CONFIGS[False], 0.0)
+                    open_run(CONFIGS[False])
                 assert laid() == before
         LIST.write_bytes(self.content)
         self.open()

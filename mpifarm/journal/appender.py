@@ -4,6 +4,7 @@
    are written at once, and synced now and then (redis calls this `appendfsync everysec`).
 2. A write can succeed in part (disk full). What is half there is cut off again, so that the file ends with a whole line.
    What a kill leaves half written the next start cuts: see `tails`.
+3. Every write and every cut needs a warrant at that moment: see there.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pathlib import Path
 
 from mpifarm import files
 from mpifarm.journal import tails
+from mpifarm.journal.warrant import Warrant
 
 _WRITE_BYTES = 1024 * 1024  # small parts are joined up to this much; one write() for each would cost more
 
@@ -25,12 +27,16 @@ _fdatasync = getattr(os, "fdatasync", os.fsync)  # macOS has none
 class Appender:
     """A file that only grows, and always by something whole."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, warrant: Warrant) -> None:
+        """Open it, and cut it to what counts. Raises OSError if it is not the file that was judged."""
         self.path = files.own(path)
+        self._warrant = warrant
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
         self._descriptor = os.open(self.path, flags, 0o666)
-        files.refuse_foreign(os.fstat(self._descriptor), self.path)
-        self.size = os.fstat(self._descriptor).st_size
+        status = os.fstat(self._descriptor)
+        files.refuse_foreign(status, self.path)
+        self._inode = status.st_ino
+        self.size = warrant.opened(self._descriptor, self.path)
         self._dirty = True  # whoever wrote to it before us may have been killed before a sync
 
     def append(self, parts: Iterable[bytes | memoryview]) -> None:
@@ -39,6 +45,7 @@ class Appender:
         gathered: list[bytes | memoryview] = []
         waiting = 0
         try:
+            self._check_size()  # or a line, or a block, of ours would not stand where the next start looks for it
             for part in parts:
                 gathered.append(part)
                 waiting += len(part)
@@ -48,7 +55,7 @@ class Appender:
             size += self._write(gathered, waiting)
         except OSError as error:
             with suppress(OSError):  # the next start cuts it
-                os.ftruncate(self._descriptor, self.size)
+                self._take_back(size + waiting)
             raise files.named(error, self.path) from None
         self.size = size
 
@@ -57,17 +64,24 @@ class Appender:
         """What to poll for writing: a file is always ready."""
         return self._descriptor
 
+    def _take_back(self, at_most: int) -> None:
+        """Cut off what was written in part: it cannot have made the file longer than *at_most*."""
+        size = os.fstat(self._descriptor).st_size
+        if self.size < size <= at_most:
+            self._warrant.cut(self._descriptor, self.path, self.size, size)
+
     def _write(self, gathered: list[bytes | memoryview], waiting: int) -> int:
         if waiting:
+            self._warrant.prove()
             self._dirty = True
             files.write_all(self._descriptor, b"".join(gathered) if len(gathered) > 1 else gathered[0])
         gathered.clear()
         return waiting
 
     def cut(self, size: int) -> None:
-        """Drop everything beyond *size* bytes."""
+        """Drop what was appended beyond *size* bytes."""
         if size < self.size:
-            os.ftruncate(self._descriptor, size)
+            self._warrant.cut(self._descriptor, self.path, size, self.size)
             self.size = size
             self._dirty = True
 
@@ -80,17 +94,29 @@ class Appender:
                 raise files.named(error, self.path) from None
             self._dirty = False
 
-    def tail(self, size: int) -> int:
-        """Return the checksum of the end of its first *size* bytes, see `tails`.
+    def check(self) -> None:
+        """Raise OSError if somebody else has changed it, removed it or moved it away."""
+        self._check_size()
+        # A whole path may lead through a directory that was renamed meanwhile, and that is followed.
+        named = self.path.is_absolute() or (self.path.exists() and self.path.stat().st_ino == self._inode)
+        if not named:
+            raise self._gone()
 
-        Raises OSError if somebody else has changed or removed it.
-        """
+    def _check_size(self) -> None:
+        status = os.fstat(self._descriptor)
+        if not status.st_nlink:
+            raise self._gone()
+        if status.st_size != self.size:
+            raise self._warrant.changed(self.path, f": it has {status.st_size} bytes, and {self.size} were written")
+
+    def _gone(self) -> OSError:
+        """Return the error that it was removed. Raises TakenOver if more than that is gone."""
+        self._warrant.prove()
+        return OSError(errno.ENOENT, os.strerror(errno.ENOENT), str(self.path))
+
+    def tail(self, size: int) -> int:
+        """Return the checksum of the end of its first *size* bytes, see `tails`. Raises OSError."""
         try:
-            status = os.fstat(self._descriptor)
-            if not status.st_nlink:
-                raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
-            if status.st_size != self.size:
-                raise OSError(errno.EIO, "somebody else has changed it")
             return tails.checksum(self._descriptor, size)
         except OSError as error:
             raise files.named(error, self.path) from None

@@ -27,6 +27,7 @@ from mpifarm.journal.fastrecovery import Checkpoint, Covered
 from mpifarm.journal.identity import Identity
 from mpifarm.journal.lock import Lock
 from mpifarm.journal.names import Names
+from mpifarm.journal.progress import Between
 from mpifarm.journal.resume import Resume
 from mpifarm.journal.tails import Extent
 from mpifarm.tasks.scan import Scan
@@ -46,12 +47,12 @@ def last_checkpoint(names: Names, forgiving: bool = False) -> Checkpoint | None:
 # which list
 
 
-def check_list(last: Checkpoint | None, now: Identity, names: Names, scan: Scan) -> list[str]:
+def check_list(last: Checkpoint | None, now: Identity, names: Names, scan: Scan, between: Between) -> list[str]:
     """Return what the user should know about whose the files here are. Raises FarmError if they are another list's."""
     then = last.identity if last else None
     if last is None or then is None or then.same_list(now):
         return []
-    if not os.path.lexists(then.tasklist) and _begins_alike(last, scan):
+    if not os.path.lexists(then.tasklist) and _begins_alike(last, scan, between):
         return [f"{now.tasklist} was {then.tasklist} when it was begun: going on with it"]
     raise FarmError(
         f"{names.progress} and the files with it are of another list, {then.tasklist}, not of {now.tasklist}:"
@@ -79,8 +80,8 @@ def check_beside_the_list(tasklist: Path, now: Identity, names: Names, lock: Loc
             )
 
 
-def _begins_alike(last: Checkpoint, scan: Scan) -> bool:
-    return last.offset <= scan.size and checksum(scan.descriptor, 0, last.offset) == last.list_crc
+def _begins_alike(last: Checkpoint, scan: Scan, between: Between) -> bool:
+    return last.offset <= scan.size and checksum(scan.descriptor, 0, last.offset, 0, between) == last.list_crc
 
 
 def _begun(names: Names) -> Iterable[bool]:

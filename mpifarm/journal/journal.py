@@ -7,7 +7,8 @@ The rule: at any moment the farm may be killed, and what the files then say is t
    block is out, which is up to whoever reads standard output; a flush writes what he takes, and does not wait for him;
 2. write() at once, since a killed manager loses nothing that was written; fdatasync once a second at most, since a node
    that dies loses a second;
-3. fastrecovery is replaced as a whole, after a sync: it never stands for a line that could still be lost. See there.
+3. fastrecovery is replaced as a whole, after a sync: it never stands for a line that could still be lost. See there. Nor
+   does it, or a done file, for a progress file or --output that is not as long as what was written to it.
 
 progress and joblog have a line for each task that succeeded, and for each attempt that ended: see `lines`.
 
@@ -35,6 +36,7 @@ from mpifarm.journal.identity import Identity
 from mpifarm.journal.lines import Attempt, Attempts, Numbers
 from mpifarm.journal.names import Names
 from mpifarm.journal.spool import Spool
+from mpifarm.journal.warrant import Warrant
 from mpifarm.outlet import Outlet
 from mpifarm.schedule.suspects import Word
 from mpifarm.voice import Voice
@@ -50,21 +52,21 @@ _STDOUT = 1
 class Journal:
     """The open files of a run. Every method may raise OSError; nothing is half written then, and nothing more should be."""
 
-    def __init__(self, names: Names, output: Path | None, start: resume.Resume, run: Identity | None = None) -> None:
-        """Open the files, and cut off what *start* does not count: torn tails, and blocks without a progress line."""
+    def __init__(
+        self, names: Names, output: Path | None, start: resume.Resume, warrant: Warrant, run: Identity | None = None
+    ) -> None:
+        """Open the files, and cut off what does not count of them: see `judge`."""
         self._names = names
+        self._warrant = warrant
         self._identity = run
         for path in names.all():
-            files.new_name(path).unlink(missing_ok=True)  # of a manager that was killed
-        self._output = _open_output(output, start.output_bytes)
-        self._progress = Appender(names.progress)
-        self._progress.cut(start.progress_bytes)
-        self._joblog = Appender(names.joblog)
-        self._joblog.cut(tails.whole_lines(names.joblog))
+            files.remove(files.new_name(path), warrant.prove)  # of a manager that was killed
+        self._output = Appender(output, warrant) if output else None
+        self._progress = Appender(names.progress, warrant)
+        self._joblog = Appender(names.joblog, warrant)
         if not self._joblog.size:
             self._joblog.append([lines.JOBLOG_HEADER])
-        self._log = Appender(names.log)
-        self._log.cut(tails.whole_lines(names.log))
+        self._log = Appender(names.log, warrant)
         self._outlet = None if self._output else Outlet(_STDOUT)
         self._blocks = Blocks()
         self.voice = Voice()  # what goes to standard error
@@ -168,6 +170,8 @@ class Journal:
         self.voice.turn()
 
     def _write_blocks(self) -> None:
+        if not self._output and not self._blocks.empty:
+            self._warrant.prove()
         try:
             self._pour()
         except OSError:
@@ -237,12 +241,14 @@ class Journal:
 
         What is `unread` is among *left*.
         """
-        files.replace(self._names.fastrecovery, self._state(index, offset, list_crc, left, suspects))
+        state = self._state(index, offset, list_crc, left, suspects)
+        files.replace(self._names.fastrecovery, state, self._warrant.prove)
 
     def finish(self, index: int, offset: int, list_crc: int) -> None:
         """Say that all is done: the *index* records before *offset*, the end of the list."""
-        files.replace(self._names.done, fastrecovery.done_content(self._state(index, offset, list_crc, ())))
-        self._names.fastrecovery.unlink(missing_ok=True)
+        done = fastrecovery.done_content(self._state(index, offset, list_crc, ()))
+        files.replace(self._names.done, done, self._warrant.prove)
+        files.remove(self._names.fastrecovery, self._warrant.prove)
 
     def close(self) -> None:
         """Sync and close everything."""
@@ -255,6 +261,8 @@ class Journal:
     def _state(self, index: int, offset: int, list_crc: int, left: Iterable[int], suspects: Sequence[Word] = ()) -> bytes:
         """Return what fastrecovery is to say. What it stands for is synced by then."""
         self._sync()
+        for appender in filter(None, (self._progress, self._output)):
+            appender.check()
         tail = self._output.tail(self._output_bytes) if self._output else 0
         covered = Covered(self._progress.size, self._output_bytes, self._joblog.size, tail)
         return fastrecovery.content(index, offset, list_crc, covered, left, self._identity, suspects)
@@ -283,27 +291,29 @@ class Journal:
         self._lines[self._log] += entry
 
 
-def reopen(names: Names) -> None:
+def judge(warrant: Warrant, names: Names, output: Path | None, start: resume.Resume) -> None:
+    """Note what counts of the files that are going to be opened: neither torn tails nor blocks without a progress line."""
+    warrant.judge(names.progress, start.progress_bytes)
+    if output:
+        warrant.judge(output, start.output_bytes)
+    for path in (names.joblog, names.log):
+        if path.exists():
+            warrant.judge(path, tails.whole_lines(path))
+
+
+def reopen(names: Names, warrant: Warrant) -> None:
     """Take the done file away: there is more to do. What it remembers is a checkpoint again, at any moment."""
     if fastrecovery.read_done(names.done) and not names.fastrecovery.exists():
-        files.replace(names.fastrecovery, fastrecovery.remembered(names.done))
-    names.done.unlink(missing_ok=True)
+        files.replace(names.fastrecovery, fastrecovery.remembered(names.done), warrant.prove)
+    files.remove(names.done, warrant.prove)
 
 
-def forget(names: Names, run: Identity) -> None:
+def forget(names: Names, run: Identity, warrant: Warrant) -> None:
     """Forget earlier runs, and that they are forgotten holds whenever we are killed.
 
     Progress goes first: without it, fastrecovery counts for nothing, but it still tells whose --output is. Then *run* has
     that file: what stands in it is cut when it is opened.
     """
-    names.progress.unlink(missing_ok=True)
+    warrant.remove(names.progress)
     joblog = tails.whole_lines(names.joblog) if names.joblog.exists() else 0
-    files.replace(names.fastrecovery, fastrecovery.content(0, 0, 0, Covered(0, 0, joblog, 0), (), run))
-
-
-def _open_output(path: Path | None, size: int) -> Appender | None:
-    if path is None:
-        return None
-    appender = Appender(path)
-    appender.cut(size)
-    return appender
+    files.replace(names.fastrecovery, fastrecovery.content(0, 0, 0, Covered(0, 0, joblog, 0), (), run), warrant.prove)

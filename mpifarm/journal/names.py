@@ -7,11 +7,13 @@ be written, is refused. A run that has begun may fail over a full disk, not over
 from __future__ import annotations
 
 import os
+import pwd
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from mpifarm import FarmError, files
-from mpifarm.journal import tails
+from mpifarm.journal import lock, tails
 from mpifarm.journal.tails import Extent
 
 
@@ -53,6 +55,16 @@ class Names:
         return self.tfin.with_name(f"{kind}.{self.tfin.name}")
 
 
+def check_length(path: Path, names: Names) -> None:
+    """Raise FarmError if the name of the list *path* is too long for those of its files, before one of them is made."""
+    longest = max((files.new_name(file).name for file in names.all()), key=_length)
+    most, length = _longest_name(Path()), _length(longest)
+    if length > most:
+        name = os.fsencode(path.name).decode(errors="backslashreplace")
+        too_long = f"a file beside it has a name of {length} bytes, and {most} is the most here"
+        raise FarmError(f"{name}: the name is {length - most} bytes too long ({too_long}): rename the list")
+
+
 def check_files(names: Names) -> None:
     """Raise FarmError if one of the files that are there cannot be written to, or should not be."""
     for path in names.all():
@@ -61,7 +73,7 @@ def check_files(names: Names) -> None:
         except OSError as error:
             raise FarmError(f"{path}: {error.strerror}: remove it, or start in a directory of your own") from None
         if path.exists() and not (path.is_file() and os.access(path, os.W_OK)):
-            raise FarmError(f"{path} is not a file that can be written: remove it")
+            raise FarmError(f"{path} {_why_not_written(path)}")
 
 
 def check_output(path: Path, tasklist: Path, names: Names) -> Extent:
@@ -69,12 +81,16 @@ def check_output(path: Path, tasklist: Path, names: Names) -> Extent:
     try:
         files.own(path)
         found = path.resolve()
-        if any(_same(found, other) for other in (tasklist, *names.all(), *map(files.new_name, names.all()))):
+        locks = [name for pair in lock.places(names.lock) for name in pair]
+        if any(_same(found, other) for other in (tasklist, *names.all(), *map(files.new_name, names.all()), *locks)):
             raise FarmError(f"--output {path} is the task list or one of the farm's own files: give another name")
         if path.exists() and not path.is_file():
             raise FarmError(f"--output {path} is not a regular file: it could not be shortened after a kill")
         if not os.access(path if path.exists() else path.parent, os.W_OK):
             raise FarmError(f"cannot write to --output {path}")
+        (*_, (_, longest)) = lock.places(path.with_name(f"lock.{path.name}"))
+        if _length(longest.name) > _longest_name(path.parent):
+            raise FarmError(f"--output {path}: the name is too long for that of its lock beside it: give a shorter one")
         return tails.extent(path)
     except (OSError, RuntimeError) as error:  # a loop of links is a RuntimeError before Python 3.13
         raise FarmError(f"cannot use --output {path}: {error}") from None
@@ -82,3 +98,27 @@ def check_output(path: Path, tasklist: Path, names: Names) -> Extent:
 
 def _same(resolved: Path, other: Path) -> bool:
     return resolved == other.resolve() or (resolved.exists() and other.exists() and resolved.samefile(other))
+
+
+def _why_not_written(path: Path) -> str:
+    """Return what keeps us from writing to *path*, and what to do."""
+    if not path.is_file():
+        return "is not a file that can be written: remove it"
+    owner = path.stat().st_uid
+    if owner == os.geteuid():
+        return "cannot be written: chmod u+w it, or remove it"
+    name = str(owner)
+    with suppress(KeyError):
+        name = pwd.getpwuid(owner).pw_name
+    return (
+        f"is a file of {name}'s, and not yours to write to: start in a directory of your own, or let {name} go on with it"
+    )
+
+
+def _length(name: str) -> int:
+    return len(os.fsencode(name))
+
+
+def _longest_name(directory: Path) -> int:
+    """Return how long a name may be in *directory*: pathconf(3)."""
+    return os.pathconf(directory, "PC_NAME_MAX")

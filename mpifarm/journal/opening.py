@@ -3,14 +3,17 @@
 The rule: everything is read and checked first. If something is wrong, no file of an earlier run has been touched and
 none was added.
 
-Then the order is such that a kill at any moment leaves records that are true: a done file becomes the checkpoint that it
-remembers before the list changes, and a file given as --output is recorded before it is cut or written to.
+Then it is proven that the list is still ours, and all of it as it was read: see `warrant`. From there the order is such
+that a kill at any moment leaves records that are true: a done file becomes the checkpoint that it remembers before the list
+changes, and a file given as --output is recorded before it is cut or written to.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from mpifarm import FarmError, files
@@ -18,11 +21,13 @@ from mpifarm.journal import claim, fastrecovery, identity, journal, resume
 from mpifarm.journal.claim import Output
 from mpifarm.journal.fastrecovery import Checkpoint
 from mpifarm.journal.holder import Holder, this_process
+from mpifarm.journal.identity import Identity
 from mpifarm.journal.journal import Journal
-from mpifarm.journal.lock import Lock
-from mpifarm.journal.names import Names, check_files, check_output
+from mpifarm.journal.lock import Lock, TakenOver
+from mpifarm.journal.names import Names, check_files, check_length, check_output
 from mpifarm.journal.resume import Resume, Sources
-from mpifarm.journal.tails import Extent
+from mpifarm.journal.warrant import Warrant
+from mpifarm.journal.watch import IN_PERSON, Waiting
 from mpifarm.launcher.frames import SHELL
 from mpifarm.schedule.suspects import NOTHING, Dealt
 from mpifarm.settings import Config
@@ -46,114 +51,150 @@ class Run:
     journal: Journal | None = None
 
 
-def open_run(config: Config, now: float) -> Run:
-    """Take the lock of the list, read what earlier runs have left, and open the files. Raises FarmError."""
+def open_run(config: Config, waiting: Waiting = IN_PERSON) -> Run:
+    """Take the lock of the list, read what earlier runs have left, and open the files.
+
+    *waiting* is how time passes until it is known that nobody else has the list. Raises FarmError, and TakenOver if another
+    manager has taken the list meanwhile.
+    """
     tasklist = Tasklist(Path(config.tasklist))
     names = Names(tasklist.tfin)
-    output = check_output(Path(config.output), tasklist.path, names) if config.output is not None else None
+    check_length(tasklist.path, names)
+    output = None if config.output is None else Path(config.output)
+    if output:
+        check_output(output, tasklist.path, names)
     holder = this_process(*((config.job.id, config.job.restart) if config.job else ()))
-    lock = Lock(names.lock, holder)
-    _acquire(lock, names.lock, now)  # outside of the try below: what lies here may be another manager's
+    lock = Lock(names.lock, holder, None, waiting)
+    _acquire(lock, names.lock)  # outside of the try below: what lies here may be another manager's
     run = None
     try:
         check_files(names)
-        if config.output is not None:
-            lock.add(_lock_output(Path(config.output), holder, now))
+        if output:
+            lock.add(_lock_output(output, holder, _touching(waiting, lock)))
+        lock.settle()
         run = _open(config, tasklist, names, lock, output)
         return run
+    except TakenOver:
+        raise
     except OSError as error:
         name = f"{error.filename}: " if error.filename else ""
         raise FarmError(f"cannot open the files of {tasklist.path}: {name}{error.strerror or error}") from None
     finally:
         if run is None or run.journal is None:
             with suppress(OSError):  # somebody else's may have that name
-                tasklist.discard()
+                tasklist.discard(lock.prove)
             lock.release()
 
 
-def _acquire(lock: Lock, path: Path, now: float) -> None:
+def _touching(waiting: Waiting, lock: Lock) -> Waiting:
+    """Return how time passes while *lock* is held already."""
+
+    def pause(seconds: float) -> None:
+        waiting.pause(seconds)
+        lock.touch()
+
+    return replace(waiting, pause=pause)
+
+
+def _acquire(lock: Lock, path: Path) -> None:
     try:
-        lock.acquire(now)
+        lock.acquire()
     except OSError as error:
         raise FarmError(f"cannot take the lock {path}: {error.strerror}: remove it if no farm runs here") from None
 
 
-def _lock_output(output: Path, holder: Holder, now: float) -> Lock:
+def _lock_output(output: Path, holder: Holder, waiting: Waiting) -> Lock:
     target = files.own(output)  # a relative path stays one: the working directory may be renamed meanwhile
     path = target.with_name(f"lock.{target.name}")
-    lock = Lock(path, holder, output)
-    _acquire(lock, path, now)
+    lock = Lock(path, holder, output, waiting)
+    _acquire(lock, path)
     return lock
 
 
-def _open(config: Config, tasklist: Tasklist, names: Names, lock: Lock, found: Extent | None) -> Run:
+def _open(config: Config, tasklist: Tasklist, names: Names, lock: Lock, output_file: Path | None) -> Run:
     dash = lint.is_dash(config.shell or SHELL)
     watch = Watch(dash)
     lint.refuse_encoding(tasklist)
-    scan = tasklist.scan(watch.see)
+    warrant = Warrant(lock, [names.progress, names.joblog, names.log, *([output_file] if output_file else [])])
+    found = check_output(output_file, tasklist.path, names) if output_file else None  # before it was ours it may have grown
+    scan = tasklist.scan(warrant.prove, watch.see)
     this = identity.of_this_run(config.tasklist, config.output, config.shell)
     last = claim.last_checkpoint(names, forgiving=config.rerun)
-    notices = claim.check_list(last, this, names, scan)
+    notices = claim.check_list(last, this, names, scan, warrant.keep)
     claim.check_beside_the_list(tasklist.path, this, names, lock)
     output = Output(config.output, found, last, this, names)
-    if not config.rerun and _is_finished(names, scan, last):
-        return Run([_finished(tasklist, names, scan, output)], tasklist, names, scan, Resume(), lock)
+    load = partial(_load, tasklist, names, scan, output, warrant)
+    if not config.rerun and _is_finished(names, scan, last, warrant):
+        return Run([_finished(tasklist, names, scan, output, load)], tasklist, names, scan, Resume(), lock)
     lint.refuse_words(config, tasklist, watch, scan)
     remarks = lint.remarks(config, tasklist, dash)
     afresh = config.rerun or resume.starts_over(last, names.progress)
-    start = Resume() if afresh else _load(tasklist, names, scan, output, lock.found)
+    start = Resume() if afresh else load(lock.found)
     if scan.tasks and afresh:
         output.check_afresh()
     elif scan.tasks:
         output.check_resumed(start)
         notices += claim.check_shell(last, this, given=config.shell is not None)
-    # Everything has been checked.
-    journal.reopen(names)
+    run = Run(notices, tasklist, names, scan, start, lock)
+    opened = _lay(run, this, output_file, warrant, afresh)
+    if opened is None:
+        return replace(run, notices=[f"{tasklist.path} has no tasks: nothing to do"])
+    return replace(run, notices=[*notices, *_notices(run, watch), *remarks], journal=opened)
+
+
+def _lay(run: Run, this: Identity, output: Path | None, warrant: Warrant, afresh: bool) -> Journal | None:
+    """Everything has been checked, and is touched now; return the open files, None if there are no tasks."""
+    names, start = run.names, run.start
+    journal.judge(warrant, names, output, start)
+    warrant.confirm()
+    journal.reopen(names, warrant)
     if afresh:
-        journal.forget(names, this)
-    tasklist.commit()
-    if not scan.tasks:
-        names.fastrecovery.unlink(missing_ok=True)
-        files.replace(names.done, fastrecovery.done_content(b""))
-        return Run([f"{tasklist.path} has no tasks: nothing to do"], tasklist, names, scan, start, lock)
-    opened = Journal(names, Path(config.output) if config.output else None, start, this)
+        journal.forget(names, this, warrant)
+    run.tasklist.commit(warrant.prove)
+    if not run.scan.tasks:
+        files.remove(names.fastrecovery, warrant.prove)
+        files.replace(names.done, fastrecovery.done_content(b""), warrant.prove)
+        return None
+    opened = Journal(names, output, start, warrant, this)
     suspects = start.suspicion.words()
     opened.checkpoint(start.seq - 1, start.offset, start.list_crc, start.again["offset"], suspects)
-    lock.note(NOTHING)  # that stands in the checkpoint from now on
-    notices += [*_notices(tasklist, names, scan, start, watch), *remarks]
-    return Run(notices, tasklist, names, scan, start, lock, opened)
+    run.lock.note(NOTHING)  # that stands in the checkpoint from now on
+    return opened
 
 
-def _load(tasklist: Tasklist, names: Names, scan: Scan, output: Output, dealt: Dealt = NOTHING) -> Resume:
+def _load(tasklist: Tasklist, names: Names, scan: Scan, output: Output, warrant: Warrant, dealt: Dealt = NOTHING) -> Resume:
     recorded = names.fastrecovery if names.fastrecovery.exists() else names.done
     sources = Sources(recorded, names.progress, names.joblog, output.found if output.ours else None)
-    return resume.load(tasklist, scan, sources, output.last, dealt)
+    return resume.load(tasklist, scan, sources, output.last, dealt, warrant.keep)
 
 
-def _is_finished(names: Names, scan: Scan, last: Checkpoint | None) -> bool:
+def _is_finished(names: Names, scan: Scan, last: Checkpoint | None, warrant: Warrant) -> bool:
     """Return whether all tasks have succeeded. TaskFarmer never removes an old done file, and ours tells of which list."""
     if not names.done.exists() or names.fastrecovery.exists() or not scan.had_tfin or scan.differs_at is not None:
         return False
-    return last is None or (last.offset == scan.size and last.list_crc == checksum(scan.descriptor, 0, scan.size))
+    if last is None:
+        return True
+    return last.offset == scan.size and last.list_crc == checksum(scan.descriptor, 0, scan.size, 0, warrant.keep)
 
 
-def _finished(tasklist: Tasklist, names: Names, scan: Scan, output: Output) -> str:
+def _finished(tasklist: Tasklist, names: Names, scan: Scan, output: Output, load: Callable[[], Resume]) -> str:
     """Return what to say of a list that is done. Raises FarmError if its output is not where it should be."""
     if scan.tasks and output.found is not None:
         unrecorded = output.last is None or output.last.identity is None
-        output.check_finished(_load(tasklist, names, scan, output).output_bytes if unrecorded else 0)
+        output.check_finished(load().output_bytes if unrecorded else 0)
     again = f"to run it again, give --rerun, or delete {names.progress} and {names.done}"
     if output.recorded is None:
         return f"{tasklist.path} is done: {again}"
     return f"{tasklist.path} is done, its output went to {output.recorded}: {again}, and that file"
 
 
-def _notices(tasklist: Tasklist, names: Names, scan: Scan, start: Resume, watch: Watch) -> list[str]:
-    notices = [f"{tasklist.path}: {scan.tasks} tasks" + (f", {start.done_count} done" if start.done_count else "")]
+def _notices(run: Run, watch: Watch) -> list[str]:
+    path, scan, start = run.tasklist.path, run.scan, run.start
+    notices = [f"{path}: {scan.tasks} tasks" + (f", {start.done_count} done" if start.done_count else "")]
     if scan.carriage_returns:
-        notices.append(f"{tasklist.path} has lines that end in a carriage return: it is left out of the commands")
+        notices.append(f"{path} has lines that end in a carriage return: it is left out of the commands")
     if watch.byte_order_mark:
-        notices.append(f"{tasklist.path}:{watch.byte_order_mark}: a byte-order mark: it is left out of the command")
+        notices.append(f"{path}:{watch.byte_order_mark}: a byte-order mark: it is left out of the command")
     if start.bad:
-        notices.append(f"{names.progress} is damaged: {start.bad} lines do not count, their tasks run again")
+        notices.append(f"{run.names.progress} is damaged: {start.bad} lines do not count, their tasks run again")
     return notices

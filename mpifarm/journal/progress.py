@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -40,6 +40,7 @@ _UNREADABLE = -1
 
 Numbers = NDArray[np.int64]
 Mask = NDArray[np.bool_]
+Between = Callable[[], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,22 +65,25 @@ class _Lines:
     ends: Numbers  # position behind the line
 
 
-def read(path: Path, joblog: Path, covered: Covered | None, scan: Scan, output: Extent | None) -> Progress:
+def read(
+    path: Path, joblog: Path, covered: Covered | None, scan: Scan, output: Extent | None, between: Between = lambda: None
+) -> Progress:
     """Read *path* beyond what a checkpoint has *covered*; None if there is none of ours.
 
-    *output* is what there is of the file given as --output, or None without one. Raises FarmError if it is not theirs.
+    *output* is what there is of the file given as --output, or None without one. *between* is called between reads, which
+    may take long. Raises FarmError if the output is not theirs.
     """
     start = covered or Covered()
     if output and output.size < start.output:
         raise _other_output(output.size, start.output)
-    lines = _lines(path, start.progress)
+    lines = _lines(path, start.progress, between)
     readable = lines.offsets != _UNREADABLE
     found, is_task = records_at(scan, distinct(lines.offsets[readable]))
     known = found["length"] > 0
     good = among(lines.offsets, found["offset"][known])
     if covered:
         good[good] = lines.lengths[good] == found["length"][np.searchsorted(found["offset"], lines.offsets[good])]
-        good &= ~_contradicted(lines, good, _successes(joblog, covered.joblog, scan), output, start.output)
+        good &= ~_contradicted(lines, good, _successes(joblog, covered.joblog, scan, between), output, start.output)
     damaged = ~good
     stop = _stop(lines, good, start.output, output)
     bad = int(np.count_nonzero(damaged[:stop])) + (good.size - stop if damaged[stop : stop + 1].any() else 0)
@@ -98,13 +102,14 @@ def read(path: Path, joblog: Path, covered: Covered | None, scan: Scan, output: 
     )
 
 
-def _lines(path: Path, begin: int) -> _Lines:
+def _lines(path: Path, begin: int, between: Between = lambda: None) -> _Lines:
     """Read the whole lines from position *begin* on."""
     end = tails.whole_lines(path)
     if begin > end:
         raise FarmError(f"{path} is shorter than fastrecovery says: restore it, or delete it to start over")
     tables = [np.empty((4, 0), dtype=np.int64)]
     for chunk, at in _chunks(path, begin, end):
+        between()
         tables.append(_table(chunk, at))
     return _Lines(*np.concatenate(tables, axis=1))
 
@@ -152,11 +157,12 @@ def _take_line(columns: list[array[int]], line: bytes, end: int) -> None:
     ends.extend([end] * len(tasks))
 
 
-def _successes(path: Path, begin: int, scan: Scan) -> tuple[Numbers, Numbers]:
+def _successes(path: Path, begin: int, scan: Scan, between: Between) -> tuple[Numbers, Numbers]:
     """Return the tasks that have succeeded, as the joblog tells from position *begin* on, and the bytes they printed."""
     tables = [np.empty((0, 3), dtype=np.int64)]
     if path.is_file():
         for chunk, _ in _chunks(path, begin, path.stat().st_size):
+            between()
             tables.append(_numbers(_SUCCESS.findall(chunk)))
     seqs, printed, offsets = np.concatenate(tables).T
     offsets, first = np.unique(offsets, return_index=True)

@@ -28,7 +28,7 @@ import numpy as np
 from mpifarm import FarmError
 from mpifarm.journal import progress
 from mpifarm.journal.fastrecovery import Checkpoint
-from mpifarm.journal.progress import Progress
+from mpifarm.journal.progress import Between, Progress
 from mpifarm.journal.tails import Extent
 from mpifarm.schedule import suspects
 from mpifarm.schedule.suspects import NOTHING, Dealt, Suspicion
@@ -67,11 +67,18 @@ class Sources:
     output: Extent | None
 
 
-def load(tasklist: Tasklist, scan: Scan, sources: Sources, checkpoint: Checkpoint | None, dealt: Dealt = NOTHING) -> Resume:
+def load(
+    tasklist: Tasklist,
+    scan: Scan,
+    sources: Sources,
+    checkpoint: Checkpoint | None,
+    dealt: Dealt = NOTHING,
+    between: Between = lambda: None,
+) -> Resume:
     """Return where to go on. Changes nothing. Raises FarmError if the files do not fit the list or each other.
 
     *checkpoint* is the last one, of fastrecovery or of the done file; *dealt* is how far a farm had dealt that has ended
-    without a word.
+    without a word; *between* is called between reads, which may take long.
     """
     has_progress = sources.progress.is_file()
     if starts_over(checkpoint, sources.progress):
@@ -79,8 +86,8 @@ def load(tasklist: Tasklist, scan: Scan, sources: Sources, checkpoint: Checkpoin
     start = checkpoint or Checkpoint(0, _NONE)
     lines = Progress(_NO_RECORDS, 0, 0)
     if has_progress:
-        lines = progress.read(sources.progress, sources.joblog, start.covered, scan, sources.output)
-    list_crc = checksum(scan.descriptor, 0, start.offset)
+        lines = progress.read(sources.progress, sources.joblog, start.covered, scan, sources.output, between)
+    list_crc = checksum(scan.descriptor, 0, start.offset, 0, between)
     _refuse_changes(tasklist, scan, start, lines.dealt_to, list_crc)
     if not lines.fits:
         raise FarmError(f"{sources.progress} does not fit the task list: give the list of the earlier run, or --rerun")
@@ -97,7 +104,7 @@ def load(tasklist: Tasklist, scan: Scan, sources: Sources, checkpoint: Checkpoin
     if offset > start.offset:  # deal on behind the last of them: so a checkpoint can stand for all of progress
         gaps = Walk(scan.descriptor, offset, start.offset, seq, ahead["offset"]).take(scan.tasks)
         again = np.concatenate((again, gaps))
-        list_crc = checksum(scan.descriptor, start.offset, offset, list_crc)
+        list_crc = checksum(scan.descriptor, start.offset, offset, list_crc, between)
         at = position(scan, offset)
         assert at is not None
         seq, tasks_before = at

@@ -42,6 +42,33 @@ def extent(path: Path) -> Extent:
     return Extent(size, 0)
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A file as it was when it was read, or the first part of it: by its length, and by the checksum of its end."""
+
+    size: int = 0
+    end: int = 0  # CRC-32 of the last 64 KiB, or of what there is
+
+    def begins(self, descriptor: int) -> bool:
+        """Return whether an open file begins so. Raises OSError."""
+        return os.fstat(descriptor).st_size >= self.size and checksum(descriptor, self.size) == self.end
+
+    def fits(self, descriptor: int) -> bool:
+        """Return whether an open file is so. Raises OSError."""
+        return os.fstat(descriptor).st_size == self.size and self.begins(descriptor)
+
+
+def seen(path: Path, size: int | None = None) -> Seen:
+    """Return how *path* is now, or its first *size* bytes; like an empty file if there is none. Raises OSError."""
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:
+        return Seen()
+    with file:
+        size = os.fstat(file.fileno()).st_size if size is None else size
+        return Seen(size, checksum(file.fileno(), size))
+
+
 def whole_lines(path: Path) -> int:
     """Return how many bytes of *path* are whole lines.
 

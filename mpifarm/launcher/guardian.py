@@ -165,7 +165,7 @@ def _main(
 
 def _withdraw(words: int, tell: int) -> None:
     """Be nobody's Python, and hold nothing of the rank's."""
-    processes.rename(NAME)
+    processes.take_name(NAME)
     processes.close_all_but(words, tell)
     os.chdir("/")
     nothing = os.open(os.devnull, os.O_RDWR)

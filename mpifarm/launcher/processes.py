@@ -36,7 +36,7 @@ def adopt_orphans() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def rename(name: bytes) -> None:
+def take_name(name: bytes) -> None:
     """Give this process the *name* by which ps and killall know it, where the kernel can do that."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_NAME, name, 0, 0, 0)

@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from mpifarm.journal.journal import Journal
+from mpifarm.journal.lock import TakenOver
 from mpifarm.journal.opening import Run
 from mpifarm.schedule.suspects import Dealt, Word
 from mpifarm.tasks.reader import Reader
@@ -64,6 +65,9 @@ class Custody:
 
     def failed(self, error: OSError, written: Path | None = None) -> None:
         """Stop because of *error*, which is about *written* if it names nothing, or about the list: that has no name."""
+        if isinstance(error, TakenOver):
+            self.stop(str(error))
+            return
         named = error.filename or written
         what = f"write {named}" if named else f"read {self._names.tfin}"
         self.stop(f"cannot {what}: {error.strerror or error}")
@@ -146,7 +150,7 @@ class Custody:
     # whether it is ours
 
     def look(self, now: float) -> None:
-        """Stop if the lock or the list is not what it was."""
+        """Stop if the lock or the list is not what it was. Whatever is written asks for itself: see `warrant`."""
         self._look_at_lock(now)
         self._look_at_list()
 
@@ -158,11 +162,7 @@ class Custody:
         if self.stopped:
             return
         with self.guarded(self._names.lock):
-            if not self._lock.held(now):
-                lock = self._names.lock
-                gone = f"{lock} is gone, or the whole working directory"
-                taken = "another mpifarm has taken over this list, or its --output"
-                self.stop(taken if lock.exists() else gone)
+            self._lock.keep(now)
 
     def _look_at_list(self) -> None:
         """Stop if the list was cut: the workers would not find their tasks, which are innocent of that."""

@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import NoReturn
 
 from mpifarm import FarmError, NodeError, say, say_all
+from mpifarm.journal.lock import TakenOver
 from mpifarm.journal.opening import open_run
+from mpifarm.journal.watch import Waiting
 from mpifarm.launcher.frames import SHELL, Killed
 from mpifarm.launcher.launcher import Crew, Launcher
 from mpifarm.launcher.patience import Word
@@ -26,7 +28,7 @@ from mpifarm.ranks.comm import CRASHED, Comm, Loopback, connect
 from mpifarm.ranks.deadline import refuse_short_job
 from mpifarm.ranks.leaving import dismiss
 from mpifarm.ranks.manager import Manager
-from mpifarm.ranks.signals import Signals
+from mpifarm.ranks.signals import Asked, Signals
 from mpifarm.ranks.worker import ManagerLost, Settings, Worker
 from mpifarm.schedule.answers import Outcome
 from mpifarm.settings import Config, Interface
@@ -112,7 +114,7 @@ def _run_rank(
     if not works:
         launcher.close()
     if comm.rank == 0:
-        manager = _open_manager(settings, comm, launcher, _end(settings, asked, time.monotonic()))
+        manager = _open_manager(settings, comm, launcher, signals, _end(settings, asked, time.monotonic()))
     worker = _make_worker(settings, comm, launcher, index, mates) if works else None
     try:
         loop.run(comm, manager, worker, signals)
@@ -132,28 +134,30 @@ def _run_rank(
     comm.leave(manager.close(time.monotonic(), killed + killed_there), complete)
 
 
-def _open_manager(settings: Config, comm: Comm, launcher: Launcher, end: float | None) -> Manager:
+def _open_manager(settings: Config, comm: Comm, launcher: Launcher, signals: Signals, end: float | None) -> Manager:
     """Open the list; end the farm if there is nothing to run."""
     # Leases are tuples by the hundred thousand, none of them part of a cycle: to look for cycles took 7 % of rank 0.
     gc.freeze()
     gc.set_threshold(_ALLOCATIONS)
-    now = time.monotonic()
     code: int = Outcome.ALL_SUCCEEDED
     with suppress(OSError, ValueError):  # each worker may be in the middle of a long output
         most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     try:
-        refuse_short_job(settings, end, now)
-        opened = open_run(settings, now)
+        refuse_short_job(settings, end, time.monotonic())
+        opened = open_run(settings, Waiting(pause=signals.pause))
     except FarmError as error:
         say(error)
         code = 2
+    except (TakenOver, Asked) as why:
+        say(f"{why}: stopping; nothing was run")
+        code = Outcome.WORK_LEFT
     else:
         for notice in () if settings.quiet else opened.notices:
             say(notice)
         if opened.journal:
             ranks = range(0 if settings.manager_works or comm.size == 1 else 1, comm.size)
-            return Manager(settings, comm, opened, opened.journal, ranks, now, end)
+            return Manager(settings, comm, opened, opened.journal, ranks, time.monotonic(), end)
     launcher.close()
     complete, _ = dismiss(comm, set())
     comm.leave(code, complete)

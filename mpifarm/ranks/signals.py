@@ -11,13 +11,19 @@ and the handler does it: a signal that comes in the instant before the poll is h
 from __future__ import annotations
 
 import os
+import select
 import signal
+import time
 from collections.abc import Callable
 from contextlib import suppress
 
 from mpifarm.schedule.answers import How
 
 _KILLERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Asked(Exception):
+    """A signal asks this process to end, while there is nothing yet that could be stopped in an orderly way."""
 
 
 class Signals:
@@ -61,6 +67,17 @@ class Signals:
             asked.append((how, signal.Signals(number).name))
         self._heard()
         return asked
+
+    def pause(self, seconds: float) -> None:
+        """Sleep for so long. Raises Asked if a signal comes that asks for anything."""
+        ready = select.poll()
+        ready.register(self.descriptor, select.POLLIN)
+        until = time.monotonic() + seconds
+        while (left_s := until - time.monotonic()) > 0:
+            if ready.poll(left_s * 1000):
+                self.clear()
+            for _, name in self.take():
+                raise Asked(name)
 
     def clear(self) -> None:
         """Make the descriptor quiet again."""

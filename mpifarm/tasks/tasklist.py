@@ -2,6 +2,7 @@
 
 The rule: neither file is ever in memory as a whole; both are walked in chunks of whole lines. A .tfin file of an earlier
 run is compared while the list is read, and written anew only from the chunk on in which it differs. What it is: `tfin`.
+Whose it is others know: they hand in a proof, which is asked before anything is touched, and while a long list is read.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import BinaryIO
 import numpy as np
 
 from mpifarm import FarmError, files
+from mpifarm.files import Prove
 from mpifarm.tasks import tfin
 from mpifarm.tasks.scan import Index, Scan
 from mpifarm.tasks.tfin import Watch
@@ -46,25 +48,26 @@ class Tasklist:
         self._new = files.new_name(self.tfin)
         self._file: BinaryIO | None = None
 
-    def scan(self, watch: Watch | None = None) -> Scan:
+    def scan(self, prove: Prove, watch: Watch | None = None) -> Scan:
         """Read the list once; leave its .tfin form beside the one of an earlier run, if that differs, for `commit`.
 
         *watch* sees all of its lines, comments included, in chunks.
-        Raises FarmError for a NUL byte, and OSError where nothing can be written.
+        Raises FarmError for a NUL byte, and OSError where nothing can be written, or by *prove*.
         """
         old = self.tfin.open("rb") if self.tfin.is_file() else None
         new: BinaryIO | None = None
         differs_at = None
         size, tasks, seq, carriage_returns = 0, 0, 1, False
         places = array("q")  # rows of Index
-        self.discard()  # what a killed scan has left
+        self.discard(prove)  # what a killed scan has left
         self._source.seek(0)
         for chunk, records, of_them in chain(tfin.formatted(self._source, watch), [_END]):
+            prove()
             self._refuse_nul(chunk, size)
             if new is None and (differs := _difference(old, chunk)) is not None:
                 differs_at = size + differs
-                new = files.create(self._new)
-                _copy(old, new, size)
+                new = files.create(self._new, prove)
+                _copy(old, new, size, prove)
             if new is not None:
                 new.write(chunk)
             if chunk:
@@ -80,15 +83,15 @@ class Tasklist:
         old_size = os.fstat(old.fileno()).st_size if old else 0
         return Scan(self._file.fileno(), size, tasks, carriage_returns, differs_at, old is not None, old_size, index)
 
-    def commit(self) -> None:
+    def commit(self, prove: Prove) -> None:
         """Put the scanned .tfin file in its place, if it differs from what is there."""
         if self._new.exists():
             assert self._file is not None
-            files.put_in_place(self._file.fileno(), self.tfin)
+            files.put_in_place(self._file.fileno(), self.tfin, prove)
 
-    def discard(self) -> None:
+    def discard(self, prove: Prove) -> None:
         """Leave nothing behind of a scan that was not committed."""
-        self._new.unlink(missing_ok=True)
+        files.remove(self._new, prove)
 
     def head(self, size: int) -> bytes:
         """Return the first *size* bytes of the list."""
@@ -144,11 +147,12 @@ def _difference(old: BinaryIO | None, chunk: bytes) -> int | None:
     return int(differ[0]) if differ.size else shorter
 
 
-def _copy(source: BinaryIO | None, target: BinaryIO, length: int) -> None:
+def _copy(source: BinaryIO | None, target: BinaryIO, length: int, prove: Prove) -> None:
     if source is None:
         return
     source.seek(0)
     while length:
         part = source.read(min(tfin.CHUNK_BYTES, length))
+        prove()
         target.write(part)
         length -= len(part)

@@ -78,9 +78,13 @@ def is_record(record: bytes, length: int) -> bool:
     return len(record) == length and record.startswith(MARK) and record.find(b"\n") == length - 1
 
 
-def checksum(descriptor: int, start: int, end: int, value: int = 0) -> int:
-    """Return the CRC-32 of the bytes from *start* to *end*, going on from *value*, that of the bytes before."""
+def checksum(descriptor: int, start: int, end: int, value: int = 0, between: Callable[[], object] = lambda: None) -> int:
+    """Return the CRC-32 of the bytes from *start* to *end*, going on from *value*, that of the bytes before.
+
+    *between* is called between its reads, which may take long.
+    """
     while start < end:
+        between()
         part = os.pread(descriptor, min(CHUNK_BYTES, end - start), start)
         if not part:
             break

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from fakes import warrant
 from test_files import full_at
 
 from mpifarm.journal.appender import Appender
@@ -19,7 +20,7 @@ def path(tmp_path: Path) -> Path:
 def test_parts_are_appended_in_order(path: Path) -> None:
     path.write_bytes(b"old\n")
     parts: list[bytes | memoryview] = [b"a\n", b"", memoryview(b"b\n"), b"x" * 3 * 2**20, b"", b"end\n"]
-    appender = Appender(path)
+    appender = Appender(path, warrant(path))
     appender.append(parts)
     appender.append([])
     appender.close()
@@ -29,7 +30,7 @@ def test_parts_are_appended_in_order(path: Path) -> None:
 
 @pytest.mark.parametrize("part", [b"x" * 90, b"x" * 2 * 2**20])
 def test_what_was_written_in_part_is_cut_off_again(path: Path, part: bytes) -> None:
-    appender = Appender(path)
+    appender = Appender(path, warrant(path))
     appender.append([b"whole\n"])
     with full_at(50 + len(part) - len(part) % 2**20), pytest.raises(OSError, match="too large"):
         appender.append([part, part])
@@ -44,7 +45,7 @@ def test_parts_that_cannot_be_read_are_cut_off_again(path: Path) -> None:
         yield b"x" * 2 * 2**20
         raise OSError("the spool is gone")
 
-    appender = Appender(path)
+    appender = Appender(path, warrant(path))
     with pytest.raises(OSError, match="spool"):
         appender.append(parts())
     assert path.read_bytes() == b""
@@ -52,7 +53,7 @@ def test_parts_that_cannot_be_read_are_cut_off_again(path: Path) -> None:
 
 def test_a_cut_only_shortens(path: Path) -> None:
     path.write_bytes(b"0123456789")
-    appender = Appender(path)
+    appender = Appender(path, warrant(path))
     appender.cut(20)
     assert path.read_bytes() == b"0123456789"
     appender.cut(4)

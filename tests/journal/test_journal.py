@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fakes import success
+from fakes import open_journal, success, warrant
 from test_files import full_at
 
 from mpifarm.ended import Ended
@@ -62,7 +62,7 @@ def perl_reads(path: Path) -> tuple[int, int, list[int]]:
 
 
 def test_a_success_is_one_line_of_progress_and_one_of_the_joblog() -> None:
-    farm = Journal(NAMES, OUTPUT, resume.Resume())
+    farm = open_journal(NAMES, OUTPUT, resume.Resume())
     farm.succeeded(success(ATTEMPT, 3), None, memoryview(b"out"), NOTHING)
     farm.flush()
     assert NAMES.progress.read_bytes() == b"432 nid-0001-2 0.004 3 1795344287 32\n"
@@ -91,7 +91,7 @@ def test_a_success_is_one_line_of_progress_and_one_of_the_joblog() -> None:
 def test_a_failure_is_told_to_people_with_its_output(
     status: int, flags: int, reason: str, exit_and_signal: list[bytes], final: bool
 ) -> None:
-    farm = Journal(NAMES, OUTPUT, resume.Resume())
+    farm = open_journal(NAMES, OUTPUT, resume.Resume())
     farm.failed(replace(ATTEMPT, status=status, flags=flags), memoryview(b"out\n\nmore\n"), memoryview(b"err"), final)
     farm.flush()
     head, *rest = NAMES.log.read_bytes().split(b"\n")
@@ -103,7 +103,7 @@ def test_a_failure_is_told_to_people_with_its_output(
 
 
 def test_an_interrupted_attempt_is_in_the_joblog_alone() -> None:
-    farm = Journal(NAMES, None, resume.Resume())
+    farm = open_journal(NAMES, None, resume.Resume())
     farm.interrupted(replace(ATTEMPT, status=-15))
     farm.flush()
     assert len(NAMES.joblog.read_bytes().splitlines()) == 2
@@ -111,7 +111,7 @@ def test_an_interrupted_attempt_is_in_the_joblog_alone() -> None:
 
 
 def test_without_output_a_block_goes_to_standard_output_and_counts_nothing(capfd: pytest.CaptureFixture[str]) -> None:
-    farm = Journal(NAMES, None, resume.Resume())
+    farm = open_journal(NAMES, None, resume.Resume())
     farm.succeeded(success(ATTEMPT, 3), None, memoryview(b"out"), memoryview(b"err"))
     farm.flush()
     farm.flush()
@@ -121,7 +121,7 @@ def test_without_output_a_block_goes_to_standard_output_and_counts_nothing(capfd
 
 @pytest.mark.parametrize("blocks", [1, 2, 1023, 2**13])
 def test_a_long_block_is_written_whole_and_counted_whole(blocks: int) -> None:
-    farm = Journal(NAMES, OUTPUT, resume.Resume())
+    farm = open_journal(NAMES, OUTPUT, resume.Resume())
     spool = Spool()
     long = bytes(range(256)) * blocks
     for at in range(0, len(long), 100_000):
@@ -143,7 +143,7 @@ def test_what_a_kill_has_torn_is_cut_at_the_start() -> None:
     NAMES.progress.write_bytes(b"0 n-1 1 5 1 9\n9 n-")
     NAMES.joblog.write_bytes(b"header\nline\ntorn")
     NAMES.log.write_bytes(b"line\n\0\0\0")
-    Journal(NAMES, OUTPUT, resume.Resume(progress_bytes=14, output_bytes=5)).close()
+    open_journal(NAMES, OUTPUT, resume.Resume(progress_bytes=14, output_bytes=5)).close()
     assert OUTPUT.read_bytes() == b"block"
     assert NAMES.progress.read_bytes() == b"0 n-1 1 5 1 9\n"
     assert NAMES.joblog.read_bytes() == b"header\nline\n"
@@ -151,7 +151,7 @@ def test_what_a_kill_has_torn_is_cut_at_the_start() -> None:
 
 
 def test_fastrecovery_is_read_alike_by_taskfarmer_and_by_us() -> None:
-    farm = Journal(NAMES, OUTPUT, resume.Resume())
+    farm = open_journal(NAMES, OUTPUT, resume.Resume())
     succeed(farm, 0)
     farm.flush()
     farm.checkpoint(41, 1035, 0x0D3F0A77, [432, 983])
@@ -166,7 +166,7 @@ def test_fastrecovery_is_read_alike_by_taskfarmer_and_by_us() -> None:
 
 
 def test_the_end_leaves_done_and_no_fastrecovery() -> None:
-    farm = Journal(NAMES, OUTPUT, resume.Resume())
+    farm = open_journal(NAMES, OUTPUT, resume.Resume())
     farm.checkpoint(0, 0, 0, [])
     succeed(farm, 0)
     farm.flush()
@@ -182,10 +182,10 @@ def test_the_end_leaves_done_and_no_fastrecovery() -> None:
 
 
 def test_a_done_file_that_is_reopened_is_the_checkpoint_that_it_remembers() -> None:
-    farm = Journal(NAMES, OUTPUT, resume.Resume(), RUN)
+    farm = open_journal(NAMES, OUTPUT, resume.Resume(), RUN)
     farm.finish(42, 1061, 1)
     told = fastrecovery.remembered(NAMES.done)
-    journal.reopen(NAMES)
+    journal.reopen(NAMES, warrant())
     assert not NAMES.done.exists()
     assert NAMES.fastrecovery.read_bytes() == told
     read = fastrecovery.read(NAMES.fastrecovery)
@@ -197,18 +197,18 @@ def test_a_done_file_that_is_reopened_is_the_checkpoint_that_it_remembers() -> N
 def test_a_done_file_that_remembers_nothing_leaves_no_checkpoint(content: bytes) -> None:
     NAMES.done.write_bytes(content)
     assert fastrecovery.read_done(NAMES.done) is None
-    journal.reopen(NAMES)
+    journal.reopen(NAMES, warrant())
     assert os.listdir() == []
 
 
 def test_what_is_forgotten_leaves_whose_output_it_was() -> None:
-    farm = Journal(NAMES, OUTPUT, resume.Resume(), RUN)
+    farm = open_journal(NAMES, OUTPUT, resume.Resume(), RUN)
     succeed(farm, 0)
     farm.flush()
     farm.checkpoint(41, 1035, 1, [])
     farm.close()
     for _ in range(2):
-        journal.forget(NAMES, RUN)
+        journal.forget(NAMES, RUN, warrant())
         read = fastrecovery.read(NAMES.fastrecovery)
         assert read is not None
         assert (read.offset, read.left.size, read.identity) == (0, 0, RUN)
@@ -221,7 +221,7 @@ def test_what_is_forgotten_leaves_whose_output_it_was() -> None:
 def test_an_output_that_somebody_else_has_changed_meanwhile_is_no_basis_for_a_checkpoint(
     harm: Callable[[], object],
 ) -> None:
-    farm = Journal(NAMES, OUTPUT, resume.Resume(), RUN)
+    farm = open_journal(NAMES, OUTPUT, resume.Resume(), RUN)
     succeed(farm, 0)
     farm.flush()
     harm()
@@ -241,7 +241,7 @@ def test_a_flush_writes_output_then_progress_then_joblog_then_log(full: str) -> 
     order = {"output": OUTPUT, "progress": NAMES.progress, "joblog": NAMES.joblog, "log": NAMES.log}
     order[full].write_bytes(b"x" * 1999 + b"\n")
     start = resume.Resume(progress_bytes=2000, output_bytes=2000)
-    farm = Journal(NAMES, OUTPUT, start)
+    farm = open_journal(NAMES, OUTPUT, start)
     before = {name: path.stat().st_size for name, path in order.items()}
     succeed(farm, 0)
     farm.event("something")
@@ -269,7 +269,7 @@ def small_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
 
 @pytest.mark.usefixtures("small_disk")
 def test_a_full_disk_leaves_whole_lines_and_every_block_that_has_one() -> None:
-    farm = Journal(NAMES, OUTPUT, resume.Resume())
+    farm = open_journal(NAMES, OUTPUT, resume.Resume())
     flushed = 0
     with pytest.raises(OSError, match="No space"):
         for flushed in range(1000):

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import os
+import re
+import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from fakes import Passing
 from test_files import full_at
 
 from mpifarm import FarmError
 from mpifarm.journal.holder import Holder, this_process
-from mpifarm.journal.lock import STALE_S, TOUCH_S, Lock
+from mpifarm.journal.lock import Lock, TakenOver, places
+from mpifarm.journal.watch import LOOK_S, SETTLE_S, STALE_S, TOUCH_S
 from mpifarm.schedule.suspects import NOTHING, Dealt
 
 PATH = Path("lock.tasks.txt.tfin")
@@ -24,17 +30,19 @@ import sys
 from pathlib import Path
 from mpifarm import FarmError
 from mpifarm.journal.holder import this_process
-from mpifarm.journal.lock import TOUCH_S, Lock
+from mpifarm.journal.lock import Lock
 lock = Lock(Path(sys.argv[1]), this_process())
 sys.stdin.readline()
 try:
-    lock.acquire(0.0)
+    lock.acquire()
     acquired = True
 except FarmError:
     acquired = False
 print("tried", flush=True)
 sys.stdin.readline()
-print(acquired and lock.held(TOUCH_S + 1), flush=True)
+if acquired:
+    lock.prove()
+print(acquired, flush=True)
 """
 
 
@@ -48,16 +56,36 @@ def held_by(holder: Holder, age_s: float = 0.0) -> None:
     grow_old(age_s)
 
 
-def grow_old(age_s: float) -> None:
-    then = PATH.stat().st_mtime - age_s
-    os.utime(PATH, (then, then))
+def grow_old(age_s: float, path: Path = PATH) -> None:
+    then = path.stat().st_mtime - age_s
+    os.utime(path, (then, then))
 
 
-def taken(holder: Holder) -> bool:
+def lock_of(holder: Holder, passing: Passing | None = None) -> Lock:
+    return Lock(PATH, holder, None, (passing or Passing()).waiting)
+
+
+def acquired(holder: Holder | None = None, passing: Passing | None = None) -> Lock:
+    """Take the lock, and wait until nobody else can think that he has it."""
+    lock = lock_of(holder or this_process(), passing)
+    lock.acquire()
+    lock.settle()
+    return lock
+
+
+def is_held(lock: Lock) -> bool:
+    try:
+        lock.prove()
+    except TakenOver:
+        return False
+    return True
+
+
+def taken(holder: Holder, passing: Passing) -> bool:
     """Try to take the lock; whatever comes of it, nothing but the lock is left in the directory."""
     before = PATH.read_bytes()
     try:
-        Lock(PATH, holder).acquire(0.0)
+        acquired(holder, passing)
     except FarmError:
         assert PATH.read_bytes() == before
         return False
@@ -68,8 +96,7 @@ def taken(holder: Holder) -> bool:
 
 
 def test_a_lock_is_signed_and_given_back() -> None:
-    lock = Lock(PATH, this_process("77", 1))
-    lock.acquire(0.0)
+    lock = acquired(this_process("77", 1))
     words = PATH.read_text().split()
     assert words[0] == "mpifarm"
     assert {f"pid={os.getpid()}", "job=77", "restart=1"} < set(words)
@@ -78,119 +105,221 @@ def test_a_lock_is_signed_and_given_back() -> None:
     assert os.listdir() == []
 
 
-def test_a_second_manager_is_told_who_runs_the_list() -> None:
-    held_by(ELSEWHERE)
-    with pytest.raises(FarmError, match=r"process 4711 on elsewhere, Slurm job 77 \(restart 1\).*lock\.tasks"):
-        Lock(PATH, this_process()).acquire(0.0)
+@pytest.mark.parametrize("holder", [ELSEWHERE, replace(ELSEWHERE, host=socket.gethostname())])
+def test_a_second_manager_is_told_who_runs_the_list_when_that_one_touches_its_lock(holder: Holder) -> None:
+    held_by(holder)
+    passing = Passing(lambda: grow_old(-1))
+    who = rf"process 4711 on {holder.host}, Slurm job 77 \(restart 1\)"
+    with pytest.raises(FarmError, match=rf"is being run by {who}.*lock\.tasks"):
+        lock_of(this_process(), passing).acquire()
+    assert passing.now == 1000 + LOOK_S
+    assert len(passing.said) == 1
+    assert re.search(rf"{who}.*waiting 3[67] s at most", passing.said[0])
     assert os.listdir() == [str(PATH)]
 
 
-def test_a_living_manager_on_this_host_keeps_the_lock() -> None:
+@pytest.mark.parametrize("change", [lambda: PATH.write_text("x"), lambda: held_by(replace(ELSEWHERE, pid=1))])
+def test_so_is_one_who_sees_it_change_hands(change: Callable[[], object]) -> None:
+    held_by(ELSEWHERE, STALE_S + 1)
+    with pytest.raises(FarmError, match=r"is being run by process 1 |not signed it"):
+        lock_of(this_process(), Passing(change)).acquire()
+
+
+def test_a_living_manager_on_this_host_keeps_the_lock_and_nobody_waits() -> None:
     held_by(this_process())
-    assert not taken(replace(this_process(), pid=1))
+    passing = Passing()
+    assert not taken(replace(this_process(), pid=1), passing)
+    assert (passing.now, passing.said) == (1000, [])
 
 
-def test_a_dead_manager_on_this_host_does_not() -> None:
+def test_a_dead_manager_on_this_host_does_not_and_nobody_waits() -> None:
     with subprocess.Popen(["true"]) as process:
         pass
     held_by(replace(this_process(), pid=process.pid))
-    assert taken(this_process())
+    passing = Passing()
+    assert taken(this_process(), passing)
+    assert (passing.now, passing.said) == (1000, [])
 
 
-@pytest.mark.parametrize(
-    ("job", "restart", "gets_it"), [("77", 2, True), ("77", 1, False), ("77", 0, False), ("78", 2, False)]
-)
-def test_an_earlier_start_of_this_slurm_job_is_dead(job: str, restart: int, gets_it: bool) -> None:
-    held_by(ELSEWHERE)
-    assert taken(this_process(job, restart)) is gets_it
-
-
-@pytest.mark.parametrize(("age_s", "gets_it"), [(STALE_S / 2, False), (STALE_S + 1, True), (-3600, False)])
+@pytest.mark.parametrize(("age_s", "watched_s"), [(STALE_S / 2, STALE_S / 2), (STALE_S + 1, SETTLE_S), (-7200, STALE_S)])
 @pytest.mark.parametrize("text", [ELSEWHERE.text(), "", "\0" * 90, "mpifarm host=a pid=x born= job= restart=0\n"])
-def test_a_lock_that_nobody_touches_is_taken_over(text: str, age_s: float, gets_it: bool) -> None:
+def test_a_lock_that_nobody_touches_is_taken_over_and_then_its_holder_is_given_time(
+    text: str, age_s: float, watched_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
     PATH.write_text(text)
+    began = PATH.stat().st_mtime
     grow_old(age_s)
-    assert taken(this_process()) is gets_it
+    passing = Passing()
+    touch = os.utime
+    monkeypatch.setattr(os, "utime", lambda file: touch(file, (began + passing.now - 1000,) * 2))
+    assert taken(this_process(), passing)
+    assert watched_s + SETTLE_S <= passing.now - 1000 <= watched_s + SETTLE_S + LOOK_S
+    assert len(passing.said) == 1
+
+
+def test_who_dies_before_he_was_sure_is_not_followed_at_once() -> None:
+    held_by(ELSEWHERE, STALE_S + 1)
+    dead = replace(this_process(), pid=2**22 + 1)
+    lock_of(dead).acquire()
+    passing = Passing()
+    assert taken(this_process(), passing)
+    assert passing.now > 1000 + SETTLE_S
+
+
+def test_who_loses_the_lock_before_he_was_sure_stops() -> None:
+    held_by(ELSEWHERE, STALE_S + 1)
+    passing = Passing()
+    lock = lock_of(this_process(), passing)
+    lock.acquire()
+    PATH.unlink()
+    with pytest.raises(TakenOver, match=r"lock\.tasks\.txt\.tfin is gone"):
+        lock.settle()
+
+
+def test_who_is_interrupted_while_he_waits_leaves_nothing() -> None:
+    held_by(ELSEWHERE)
+    before = PATH.read_bytes()
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        lock_of(this_process(), Passing(interrupt)).acquire()
+    assert os.listdir() == [str(PATH)]
+    assert PATH.read_bytes() == before
 
 
 def test_the_holder_touches_its_lock() -> None:
-    lock = Lock(PATH, this_process())
-    lock.acquire(0.0)
+    passing = Passing()
+    lock = acquired(passing=passing)
     grow_old(STALE_S + 1)
-    assert lock.held(TOUCH_S + 1)
-    assert not taken(ELSEWHERE)
+    old = PATH.stat().st_mtime
+    lock.keep()
+    assert PATH.stat().st_mtime == old
+    passing.now += TOUCH_S
+    lock.keep()
+    assert PATH.stat().st_mtime > old + STALE_S
 
 
 def test_a_manager_that_hung_finds_that_it_was_replaced_and_takes_nothing_away() -> None:
-    hung, other = Lock(PATH, ELSEWHERE), Lock(PATH, this_process())
-    hung.acquire(0.0)
+    hung = acquired(ELSEWHERE)
     grow_old(STALE_S + 1)
-    other.acquire(0.0)
-    assert not hung.held(STALE_S + 1)
+    other = acquired()
+    with pytest.raises(TakenOver, match="another mpifarm has taken over this list"):
+        hung.prove()
     hung.release()
-    assert other.held(TOUCH_S + 1)
+    assert is_held(other)
     other.release()
-    assert not other.held(2 * TOUCH_S + 2)
+    assert not is_held(other)
+
+
+def test_a_look_that_took_long_is_no_proof(monkeypatch: pytest.MonkeyPatch) -> None:
+    passing = Passing()
+    lock = acquired(passing=passing)
+    look = os.stat
+
+    def hang(*args: Any, **options: Any) -> os.stat_result:
+        found = look(*args, **options)
+        monkeypatch.undo()
+        PATH.unlink()
+        passing.now += STALE_S
+        return found
+
+    with monkeypatch.context() as patch, pytest.raises(TakenOver):
+        patch.setattr(os, "stat", hang)
+        lock.prove()
 
 
 @pytest.mark.parametrize("again", [False, True])
 def test_a_lock_that_is_taken_over_says_how_far_its_holder_had_dealt_and_so_does_the_new_one(again: bool) -> None:
     dealt = Dealt(1035, 2, 432, 432)
-    first = Lock(PATH, ELSEWHERE)
-    first.acquire(0.0)
+    first = acquired(ELSEWHERE)
     first.note(Dealt(999))
     first.note(dealt)
     assert PATH.read_text() == ELSEWHERE.text(dealt)
     grow_old(STALE_S + 1)
-    second = Lock(PATH, replace(this_process(), pid=1))
-    second.acquire(0.0)
+    second = acquired(replace(this_process(), pid=1))
     assert second.found == dealt
     grow_old(STALE_S + 1)
     if again:
         second.note(NOTHING)  # it has been written down
         grow_old(STALE_S + 1)
-    third = Lock(PATH, this_process())
-    third.acquire(0.0)
+    third = acquired()
     assert third.found == (NOTHING if again else dealt)
     assert os.listdir() == [str(PATH)]
 
 
 def test_a_lock_that_was_given_back_says_nothing() -> None:
-    first = Lock(PATH, ELSEWHERE)
-    first.acquire(0.0)
+    first = acquired(ELSEWHERE)
     first.note(Dealt(999))
     first.release()
-    second = Lock(PATH, this_process())
-    second.acquire(0.0)
+    second = acquired()
     assert second.found == NOTHING
 
 
-def test_what_a_lock_said_outlives_one_who_is_killed_while_he_takes_it_over() -> None:
+@pytest.mark.parametrize("name", [name for pair in places(PATH) for name in pair])
+def test_what_a_lock_said_outlives_one_who_is_killed_while_he_takes_it_over(name: Path) -> None:
     dealt = Dealt(1035)
-    aside = PATH.with_name(f"{PATH}.elsewhere.4712.old")  # between two of his steps
-    aside.write_text(ELSEWHERE.text(dealt))
-    then = aside.stat().st_mtime - STALE_S - 1
-    os.utime(aside, (then, then))
-    lock = Lock(PATH, this_process())
-    lock.acquire(0.0)
+    name.write_text(ELSEWHERE.text(dealt))  # between two of his steps
+    grow_old(STALE_S + 1, name)
+    lock = acquired()
     assert lock.found == dealt
     assert PATH.read_text() == this_process().text(dealt)
     assert os.listdir() == [str(PATH)]
 
 
+def test_a_lock_is_taken_without_a_look_at_the_directory(monkeypatch: pytest.MonkeyPatch) -> None:
+    held_by(replace(this_process(), pid=2**22 + 1))
+    mine = this_process()
+    for name in ("listdir", "scandir"):
+        monkeypatch.setattr(os, name, lambda *_: pytest.fail("300,000 files may lie there"))
+    acquired(mine).release()
+
+
+def test_who_comes_while_many_are_about_to_take_the_lock_is_refused() -> None:
+    for mine, _ in places(PATH):
+        mine.write_text(ELSEWHERE.text())
+    before = sorted(os.listdir())
+    with pytest.raises(FarmError, match=r"others are about to take lock\.tasks\.txt\.tfin.*remove"):
+        acquired()
+    assert sorted(os.listdir()) == before
+
+
+def test_what_many_have_left_who_were_killed_while_they_took_the_lock_keeps_nobody_out() -> None:
+    for mine, aside in places(PATH):
+        mine.write_text(replace(this_process(), pid=2**22 + 1).text(Dealt(1035)))
+        aside.write_text(ELSEWHERE.text(Dealt(1035)))
+        grow_old(STALE_S + 1, aside)
+    assert acquired().found == Dealt(1035)
+    assert os.listdir() == [str(PATH)]
+
+
+def test_who_finds_that_another_one_thought_his_place_left_has_no_lock(monkeypatch: pytest.MonkeyPatch) -> None:
+    link = os.link
+
+    def replaced(source: Path, target: Path) -> None:
+        source.unlink()
+        source.write_text(ELSEWHERE.text())
+        link(source, target)
+
+    monkeypatch.setattr(os, "link", replaced)
+    with pytest.raises(FarmError, match="others are about to take"):
+        acquired()
+
+
 def test_a_directory_where_nothing_can_be_written_is_refused() -> None:
     with pytest.raises(FarmError, match="cannot write in the working directory"):
-        Lock(Path("/proc/nowhere/lock"), this_process()).acquire(0.0)
+        Lock(Path("/proc/nowhere/lock"), this_process()).acquire()
 
 
 def test_a_lock_that_cannot_be_signed_is_not_left_half_made() -> None:
     with full_at(0), pytest.raises(FarmError, match="cannot write in the working directory"):
-        Lock(PATH, this_process()).acquire(0.0)
+        Lock(PATH, this_process()).acquire()
     assert os.listdir() == []
 
 
 def test_of_several_managers_at_once_one_gets_the_lock_of_a_dead_one() -> None:
-    held_by(ELSEWHERE, STALE_S + 1)
+    held_by(replace(this_process(), pid=2**22 + 1))
     command = [sys.executable, "-c", CONTENDER, str(PATH)]
     contenders = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(4)]
     for round_ends in ("tried", ""):

@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 
 from mpifarm import FarmError
-from mpifarm.journal.names import Names, check_output
+from mpifarm.journal.lock import places
+from mpifarm.journal.names import Names, check_files, check_length, check_output
+from mpifarm.journal.opening import open_run
 from mpifarm.journal.tails import Extent
+from mpifarm.settings import Config
 
 LIST = Path("tasks.txt")
 NAMES = Names(Path("tasks.txt.tfin"))
@@ -30,6 +33,14 @@ def test_output_is_none_of_the_farms_own_files(name: str) -> None:
         check_output(Path(name), LIST, NAMES)
 
 
+@pytest.mark.parametrize(
+    "name", [f"{path}.new" for path in NAMES.all()] + [str(n) for pair in places(NAMES.lock) for n in pair]
+)
+def test_nor_a_name_that_the_farm_takes_away(name: str) -> None:
+    with pytest.raises(FarmError, match="task list or one of"):
+        check_output(Path(name), LIST, NAMES)
+
+
 @pytest.mark.parametrize("name", ["fifo", ".", "none/output", "tasks.txt/output", "x" * 300, "loop"])
 def test_output_is_a_file_that_can_be_written(name: str) -> None:
     LIST.write_bytes(b"echo 1\n")
@@ -44,3 +55,37 @@ def test_an_output_file_has_a_size() -> None:
     assert check_output(OUTPUT, LIST, NAMES) == Extent(0, 0, exists=False)
     OUTPUT.write_bytes(b"12345" + bytes(100_000))
     assert check_output(OUTPUT, LIST, NAMES) == Extent(100_005, 5)
+
+
+def test_an_output_whose_lock_would_have_too_long_a_name_is_refused() -> None:
+    name = "x" * 250
+    with pytest.raises(FarmError, match="too long for that of its lock"):
+        check_output(Path(name), LIST, NAMES)
+
+
+@pytest.mark.parametrize(("length", "over"), [(233, 0), (234, 1), (244, 11), (255, 22)])
+@pytest.mark.parametrize("letter", ["x", "\u00e4"])
+def test_a_list_with_too_long_a_name_is_refused_with_the_reason_and_nothing_is_left(
+    length: int, over: int, letter: str
+) -> None:
+    name = (letter * length).encode()[:length].decode(errors="ignore").ljust(length, "y")[:length]
+    name = name if len(name.encode()) == length else "x" * length
+    Path(name).write_bytes(b"echo 1\n")
+    if not over:
+        check_length(Path(name), Names(Path(f"{name}.tfin")))
+        assert open_run(Config(name)).journal
+        return
+    with pytest.raises(FarmError, match=f"the name is {over} bytes too long .*: rename the list"):
+        open_run(Config(name))
+    assert os.listdir() == [name]
+
+
+def test_a_file_that_cannot_be_written_is_told_with_whose_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    NAMES.tfin.write_bytes(b"")
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(FarmError, match=r"tasks\.txt\.tfin cannot be written: chmod u\+w it, or remove it"):
+        check_files(NAMES)
+    monkeypatch.setattr(os, "geteuid", lambda: 2**31 - 5)
+    owner = NAMES.tfin.owner()
+    with pytest.raises(FarmError, match=rf"tasks\.txt\.tfin is a file of {owner}'s, and not yours.*let {owner} go on"):
+        check_files(NAMES)

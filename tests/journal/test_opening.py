@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from mpifarm import FarmError
 from mpifarm.journal import fastrecovery, identity
 from mpifarm.journal.fastrecovery import Covered
-from mpifarm.journal.holder import Holder
+from mpifarm.journal.holder import this_process
 from mpifarm.journal.names import Names
 from mpifarm.journal.opening import Run, open_run
 from mpifarm.settings import Config
@@ -40,7 +41,7 @@ def write_fastrecovery(offset: int, covered: Covered, *left: int) -> None:
 
 
 def opened(**options: object) -> Run:
-    return open_run(Config("tasks.txt", output="output", **options), 0.0)  # type: ignore[arg-type]
+    return open_run(Config("tasks.txt", output="output", **options))  # type: ignore[arg-type]
 
 
 def shorten_output() -> None:
@@ -77,7 +78,10 @@ REFUSALS: dict[str, tuple[Callable[[], object], str]] = {
     "an output that is no file": (lambda: replace_by(OUTPUT, Path.mkdir), "not a regular file"),
     "an output that is the list": (lambda: replace_by(OUTPUT, lambda path: path.symlink_to(LIST)), "task list or one of"),
     "another manager at work": (
-        lambda: (NAMES.lock.write_text(Holder("elsewhere", 1, "1").text()), Path("tasks.txt.tfin.new").write_bytes(b"> e")),
+        lambda: (
+            NAMES.lock.write_text(replace(this_process(), host="elsewhere").text()),
+            Path("tasks.txt.tfin.new").write_bytes(b"> e"),
+        ),
         "elsewhere",
     ),
     "a lock that is no file": (NAMES.lock.mkdir, "lock"),
@@ -125,7 +129,7 @@ def test_a_working_directory_that_is_gone_is_refused(tmp_path: Path, monkeypatch
     monkeypatch.chdir(gone)
     gone.rmdir()
     with pytest.raises(FarmError, match="working directory"):
-        open_run(Config(str(tmp_path / "tasks.txt")), 0.0)
+        open_run(Config(str(tmp_path / "tasks.txt")))
 
 
 def test_a_good_start_cuts_what_was_torn_and_goes_on() -> None:
@@ -168,7 +172,7 @@ def test_a_done_file_that_taskfarmer_has_overlooked_does_not_hide_work() -> None
     NAMES.done.write_bytes(b"done")  # of the list before it grew; TaskFarmer never takes it away
     NAMES.fastrecovery.write_bytes(b"# max: 4 18\n9\n")
     NAMES.progress.unlink()
-    assert open_run(Config("tasks.txt"), 0.0).journal is not None
+    assert open_run(Config("tasks.txt")).journal is not None
 
 
 @pytest.mark.parametrize("done", [False, True])

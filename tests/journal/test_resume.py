@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from fakes import FakeComm
+from fakes import FakeComm, open_journal
+from lists import at_will
 
 from mpifarm import FarmError
 from mpifarm.journal import fastrecovery, progress, resume
 from mpifarm.journal.fastrecovery import Covered
-from mpifarm.journal.journal import Journal
 from mpifarm.journal.names import Names
 from mpifarm.journal.opening import open_run
 from mpifarm.journal.resume import Resume, Sources
@@ -39,8 +39,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     LIST.write_bytes(CONTENT)
     tasklist = Tasklist(LIST)
-    tasklist.scan()
-    tasklist.commit()
+    tasklist.scan(at_will)
+    tasklist.commit(at_will)
 
 
 def line(offset: int, output_bytes: int = 0) -> bytes:
@@ -76,13 +76,13 @@ def write_joblog(*attempts: tuple[int, int], printed: int = 0) -> None:
 def load(output_size: int | None = None, exists: bool = True, dealt: Dealt = NOTHING) -> tuple[Resume, list[int]]:
     """Return what is loaded, and the offsets of all tasks left: those again, then what a walk meets."""
     tasklist = Tasklist(LIST)
-    scan = tasklist.scan()
+    scan = tasklist.scan(at_will)
     try:
         output = None if output_size is None else Extent(output_size, output_size, exists)
         sources = Sources(NAMES.fastrecovery, NAMES.progress, NAMES.joblog, output)
         start = resume.load(tasklist, scan, sources, fastrecovery.read(NAMES.fastrecovery), dealt)
     finally:
-        tasklist.discard()
+        tasklist.discard(at_will)
     walk = Walk(scan.descriptor, scan.size, start.offset, start.seq)
     left = start.again["offset"].tolist() + walk.take(scan.tasks)["offset"].tolist()
     assert start.done_count == scan.tasks - len(left)
@@ -122,7 +122,7 @@ def test_taskfarmers_fastrecovery_counts_without_progress() -> None:
 
 def test_taskfarmers_fastrecovery_without_progress_outlives_a_kill_of_ours() -> None:
     write_fastrecovery(36, 9)
-    open_run(Config("tasks.txt"), 0.0)  # then killed, before the first checkpoint
+    open_run(Config("tasks.txt"))  # then killed, before the first checkpoint
     assert left() == [9, *ALL[4:]]
 
 
@@ -163,7 +163,7 @@ def test_fastrecovery_that_was_deleted_leaves_what_progress_says() -> None:
 def test_what_was_done_beyond_the_dealing_offset_outlives_a_run_that_stops_at_once() -> None:
     write_progress(0, 27, 45)
     for _ in range(2):
-        opened = open_run(Config("tasks.txt", quiet=True), 0.0)
+        opened = open_run(Config("tasks.txt", quiet=True))
         assert opened.journal is not None
         manager = Manager(Config("tasks.txt", quiet=True), FakeComm(2), opened, opened.journal, [1], 0.0)
         manager.stop(How.KILL, 0.0, "Ctrl-C before a worker has come")
@@ -179,7 +179,7 @@ def test_what_is_done_after_progress_was_shortened_is_not_run_again() -> None:
         start, _ = load()
     except FarmError:
         return  # that is an answer, too
-    Journal(NAMES, None, start).close()
+    open_journal(NAMES, None, start).close()
     with NAMES.progress.open("ab") as file:
         file.write(line(36) + line(45))
     assert left() == ALL[6:]

@@ -226,7 +226,7 @@ def test_a_working_directory_that_is_removed_by_the_last_task_is_not_a_success(f
     farms.directory /= "work"
     farms.directory.mkdir()
     farms.tasks("echo 1", 'rm -r "$PWD"')
-    assert_stopped(farms.run(2, "--threads", "1", *OPTIONS[2:]), "No such file or directory")
+    assert_stopped(farms.run(2, "--threads", "1", *OPTIONS[2:]), "is gone, or the whole working directory")
 
 
 def test_a_working_directory_that_is_renamed_is_followed(farms: Farms) -> None:

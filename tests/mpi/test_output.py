@@ -282,7 +282,7 @@ def rank_0(farms: Farms, monkeypatch: pytest.MonkeyPatch) -> tuple[Manager, list
     offsets = farms.tasks(*(200 * ["true"]))
     monkeypatch.chdir(farms.directory)
     config = Config("tasks.txt", output="all.out")
-    opened = open_run(config, 0.0)
+    opened = open_run(config)
     assert opened.journal
     manager = Manager(config, FakeComm(2), opened, opened.journal, [1], 0.0)
     manager.on_message(Received(1, Tag.HELLO, wire.pack_hello(Offer(200, 2, 2, "n1"))), 0.0)

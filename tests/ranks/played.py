@@ -9,6 +9,7 @@ from typing import cast
 from fakes import FakeComm, FakeLauncher
 
 from mpifarm.journal.opening import open_run
+from mpifarm.journal.watch import Waiting
 from mpifarm.launcher.launcher import Launcher
 from mpifarm.ranks import wire
 from mpifarm.ranks.comm import Received
@@ -31,7 +32,7 @@ class Farm:
     def __init__(self, end: float | None = None, began: float = 0.0, **options: object) -> None:
         config = Config("tasks.txt", **options)  # type: ignore[arg-type]
         self.comm = FakeComm(3)
-        opened = open_run(config, began)
+        opened = open_run(config, Waiting(lambda: began, lambda _: None))
         assert opened.journal is not None
         self.manager = Manager(config, self.comm, opened, opened.journal, [1, 2], began, end)
         for rank in (1, 2):

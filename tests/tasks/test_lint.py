@@ -37,7 +37,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def opened(content: bytes, **options: object) -> Run:
     LIST.write_bytes(content)
-    return open_run(Config("tasks.txt", **options), 0.0)  # type: ignore[arg-type]
+    return open_run(Config("tasks.txt", **options))  # type: ignore[arg-type]
 
 
 def snapshot() -> dict[str, bytes]:

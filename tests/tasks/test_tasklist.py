@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from lists import CHUNKS, CONTENTS, TFIN, lines_of, scanned, tasks_of, tfin_of, write
+from lists import CHUNKS, CONTENTS, TFIN, at_will, lines_of, scanned, tasks_of, tfin_of, write
 
 from mpifarm import FarmError
 from mpifarm.tasks import tfin
@@ -43,8 +43,8 @@ def test_a_tfin_file_that_fits_is_not_touched() -> None:
 def test_a_scan_that_is_discarded_leaves_the_old_file() -> None:
     scanned(b"echo 1\n")
     changed = write(b"echo 2\n")
-    changed.scan()
-    changed.discard()
+    changed.scan(at_will)
+    changed.discard(at_will)
     assert TFIN.read_bytes() == b"> echo 1\n"
     assert sorted(map(str, Path().iterdir())) == ["tasks.txt", "tasks.txt.tfin"]
 
@@ -60,7 +60,7 @@ def test_what_a_killed_scan_left_is_never_committed() -> None:
 def test_a_nul_byte_is_refused_with_its_line(chunk_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tfin, "CHUNK_BYTES", chunk_bytes)
     with pytest.raises(FarmError, match=r"tasks\.txt:4: a NUL byte"):
-        write(b"# \0 is nothing in a comment\necho 1\n\necho \0\necho 3\n").scan()
+        write(b"# \0 is nothing in a comment\necho 1\n\necho \0\necho 3\n").scan(at_will)
 
 
 def test_what_is_no_file_is_no_list() -> None:
@@ -87,7 +87,7 @@ def test_a_watch_sees_every_line_with_its_number_and_the_tasks_before_it(content
     seen: list[tuple[bytes, int, int]] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tfin, "CHUNK_BYTES", chunk_bytes)
-        write(content).scan(lambda *chunk: seen.append(chunk))
+        write(content).scan(at_will, lambda *chunk: seen.append(chunk))
     assert b"".join(lines for lines, _, _ in seen) == content
     before = b""
     for lines, number, tasks in seen:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from lists import CHUNKS, CONTENTS, LIST, TFIN, lines_of, scanned, tasks_of, write
+from lists import CHUNKS, CONTENTS, LIST, TFIN, at_will, lines_of, scanned, tasks_of, write
 
 from mpifarm.tasks import tfin
 from mpifarm.tasks.scan import position
@@ -108,7 +108,7 @@ def test_a_list_is_never_in_memory_as_a_whole() -> None:
         tracemalloc.start()
         try:
             made = Tasklist(LIST)  # keeps the file of the scan open
-            scan = made.scan()
+            scan = made.scan(at_will)
             walk = Walk(scan.descriptor, scan.size, 0, 1, np.empty(0, dtype=np.int64))
             assert sum(iter(lambda: walk.take(1000).size, 0)) == lines
             _, peak = tracemalloc.get_traced_memory()
