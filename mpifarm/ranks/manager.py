@@ -1,13 +1,12 @@
 """Rank 0: what workers report goes to the schedule, what the schedule decides goes to the workers and the journal.
 
-Glue. An `if` about tasks belongs in `schedule`, one about files in `journal`.
+Glue. An `if` about tasks belongs in `schedule`, one about files in `journal`, one about the end of the run in `ending`.
 
 A turn: all that has arrived, the clock, a note of how far dealing goes, the grants, then one flush of the journal. If the
 list, its lock or its files are out of our hands (`custody`), nothing more is dealt: what runs is ended.
 
-What the tasks have printed is up to its reader. The farm has ended when he has taken everything; until then a turn is a
-turn, with signals and limits. If so much waits that it is `full`, nothing more is taken from the workers, and who is not
-heard is not silent. After a stop that kills, `patience` has an end: what he has not taken is not recorded, and runs again.
+What the tasks have printed is up to its reader. If so much waits for him that it is `full`, nothing more is taken from the
+workers, and who is not heard is not silent.
 """
 
 from __future__ import annotations
@@ -16,7 +15,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mpifarm.ended import Ended
 from mpifarm.journal import lines
 from mpifarm.journal.journal import Journal
 from mpifarm.journal.opening import Run
@@ -26,8 +24,8 @@ from mpifarm.ranks import wire
 from mpifarm.ranks.comm import Comm, Received
 from mpifarm.ranks.custody import Custody
 from mpifarm.ranks.deadline import Deadline
+from mpifarm.ranks.ending import Ending
 from mpifarm.ranks.notices import Notices
-from mpifarm.ranks.patience import Patience
 from mpifarm.ranks.reports import Reports
 from mpifarm.ranks.wire import NO_NOTE, Note, Report, Tag
 from mpifarm.schedule import answers
@@ -59,7 +57,6 @@ class Manager:
         end: float | None = None,
     ) -> None:
         """*ranks* are the workers'; *end* is when the job ends (monotonic, seconds), None if it does not."""
-        self.outcome: Outcome | None = None
         self.gone: set[int] = set()  # ranks that were lost, and have not been heard of since
         self._comm = comm
         self._custody = Custody(run, journal, now)
@@ -72,17 +69,17 @@ class Manager:
         self._deadline = Deadline(config, end, now)
         self._notices = Notices(config, run, journal, len(ranks), now)
         self._reports = Reports(self._schedule, self._custody, journal, self._deadline, self._notices)
-        self._ended: Outcome | None = None  # as far as the tasks go: what they have printed may still wait
-        self._patience = Patience()
-        self._asked = False  # to stop, by somebody
-        self._tried = False  # some attempt, at least, has run until it ended
-        self._suspected = self._schedule.suspects()  # at the start
-        self._missing: dict[int, str] = {}  # what has become of the workers that are gone, by rank
+        self._ending = Ending(self._schedule, self._custody, self._deadline, self._notices)
         self._dealt = False
         self._beat_s = config.lost_after_s / wire.BEATS_PER_LOST_AFTER
         self._beat_at = now + self._beat_s
         self._tell_of_suspects(run.start.suspicion)
         self._heed_trouble(now)
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """How it has ended; None if it goes on."""
+        return self._ending.outcome
 
     @property
     def full(self) -> bool:
@@ -116,7 +113,7 @@ class Manager:
 
     def stop(self, how: How, now: float, why: str) -> None:
         """Somebody asks to deal nothing more, and to end, or wait for, what runs."""
-        self._asked = True
+        self._ending.stop_asked()
         self._notices.tell(why)
         self._do(self._schedule.stop_asked(how, now))
 
@@ -154,17 +151,14 @@ class Manager:
 
     def close(self, now: float, killed: Killed = _NONE_KILLED) -> Outcome:
         """Give the list back, say how it ended, and return that; *killed* is what tasks had left behind."""
-        assert self.outcome is not None
         if notice := status.killed(killed):
             self._notices.tell(notice)
         self._custody.close()
         self._heed_trouble(now)
         self._custody.release()
-        if self._custody.stopped:
-            self.outcome = Outcome.WORK_LEFT
-        self.outcome = self._last_words(self.outcome, now)
+        outcome = self._ending.last_words(now)
         self._notices.hush()
-        return self.outcome
+        return outcome
 
     def abandon(self) -> None:
         """Give the list back as it is."""
@@ -186,44 +180,21 @@ class Manager:
         if now >= self._beat_at:
             self._beat_at = now + self._beat_s
             self._beat()
-        self._end()
+        self._ending.decide()
         if self.outcome is None:
             self._notices.status(self._schedule, now)
-
-    def _last_words(self, outcome: Outcome, now: float) -> Outcome:
-        """Say how it ended; return that: a job that was too short for whatever is left is a failure."""
-        deadline = self._deadline
-        if deadline.longest:
-            place = self._custody.place(deadline.longest.offset)
-            self._notices.say(status.cut_off(deadline.interrupted, deadline.longest, place))
-        limited = deadline.stopped and not self._asked and outcome is Outcome.WORK_LEFT
-        if limited and self._custody.unchanged and not self._custody.stopped:
-            self._notices.in_vain()
-            return Outcome.SOME_FAILED
-        counts = self._schedule.counts
-        counts.done = self._custody.recorded
-        if outcome is Outcome.WORK_LEFT and self._in_vain():
-            self._notices.warn(status.no_worker(self._missing.values(), counts.done, self._notices.total))
-            return Outcome.NO_WORKER
-        self._notices.verdict(outcome, counts, now)
-        return outcome
-
-    def _in_vain(self) -> bool:
-        """Whether another run would be like this one: nobody stopped it, no worker is left, nothing was tried or learnt."""
-        ended_by_itself = self._schedule.stopping is None and not self._custody.stopped and not self._schedule.workers
-        return ended_by_itself and not self._tried and self._schedule.suspects() == self._suspected
 
     # what comes in
 
     def _on_hello(self, rank: int, hello: Offer, now: float) -> None:
         self.gone.discard(rank)
-        self._missing.pop(rank, None)
+        self._ending.worker_joined(rank)
         self._do(self._schedule.worker_joined(rank, hello.node, hello.slots, now))
         self._notices.joined(rank, hello)
 
     def _on_report(self, rank: int, report: Report, now: float) -> None:
         if report.ended.size:
-            self._tried = self._tried or bool((report.ended["flags"] & Ended.NOT_STARTED == 0).any())
+            self._ending.attempts_ended(report)
             self._reports.ended(rank, report, now)
         if report.notes is not NO_NOTE and report.notes & Note.BROKEN:
             self._on_broken(rank, bytes(report.output).decode(errors="replace"))
@@ -240,7 +211,7 @@ class Manager:
         self._do(self._schedule.worker_lost(rank, innocent=bool(lacks)))
         self.gone.discard(rank)
         if lacks:
-            self._missing[rank] = f"{node}: {lacks}"
+            self._ending.worker_broken(rank, node, lacks)
 
     # what was decided
 
@@ -256,13 +227,13 @@ class Manager:
             elif isinstance(action, Judged):
                 self._notices.tell(status.judgement(action))
             elif isinstance(action, Finish):
-                self._ended = action.outcome
+                self._ending.tasks_ended(action.outcome)
 
     def _lose(self, lost: Lost) -> None:
         self.gone.add(lost.rank)
         self._reports.forget(lost.rank)
+        self._ending.worker_lost(lost)
         where = f" on {lost.node}" if lost.node else ""
-        self._missing[lost.rank] = f"worker {lost.rank}{where} is lost" if where else f"worker {lost.rank} has not come"
         self._notices.tell(f"worker {lost.rank}{where} is lost: {lost.leases} tasks that it had are dealt again")
         for offset in lost.poisoned:
             self._convict(offset, f"has lost its worker {LOST_LIMIT} times in turn, those of earlier runs counted")
@@ -296,16 +267,10 @@ class Manager:
 
     def _write(self, now: float) -> None:
         self._custody.write(now)
-        if self._patience.is_over(self._schedule.stopping, self._custody.taken, now) and self._custody.waits:
-            self._custody.give_up()
+        self._ending.hurry(now)
         if self._custody.checkpoint_is_due(now):
             self._custody.checkpoint(now, self._schedule.unfinished(), self._schedule.suspects())
         self._heed_trouble(now)
-
-    def _end(self) -> None:
-        """End if the tasks have, and what they have printed is out."""
-        if self._ended is not None and not self._custody.waits:
-            self.outcome = Outcome.WORK_LEFT if self._custody.given_up else self._ended
 
     def _heed_trouble(self, now: float) -> None:
         """End what runs if what comes of it cannot be written."""

@@ -1,8 +1,6 @@
-"""The end of the job: nothing more is started, what runs is ended, and a job that was too short is a failure."""
+"""The end of the job: nothing more is started, and what runs is ended."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import pytest
 from fakes import ended_record, report
@@ -16,7 +14,7 @@ from mpifarm.ranks.wire import Stop, Tag
 from mpifarm.schedule.answers import How, Outcome
 from mpifarm.settings import Config
 
-from .played import LIST, MakeFarm, log
+from .played import MakeFarm, log
 
 
 def test_near_the_end_of_the_job_nothing_is_started_and_then_what_runs_is_ended(
@@ -41,43 +39,6 @@ def test_near_the_end_of_the_job_nothing_is_started_and_then_what_runs_is_ended(
         "has interrupted 1 task (see the log); the longest, task 1 (tasks.txt:1), had run 62 min: echo 1"
     )
     assert last == "mpifarm: 0 of 3 tasks are done: start again to go on"
-
-
-@pytest.mark.parametrize(
-    ("signalled", "succeeds", "grows", "outcome"),
-    [
-        (False, False, False, Outcome.SOME_FAILED),
-        (True, False, False, Outcome.WORK_LEFT),
-        (False, True, False, Outcome.WORK_LEFT),
-        (False, False, True, Outcome.WORK_LEFT),
-    ],
-)
-def test_a_second_job_that_ends_before_anything_new_was_begun_or_finished_is_a_failure(
-    make_farm: MakeFarm, signalled: bool, succeeds: bool, grows: bool, outcome: Outcome
-) -> None:
-    """In the first job all three tasks were begun, and none finished."""
-    farm = make_farm(end=100.0, threads=3)
-    for end in (100.0, 200.0):
-        farm.say(1, Tag.REPORT, report(0, 2), end - 100.0)
-        farm.say(2, Tag.REPORT, report(0, 1 + grows), end - 100.0)
-        granted = farm.grants(end - 100.0)
-        if end > 100.0 and signalled:
-            farm.manager.stop(How.KILL, end - 95.0, "TERM")
-        farm.manager.turn(end - 5.0)
-        flags = Ended.INTERRUPTED
-        for rank, tasks in granted.items():
-            records = [ended_record(offset, attempt, -15, flags) for offset, attempt in tasks]
-            if succeeds and rank == 2 and end > 100.0:
-                records = [ended_record(offset, attempt) for offset, attempt in tasks]
-            farm.say(rank, Tag.REPORT, report(len(tasks), 0, *records), end)
-        farm.manager.turn(end)
-        last = farm.manager.close(end)
-        if end == 100.0:
-            assert last is Outcome.WORK_LEFT
-            if grows:
-                Path("tasks.txt").write_text(LIST + "echo 4\n")
-            farm = make_farm(began=100.0, end=200.0)
-    assert last is outcome
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 
-import pytest
 from fakes import ended_record, report
 
 from mpifarm.journal import fastrecovery
@@ -24,40 +23,6 @@ def test_a_worker_without_a_launcher_gives_its_tasks_to_others(make_farm: MakeFa
     farm.say(2, Tag.REPORT, report(0, 2))
     assert farm.grants() == {2: [(0, 2), (9, 2)]}
     assert farm.manager.gone == set(), "the rank itself is well, and takes part in MPI_Finalize"
-
-
-def _end_of(make_farm: MakeFarm, notes: Note, why: bytes) -> Outcome:
-    """Return how a farm ends in which one worker breaks down over what it had, and the other has nothing to say."""
-    farm = make_farm(lost_after_s=8.0)
-    farm.say(1, Tag.REPORT, report(0, 2))
-    assert farm.grants() == {1: [(0, 1), (9, 1)]}
-    farm.say(1, Tag.REPORT, report(2, 0, notes=notes, written=why))
-    for second in range(12):
-        farm.manager.turn(float(second))
-    farm.manager.finish(12.0)
-    return farm.manager.close(12.0)
-
-
-def test_a_run_in_which_no_node_can_run_anything_is_an_error_with_its_reasons_and_nobody_is_suspected(
-    make_farm: MakeFarm, capfd: pytest.CaptureFixture[str]
-) -> None:
-    assert _end_of(make_farm, Note.BROKEN | Note.LACKING, b"no processes are left") is Outcome.NO_WORKER
-    why = "n1: no processes are left; worker 2 on n2 is lost"
-    last = f"mpifarm: 0 of 3 tasks are done, and no worker could run anything: {why}: mend that, or start elsewhere"
-    assert capfd.readouterr().err.splitlines()[-1] == last
-    checkpoint = fastrecovery.read(FASTRECOVERY)
-    assert checkpoint
-    assert checkpoint.suspects == []
-    assert checkpoint.left.tolist() == [0, 9]
-
-
-def test_a_run_in_which_somebody_came_to_be_suspected_has_learnt_something_and_another_one_goes_on(
-    make_farm: MakeFarm,
-) -> None:
-    assert _end_of(make_farm, Note.BROKEN, b"") is Outcome.WORK_LEFT
-    checkpoint = fastrecovery.read(FASTRECOVERY)
-    assert checkpoint
-    assert checkpoint.suspects == [(0, 1, False), (9, 1, False)]
 
 
 def test_workers_hear_from_the_manager_though_there_is_nothing_to_say(make_farm: MakeFarm) -> None:
