@@ -117,7 +117,9 @@ MUTATIONS = [
         "if self.lineup.alone:\n            self._accuse",
         "if False:\n            self._accuse",
     ),
-    Mutation("forget who has ended without a word", "lock", "        self._remember(text)\n        # ", "        # "),
+    Mutation(
+        "forget who has ended without a word", "acquisition", "        self._remember(text)\n        # ", "        # "
+    ),
     Mutation("skip the fdatasync", "appender", "                _fdatasync(self._descriptor)\n", "                pass\n"),
     Mutation("rename without fsync", "files", "    os.fsync(descriptor)\n    prove()", "    prove()"),
     Mutation(

@@ -19,16 +19,16 @@ DESTROYERS = {
 PROVEN = {"create": 1, "put_in_place": 2, "replace": 2, "remove": 1, "cut": 2}  # of `files`: where the proof stands
 MAY = {
     "ground/files": {"path.unlink(missing_ok=True)", "new_name(path).replace(path)", "os.ftruncate(descriptor, size)"},
-    "journal/lock": {
+    "journal/acquisition": {
         "aside.unlink(missing_ok=True)",
         "mine.unlink(missing_ok=True)",
-        "self._path.unlink(missing_ok=True)",
         "path.unlink()",
         "os.link(mine, self._path)",
         "os.link(aside, self._path)",
         "mine.rename(self._path)",
         "self._path.rename(aside)",
     },
+    "journal/lock": {"self._path.unlink(missing_ok=True)"},
     "launcher/capture": {"os.ftruncate(self._file, 0)"},
 }
 NO_FILES = {"dataclasses", "self._workers", "self._queue.retries", "self"}  # that have methods of these names

@@ -49,6 +49,7 @@ TABLE = {
         "status": "|journal launcher schedule site ground",
     },
     "journal": {
+        "acquisition": "holder watch|schedule ground",
         "appender": "tails warrant|ground",
         "blocks": "lines spool|",
         "claim": "fastrecovery identity lock names progress resume tails|tasks",
@@ -57,8 +58,8 @@ TABLE = {
         "identity": "|launcher",
         "journal": "appender blocks fastrecovery identity lines names resume spool tails warrant|schedule ground",
         "lines": "|ground",
-        "lock": "holder watch|schedule ground",
-        "names": "lock tails|ground",
+        "lock": "acquisition holder watch|schedule",
+        "names": "acquisition tails|ground",
         "opening": "claim fastrecovery holder identity journal lock names resume warrant watch"
         "|launcher tasks schedule ground",
         "progress": "fastrecovery tails|tasks",

@@ -1,8 +1,8 @@
 """The memory: what a run leaves behind, and how the next one goes on from there.
 
 Its rule: rank 0 alone writes, and whatever moment it is killed at, what the files say is true. `opening` opens a list,
-after `claim` has found out whose run it is (`identity`) and `lock` that nobody else is its `holder`, by a `watch` if need
-be; `resume` says what is left, by `fastrecovery`, `progress` and the joblog (`lines`). `journal` writes, with a `warrant`
-for everything: the files are called as `names` says, grow by `appender`, end as `tails` finds them; what is printed waits
-for its reader in `blocks`, a long output in `spool`.
+after `claim` has found out whose run it is (`identity`) and `acquisition` that nobody else is its `holder`, by a `watch` if
+need be; `lock` proves it from then on. `resume` says what is left, by `fastrecovery`, `progress` and the joblog (`lines`).
+`journal` writes, with a `warrant` for everything: the files are called as `names` says, grow by `appender`, end as `tails`
+finds them; what is printed waits for its reader in `blocks`, a long output in `spool`.
 """

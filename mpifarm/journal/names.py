@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mpifarm import FarmError, files
-from mpifarm.journal import lock, tails
+from mpifarm.journal import acquisition, tails
 from mpifarm.journal.tails import Extent
 
 
@@ -81,14 +81,14 @@ def check_output(path: Path, tasklist: Path, names: Names) -> Extent:
     try:
         files.own(path)
         found = path.resolve()
-        locks = [name for pair in lock.places(names.lock) for name in pair]
+        locks = [name for pair in acquisition.places(names.lock) for name in pair]
         if any(_same(found, other) for other in (tasklist, *names.all(), *map(files.new_name, names.all()), *locks)):
             raise FarmError(f"--output {path} is the task list or one of the farm's own files: give another name")
         if path.exists() and not path.is_file():
             raise FarmError(f"--output {path} is not a regular file: it could not be shortened after a kill")
         if not os.access(path if path.exists() else path.parent, os.W_OK):
             raise FarmError(f"cannot write to --output {path}")
-        (*_, (_, longest)) = lock.places(path.with_name(f"lock.{path.name}"))
+        (*_, (_, longest)) = acquisition.places(path.with_name(f"lock.{path.name}"))
         if _length(longest.name) > _longest_name(path.parent):
             raise FarmError(f"--output {path}: the name is too long for that of its lock beside it: give a shorter one")
         return tails.extent(path)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mpifarm import FarmError
-from mpifarm.journal.lock import places
+from mpifarm.journal.acquisition import places
 from mpifarm.journal.names import Names, check_files, check_length, check_output
 from mpifarm.journal.opening import open_run
 from mpifarm.journal.tails import Extent
