@@ -54,12 +54,13 @@ TABLE = {
         "fastrecovery": "identity|schedule",
         "holder": "|schedule",
         "identity": "|launcher",
-        "journal": "appender blocks fastrecovery identity lines names resume spool tails warrant|schedule ground",
+        "journal": "appender fastrecovery identity lines names output resume spool tails warrant|schedule ground",
         "lines": "|ground",
         "lock": "holder watch|schedule ground",
         "names": "lock tails|ground",
         "opening": "claim fastrecovery holder identity journal lock names resume warrant watch"
         "|launcher tasks schedule ground",
+        "output": "appender blocks lines spool warrant|ground",
         "progress": "fastrecovery tails|tasks",
         "resume": "fastrecovery progress tails|tasks schedule",
         "spool": "|ground",
@@ -138,10 +139,10 @@ TABLE = {
     },
 }
 NUMPY = {
-    "journal/fastrecovery", "journal/journal", "journal/lines", "journal/progress", "journal/resume", "ranks/comm",
-    "ranks/credit", "ranks/custody", "ranks/doubt", "ranks/manager", "ranks/reports", "ranks/unread", "ranks/wire",
-    "ranks/worker", "schedule/queue", "site/packages", "tasks/offsets", "tasks/scan", "tasks/tasklist", "tasks/tfin",
-    "tasks/walk",
+    "journal/fastrecovery", "journal/journal", "journal/lines", "journal/output", "journal/progress", "journal/resume",
+    "ranks/comm", "ranks/credit", "ranks/custody", "ranks/doubt", "ranks/manager", "ranks/reports", "ranks/unread",
+    "ranks/wire", "ranks/worker", "schedule/queue", "site/packages", "tasks/offsets", "tasks/scan", "tasks/tasklist",
+    "tasks/tfin", "tasks/walk",
 }  # fmt: skip
 # What runs before the helpers are forked: these, and what they import at module level.
 BEFORE_THE_FORK = {"hall/__main__", "hall/cli", "hall/config", "hall/entry", "site/environ", "launcher/launcher"}
