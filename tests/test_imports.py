@@ -27,6 +27,7 @@ TABLE = {
         "entry": "|",
     },
     "ranks": {
+        "backoff": "|",
         "comm": "wire|site",
         "credit": "|",
         "custody": "|journal tasks schedule ground",
@@ -34,7 +35,7 @@ TABLE = {
         "doubt": "wire|launcher ground",
         "farm": "comm deadline leaving loop manager signals worker|journal launcher schedule site ground",
         "leaving": "comm wire|launcher",
-        "loop": "comm manager signals wire worker|schedule",
+        "loop": "backoff comm manager signals wire worker|schedule",
         "manager": "comm custody deadline notices patience reports wire|view journal launcher tasks schedule site ground",
         "notices": "|view journal schedule site ground",
         "patience": "|schedule",
@@ -148,7 +149,7 @@ NUMPY = {
 BEFORE_THE_FORK = {"hall/__main__", "hall/cli", "hall/config", "hall/entry", "site/environ", "launcher/launcher"}
 PURE = {
     *(f"schedule/{file}" for file in TABLE["schedule"]),
-    *("ranks/patience", "ranks/wire", "launcher/frames", "site/environ", "ground/awake", "ground/ended"),
+    *("ranks/backoff", "ranks/patience", "ranks/wire", "launcher/frames", "site/environ", "ground/awake", "ground/ended"),
     *("tasks/bashisms", "tasks/check", "tasks/foreign", "tasks/grammar", "tasks/quoting"),
 }
 
