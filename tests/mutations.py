@@ -132,7 +132,7 @@ MUTATIONS = [
     Mutation("do not cut the output", "journal", "        warrant.judge(output, start.output_bytes)\n", "        pass\n"),
     Mutation("do not cut a torn line", "journal", "    warrant.judge(names.progress, start.progress_bytes)\n", ""),
     Mutation("record before output", "blocks", "self._entries[0].end <= self.gone", "True"),
-    Mutation("forget at a checkpoint what nobody has read", "custody", ", *self._journal.unread)", ",)"),
+    Mutation("forget at a checkpoint what nobody has read", "custody", ", *self._journal.output.unread)", ",)"),
     Mutation("end before everything is read", "ending", " and not self._custody.waits:", ":"),
     Mutation(
         "wait for the reader of a farm that is to stop",

@@ -53,5 +53,5 @@ class Reader:
         def write(outlet: Outlet, content: bytes | memoryview) -> int:
             return self.write(content) if outlet.descriptor == 1 else len(content)
 
-        with patch.object(Outlet, "write", write), patch("mpifarm.journal.journal.MOST_BYTES", MOST_BYTES):
+        with patch.object(Outlet, "write", write), patch("mpifarm.journal.output.MOST_BYTES", MOST_BYTES):
             yield

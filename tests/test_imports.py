@@ -27,6 +27,7 @@ TABLE = {
         "entry": "|",
     },
     "ranks": {
+        "backoff": "|",
         "comm": "wire|site",
         "credit": "|",
         "custody": "|journal tasks schedule ground",
@@ -35,7 +36,7 @@ TABLE = {
         "ending": "custody deadline notices patience wire|view schedule ground",
         "farm": "comm deadline leaving loop manager signals worker|journal launcher schedule site ground",
         "leaving": "comm wire|launcher",
-        "loop": "comm manager signals wire worker|schedule",
+        "loop": "backoff comm manager signals wire worker|schedule",
         "manager": "comm custody deadline ending notices reports wire|view journal launcher tasks schedule site ground",
         "notices": "|view journal schedule site ground",
         "patience": "|schedule",
@@ -56,12 +57,13 @@ TABLE = {
         "fastrecovery": "identity|schedule",
         "holder": "|schedule",
         "identity": "|launcher",
-        "journal": "appender blocks fastrecovery identity lines names resume spool tails warrant|schedule ground",
+        "journal": "appender fastrecovery identity lines names output resume spool tails warrant|schedule ground",
         "lines": "|ground",
         "lock": "acquisition holder watch|schedule",
         "names": "acquisition tails|ground",
         "opening": "claim fastrecovery holder identity journal lock names resume warrant watch"
         "|launcher tasks schedule ground",
+        "output": "appender blocks lines spool warrant|ground",
         "progress": "fastrecovery tails|tasks",
         "resume": "fastrecovery progress tails|tasks schedule",
         "spool": "|ground",
@@ -140,16 +142,16 @@ TABLE = {
     },
 }
 NUMPY = {
-    "journal/fastrecovery", "journal/journal", "journal/lines", "journal/progress", "journal/resume", "ranks/comm",
-    "ranks/credit", "ranks/custody", "ranks/doubt", "ranks/manager", "ranks/reports", "ranks/unread", "ranks/wire",
-    "ranks/worker", "schedule/queue", "site/packages", "tasks/offsets", "tasks/scan", "tasks/tasklist", "tasks/tfin",
-    "tasks/walk",
+    "journal/fastrecovery", "journal/journal", "journal/lines", "journal/output", "journal/progress", "journal/resume",
+    "ranks/comm", "ranks/credit", "ranks/custody", "ranks/doubt", "ranks/manager", "ranks/reports", "ranks/unread",
+    "ranks/wire", "ranks/worker", "schedule/queue", "site/packages", "tasks/offsets", "tasks/scan", "tasks/tasklist",
+    "tasks/tfin", "tasks/walk",
 }  # fmt: skip
 # What runs before the helpers are forked: these, and what they import at module level.
 BEFORE_THE_FORK = {"hall/__main__", "hall/cli", "hall/config", "hall/entry", "site/environ", "launcher/launcher"}
 PURE = {
     *(f"schedule/{file}" for file in TABLE["schedule"]),
-    *("ranks/patience", "ranks/wire", "launcher/frames", "site/environ", "ground/awake", "ground/ended"),
+    *("ranks/backoff", "ranks/patience", "ranks/wire", "launcher/frames", "site/environ", "ground/awake", "ground/ended"),
     *("tasks/bashisms", "tasks/check", "tasks/foreign", "tasks/grammar", "tasks/quoting"),
 }
 

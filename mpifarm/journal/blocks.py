@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from mpifarm.journal.lines import Attempts, Numbers
 from mpifarm.journal.spool import Spool
 
-MOST_BYTES = 4 * 1024 * 1024  # that wait; beyond it nothing more should be taken from the workers
 PIECE_BYTES = 1024 * 1024  # small blocks are joined up to this much; one write() for each would cost more
 
 _ATTEMPT_BYTES = 512  # of an attempt in memory, beside its command and what it has printed

@@ -3,8 +3,8 @@
 The rule: at any moment the farm may be killed, and what the files then say is true. So
 
 1. the order is captured output, progress, joblog, log: a block without its progress line is cut at the next start, a
-   progress line without its block would be a result that nobody has. So what has succeeded waits in `blocks` until its
-   block is out, which is up to whoever reads standard output; a flush writes what he takes, and does not wait for him;
+   progress line without its block would be a result that nobody has. So what has succeeded waits in `output` until its
+   block is out, which is up to whoever reads it; a flush writes what he takes, and does not wait for him;
 2. write() at once, since a killed manager loses nothing that was written; fdatasync once a second at most, since a node
    that dies loses a second;
 3. fastrecovery is replaced as a whole, after a sync: it never stands for a line that could still be lost. See there. Nor
@@ -30,23 +30,19 @@ import numpy as np
 from mpifarm import files
 from mpifarm.journal import fastrecovery, lines, resume, tails
 from mpifarm.journal.appender import Appender
-from mpifarm.journal.blocks import MOST_BYTES, Blocks
 from mpifarm.journal.fastrecovery import Covered
 from mpifarm.journal.identity import Identity
 from mpifarm.journal.lines import Attempt, Attempts, Numbers
 from mpifarm.journal.names import Names
+from mpifarm.journal.output import Output
 from mpifarm.journal.spool import Spool
 from mpifarm.journal.warrant import Warrant
-from mpifarm.outlet import Outlet
 from mpifarm.schedule.suspects import Word
 from mpifarm.voice import Voice
 
 SYNC_S = 1.0
 
 _INDENT = b"    "
-_TURN_BYTES = 32 * 1024 * 1024  # of blocks, in one flush: a slow disk takes a second for it
-_READING_S = 0.002  # that a flush may take for somebody who is reading
-_STDOUT = 1
 
 
 class Journal:
@@ -61,19 +57,16 @@ class Journal:
         self._identity = run
         for path in names.all():
             files.remove(files.new_name(path), warrant.prove)  # of a manager that was killed
-        self._output = Appender(output, warrant) if output else None
+        self.output = Output(output, start.output_bytes, warrant)
         self._progress = Appender(names.progress, warrant)
         self._joblog = Appender(names.joblog, warrant)
         if not self._joblog.size:
             self._joblog.append([lines.JOBLOG_HEADER])
         self._log = Appender(names.log, warrant)
-        self._outlet = None if self._output else Outlet(_STDOUT)
-        self._blocks = Blocks()
         self.voice = Voice()  # what goes to standard error
         self._lines: dict[Appender, list[bytes]] = {self._progress: [], self._joblog: [], self._log: []}
         for directory in {appender.path.parent for appender in self._appenders()}:
             files.sync_directory(directory)
-        self._output_bytes = start.output_bytes
         self._synced_bytes = start.progress_bytes  # of progress, by this run's last sync
         self._synced_lines = 0
         self.recorded = 0  # tasks, by this run
@@ -84,10 +77,7 @@ class Journal:
 
     def succeeded(self, batch: Attempts, spool: Spool | None, out: memoryview, err: memoryview) -> None:
         """Record tasks that are done; *spool* and *out* are their standard outputs, *spool* that of a single one."""
-        added = np.zeros(batch.ended.size, dtype=np.int64)
-        if self._output:
-            added += batch.ended["out_bytes"] + (spool.size if spool else 0)
-        self._blocks.add(batch, spool, out, added)
+        self.output.add(batch, spool, out)
         if err:
             self.voice.add(err)
 
@@ -112,53 +102,11 @@ class Journal:
         """Tell people what happened to the farm."""
         self._add_to_log(text.encode())
 
-    # what waits
-
-    @property
-    def full(self) -> bool:
-        """Whether so much waits for the output that no more should be told."""
-        return self._blocks.size >= MOST_BYTES
-
-    @property
-    def waits(self) -> bool:
-        """Whether anything waits for the output."""
-        return not self._blocks.empty
-
-    @property
-    def taken(self) -> int:
-        """Bytes of blocks that are out."""
-        return self._blocks.gone
-
-    @property
-    def unread(self) -> list[int]:
-        """The offset of every task that has succeeded, and whose block is not out, or never will be."""
-        return self._blocks.offsets
-
-    @property
-    def given_up(self) -> int:
-        """How many tasks run again because nobody has read what they have printed."""
-        return len(self._blocks.given_up)
-
-    @property
-    def descriptors(self) -> list[int]:
-        """What to poll for writing."""
-        if self._blocks.empty:
-            return self.voice.descriptors
-        if self._output:
-            return [self._output.descriptor, *self.voice.descriptors]
-        told = self._outlet and self._outlet.tells
-        return [*([self._outlet.descriptor] if self._outlet and told else []), *self.voice.descriptors]
-
-    def give_up(self) -> None:
-        """Wait no more for the reader of standard output: what he has not taken runs again. A file always takes it."""
-        if not self._output:
-            self._blocks.give_up()
-
     # on disk
 
     def flush(self) -> None:
         """Write what was recorded, as far as it is taken: captured output, then progress, then joblog and log."""
-        self._write_blocks()
+        self.output.turn()
         self._make_lines()
         for appender, written in self._lines.items():
             if written:
@@ -169,45 +117,11 @@ class Journal:
                 self._unwritten = 0
         self.voice.turn()
 
-    def _write_blocks(self) -> None:
-        if not self._output and not self._blocks.empty:
-            self._warrant.prove()
-        try:
-            self._pour()
-        except OSError:
-            if self._output:
-                with suppress(OSError):  # the next start cuts it
-                    self._output.cut(self._output_bytes)
-            raise
-
-    def _pour(self) -> None:
-        left = _TURN_BYTES
-        while left > 0 and (piece := self._blocks.piece()):
-            taken = self._write(piece)
-            self._blocks.went(taken)
-            if taken < len(piece):
-                return
-            left -= taken
-
-    def _write(self, piece: memoryview) -> int:
-        """Write *piece*, or what of it is taken; return how much that is."""
-        if self._output:
-            self._output.append([piece])
-            return len(piece)
-        assert self._outlet
-        try:
-            taken = self._outlet.write(piece)
-            if 0 < taken < len(piece):  # he is reading: a turn for each 64 KiB, as much as a pipe holds, would be slow
-                taken += self._outlet.write_within(piece[taken:], _READING_S)
-            return taken
-        except OSError as error:
-            raise files.named(error, "standard output") from None
-
     def _make_lines(self) -> None:
         """Make the lines of what is out, all at once where no other line comes in between."""
         batches: list[Attempts] = []
         added: list[Numbers] = []
-        for entry in self._blocks.take_out():
+        for entry in self.output.take_out():
             if entry.batch is None or entry.added is None:
                 self._add_successes(batches, added)
                 self._lines[self._joblog].append(entry.line)
@@ -223,7 +137,7 @@ class Journal:
         progress, joblog = lines.of_successes(batches, in_output)
         self._lines[self._progress].append(progress)
         self._lines[self._joblog].append(joblog)
-        self._output_bytes += int(in_output.sum())
+        self.output.recorded(int(in_output.sum()))
         self._unwritten += in_output.size
         batches.clear()
         added.clear()
@@ -239,7 +153,7 @@ class Journal:
     ) -> None:
         """Replace fastrecovery: of the *index* records before *offset* all are done but those at *left*, none behind.
 
-        What is `unread` is among *left*.
+        What the output has `unread` is among *left*.
         """
         state = self._state(index, offset, list_crc, left, suspects)
         files.replace(self._names.fastrecovery, state, self._warrant.prove)
@@ -256,15 +170,14 @@ class Journal:
             appender.close()
 
     def _appenders(self) -> list[Appender]:
-        return ([self._output] if self._output else []) + list(self._lines)
+        return ([self.output.file] if self.output.file else []) + list(self._lines)
 
     def _state(self, index: int, offset: int, list_crc: int, left: Iterable[int], suspects: Sequence[Word] = ()) -> bytes:
         """Return what fastrecovery is to say. What it stands for is synced by then."""
         self._sync()
-        for appender in filter(None, (self._progress, self._output)):
+        for appender in filter(None, (self._progress, self.output.file)):
             appender.check()
-        tail = self._output.tail(self._output_bytes) if self._output else 0
-        covered = Covered(self._progress.size, self._output_bytes, self._joblog.size, tail)
+        covered = Covered(self._progress.size, self.output.recorded_bytes, self._joblog.size, self.output.tail())
         return fastrecovery.content(index, offset, list_crc, covered, left, self._identity, suspects)
 
     def _sync(self) -> None:
@@ -280,7 +193,7 @@ class Journal:
         self._synced_bytes, self._synced_lines = self._progress.size, self.recorded
 
     def _add_to_joblog(self, attempt: Attempt) -> None:
-        self._blocks.add_line(lines.joblog_line(attempt))
+        self.output.add_line(lines.joblog_line(attempt))
 
     def _add_to_log(self, text: bytes, *captured: memoryview) -> None:
         stamp = time.strftime("%Y-%m-%d %H:%M:%S ").encode()

@@ -1,6 +1,7 @@
 """The guardian: a process beside a rank and its helpers that is there when they cannot look after each other any more.
 
 Its rule: it holds nothing, runs nothing and only waits. So nothing but a kill of its own ends it before its time.
+The rank's end of it (`Guard`) is here, too: what the two say to each other, a byte and a pid, is only read side by side.
 
 1. Rank and helper watch each other: a helper whose rank is gone kills its tasks, a rank kills those of a helper that is
    gone. When both go together (`killall -9 python`, a shortage of memory), the guardian is left. It is the parent of the

@@ -32,9 +32,7 @@ from mpifarm.ranks.wire import Message, Tag
 from mpifarm.site import hosts
 from mpifarm.site.packages import lacks
 
-LONGEST_WAIT_S = 0.1
 SENDING_WAIT_S = 0.001  # MPI moves a large message on only when it is called
-IDLE_PART = 64
 PROBES = 3
 _LOOKS = 64
 _PLACE = np.dtype([("works", "?"), ("node", "S256"), ("host", "S256")])
@@ -260,25 +258,6 @@ def _flush() -> None:
         with suppress(OSError):
             if stream is not None:
                 stream.flush()
-
-
-class Backoff:
-    """How long to sleep when nothing happens: a small part of the time since something last did.
-
-    So the delay that polling adds to a task is a small part of the task, and a rank that is idle for long is idle.
-    """
-
-    def __init__(self, now: float, shortest_s: float) -> None:
-        self._since = now
-        self._shortest_s = shortest_s
-
-    def reset(self, now: float) -> None:
-        """Something has happened."""
-        self._since = now
-
-    def wait_s(self, now: float) -> float:
-        """Return how long to sleep now."""
-        return min(max((now - self._since) / IDLE_PART, self._shortest_s), LONGEST_WAIT_S)
 
 
 def connect(launched_ranks: int, advice: Callable[[str, str], str | None], fallback: str) -> Comm:

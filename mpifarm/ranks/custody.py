@@ -97,27 +97,28 @@ class Custody:
     @property
     def full(self) -> bool:
         """Whether so much waits for the output that no more should be taken from the workers."""
-        return not self.stopped and self._journal.full
+        return not self.stopped and self._journal.output.full
 
     @property
     def waits(self) -> bool:
         """Whether anything waits for the output."""
-        return not self.stopped and self._journal.waits
+        return not self.stopped and self._journal.output.waits
 
     @property
     def taken(self) -> int:
         """Bytes of what the tasks have printed that are out."""
-        return self._journal.taken
+        return self._journal.output.taken
 
     @property
     def given_up(self) -> int:
         """How many tasks run again because nobody has read what they have printed."""
-        return self._journal.given_up
+        return self._journal.output.given_up
 
     @property
     def outputs(self) -> list[int]:
         """What to poll for writing."""
-        return self._journal.voice.descriptors if self.stopped else self._journal.descriptors
+        told = self._journal.voice.descriptors
+        return told if self.stopped else [*self._journal.output.descriptors, *told]
 
     def take(self, count: int) -> Records:
         """Read on in the list; where it cannot be read the farm stops, as soon as what was dealt before that is noted."""
@@ -193,7 +194,7 @@ class Custody:
 
     def give_up(self) -> None:
         """Wait no more for the reader of standard output."""
-        self._journal.give_up()
+        self._journal.output.give_up()
 
     def checkpoint_is_due(self, now: float) -> bool:
         """Whether it is time for a checkpoint again."""
@@ -205,7 +206,7 @@ class Custody:
             return
         self._checkpoint_at = now + CHECKPOINT_S
         with self.guarded():
-            left = sorted((*unfinished, *self._journal.unread))
+            left = sorted((*unfinished, *self._journal.output.unread))
             self._journal.checkpoint(*self._position(), left, suspects)
 
     def finish(self) -> None:

@@ -13,7 +13,8 @@ from __future__ import annotations
 import select
 import time
 
-from mpifarm.ranks.comm import SENDING_WAIT_S, Backoff, Comm
+from mpifarm.ranks.backoff import Backoff
+from mpifarm.ranks.comm import SENDING_WAIT_S, Comm
 from mpifarm.ranks.manager import Manager
 from mpifarm.ranks.signals import Signals
 from mpifarm.ranks.wire import Stop, Tag

@@ -84,8 +84,8 @@ class Notices:
 
     def _waiting_for_reader(self) -> int:
         """Return how many tasks are done but for the reader of standard output; say it, once, when he stops reading."""
-        waiting, taken = len(self._journal.unread), self._journal.taken
-        stalled = self._journal.waits and taken == self._taken
+        waiting, taken = len(self._journal.output.unread), self._journal.output.taken
+        stalled = self._journal.output.waits and taken == self._taken
         if stalled and not self._stalled:
             self.tell(status.unread_yet(waiting))
         self._stalled, self._taken = stalled, taken

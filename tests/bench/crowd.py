@@ -31,7 +31,8 @@ from mpifarm import cli, config
 from mpifarm.launcher.frames import Killed
 from mpifarm.launcher.launcher import fork_helpers
 from mpifarm.ranks import comm, farm, wire
-from mpifarm.ranks.comm import Backoff, Comm, Received
+from mpifarm.ranks.backoff import Backoff
+from mpifarm.ranks.comm import Comm, Received
 from mpifarm.ranks.wire import Message, Note, Stop, Tag
 from mpifarm.site.offer import Offer
 

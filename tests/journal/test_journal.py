@@ -110,31 +110,6 @@ def test_an_interrupted_attempt_is_in_the_joblog_alone() -> None:
     assert (NAMES.progress.read_bytes(), NAMES.log.read_bytes()) == (b"", b"")
 
 
-def test_without_output_a_block_goes_to_standard_output_and_counts_nothing(capfd: pytest.CaptureFixture[str]) -> None:
-    farm = open_journal(NAMES, None, resume.Resume())
-    farm.succeeded(success(ATTEMPT, 3), None, memoryview(b"out"), memoryview(b"err"))
-    farm.flush()
-    farm.flush()
-    assert capfd.readouterr() == ("out", "err")
-    assert NAMES.progress.read_bytes().split()[3] == b"0"
-
-
-@pytest.mark.parametrize("blocks", [1, 2, 1023, 2**13])
-def test_a_long_block_is_written_whole_and_counted_whole(blocks: int) -> None:
-    farm = open_journal(NAMES, OUTPUT, resume.Resume())
-    spool = Spool()
-    long = bytes(range(256)) * blocks
-    for at in range(0, len(long), 100_000):
-        spool.append(memoryview(long)[at : at + 100_000])
-    spool.append(memoryview(b"tail"))
-    succeed(farm, 0, b"first")
-    succeed(farm, 9, b"end", spool, len(long) + 4)
-    succeed(farm, 18, b"last")
-    farm.flush()
-    assert OUTPUT.read_bytes() == b"first" + long + b"tailend" + b"last"
-    assert [int(line.split()[3]) for line in NAMES.progress.open()] == [5, len(long) + 7, 4]
-
-
 # opening and ending
 
 

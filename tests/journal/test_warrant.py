@@ -120,8 +120,8 @@ def test_progress_or_output_that_somebody_else_has_changed_is_no_basis_for_done(
     farm = open_journal(NAMES, OUT, Resume())
     path = FILES[name]
     farm._progress.append([b"0 n-1 1 1 1 9\n"])
-    assert farm._output
-    farm._output.append([b"x"])
+    assert farm.output.file
+    farm.output.file.append([b"x"])
     if harm == "deleted":
         path.unlink()
     else:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from mpifarm.journal.blocks import MOST_BYTES
+from mpifarm.journal.output import MOST_BYTES
 
 from .farms import Farm, Farms, held, wait_until
 from .test_output import PIPE_BYTES, unread

@@ -1,4 +1,4 @@
-"""The transport of one rank, and how long to sleep; real ranks are in tests/mpi."""
+"""The transport of one rank; real ranks are in tests/mpi."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mpifarm.ranks import comm, wire
-from mpifarm.ranks.comm import Backoff, Loopback
+from mpifarm.ranks.comm import Loopback
 from mpifarm.ranks.wire import Tag
 from mpifarm.site.offer import Offer
 
@@ -131,11 +131,3 @@ def test_an_error_of_receiving_that_names_nobody_is_told_once_and_receiving_trie
     mpi.failing = False
     assert [(message.source, message.tag) for message in transport.poll()] == [(2, Tag.BEAT)]
     assert mpi.handlers == [mpi.ERRORS_RETURN] * 3
-
-
-def test_the_sleep_is_a_small_part_of_the_idle_time_and_bounded() -> None:
-    backoff = Backoff(0.0, 0.001)
-    waits = [backoff.wait_s(now) for now in (0.0, 0.1, 1.0, 1000.0)]
-    assert waits == [0.001, 0.1 / comm.IDLE_PART, 1.0 / comm.IDLE_PART, comm.LONGEST_WAIT_S]
-    backoff.reset(1000.0)
-    assert backoff.wait_s(1000.0) == 0.001
