@@ -43,7 +43,13 @@ class Mutation:
 MUTATIONS = [
     Mutation("drop the attempt check", "workers", "leased_as != attempt:", "False:"),
     Mutation("grant beyond the credit", "workers", "worker.limit = seen + credit", "worker.limit += credit"),
-    Mutation("grant after a stop", "schedule", "        if self._stopping is None:\n", "        if True:\n"),
+    Mutation(
+        "grant after a stop", "schedule", "if self._stopping is None and not self._finished:", "if not self._finished:"
+    ),
+    Mutation(
+        "grant after the end", "schedule", "if self._stopping is None and not self._finished:", "if self._stopping is None:"
+    ),
+    Mutation("give a rank's part of an output to any end", "reports", "spool and spool.size == begun", "spool"),
     Mutation("leave a slot idle", "dealing", "        if count > 0:\n", "        if count > 1:\n"),
     Mutation("forget what a lost worker had", "judgement", "self._queue.put_back((", "tuple(("),
     Mutation("forget to retry", "judgement", "self._queue.retries.add(worker.node, task, history.failures, now)", "pass"),

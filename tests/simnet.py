@@ -15,7 +15,7 @@ from mpifarm.ranks import wire
 from mpifarm.ranks.comm import Received
 from mpifarm.ranks.wire import Message, Tag
 
-_CREDIT_BYTES = 16  # of the header of a REPORT: seen, credit and doubted
+_CREDIT_BYTES = 16  # of the header of a REPORT: seen, credit and doubted; behind them the number of records
 _DELAYS_S = (0.0, 0.001, 0.01, 0.1, 1.0)
 _ECHO_S = 100.0  # how late a duplicate may come
 
@@ -47,7 +47,7 @@ class Network:
         at = max(self._now() + self._random.choice(_DELAYS_S), way[-1][0] if way else 0.0)
         way.append((at, tag, message))
         self._first[target] = min(self._first.get(target, at), at)
-        if tag is Tag.REPORT and message[12:16].any() and self._random.random() < 0.03:
+        if tag is Tag.REPORT and message[_CREDIT_BYTES : _CREDIT_BYTES + 4].any() and self._random.random() < 0.03:
             # MPI has no duplicates; the records must bear them all the same
             self._echoes.append((at + self._random.uniform(0.0, _ECHO_S), source, message))
 

@@ -532,7 +532,8 @@ class Simulation:
     def _check_answers(self, manager: Manager) -> None:
         """No event is left unanswered: who asked has work, or there is none that it may have."""
         workers, queue = manager._schedule._workers, manager._schedule._queue
-        if manager._schedule._stopping or manager.outcome is not None or not (queue._front or queue._fresh_left):
+        over = manager._schedule._stopping or manager._schedule._finished
+        if over or not (queue._front or queue._fresh_left):
             return
         if queue.lineup.alone:
             return

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -162,6 +163,9 @@ class Acquisition:
             text, status = read_lock(self._path)
         except FileNotFoundError:
             return False
+        if not stat.S_ISREG(status.st_mode):
+            raise FarmError(f"{self._path} is no lock of a farm, nor a file: remove it")
+        files.refuse_foreign(status, self._path)
         holder = parse_holder(text)
         fate = holder.fate(self._holder) if holder else Fate.UNKNOWN
         if fate is not Fate.DEAD:

@@ -62,12 +62,23 @@ class Reports:
         ends = self._schedule.attempts_ended(rank, offsets, ended["attempt"].tolist(), bad, interrupted, now)
         commands = self._custody.commands(offsets, ends.lengths)
         told = Attempts(self._schedule.node(rank), ended, ends.lengths, ends.seqs, commands)
-        spool = self._spools.pop((rank, report.lane), None)
+        begun = int(ended["out_total"][0]) - int(ended["out_bytes"][0])
+        spool = self._take_spool((rank, report.lane), begun)
         plain = ends.verdicts.count(Verdict.SUCCEEDED) == len(offsets) and not np.count_nonzero(ended["left"])
-        if spool or not plain or np.count_nonzero(ended["err_bytes"]):
+        if begun and spool is None and ends.verdicts[0] is Verdict.SUCCEEDED:
+            self._custody.stop(f"{begun} bytes that the task at offset {offsets[0]} has printed are lost")
+        elif begun or not plain or np.count_nonzero(ended["err_bytes"]):
             self._record_each(told, ends.verdicts, spool, report.output)
         else:
             self._journal.succeeded(told, None, report.output, _NOTHING)
+
+    def _take_spool(self, key: tuple[int, int], begun: int) -> Spool | None:
+        """Take what is kept of an attempt of which *begun* bytes came ahead of its end.
+
+        Ends that come in between, of tasks that were given back, have begun nothing, and leave it where it is.
+        """
+        spool = self._spools.get(key)
+        return self._spools.pop(key) if spool and spool.size == begun else None
 
     def _record_each(self, told: Attempts, verdicts: Sequence[Verdict], spool: Spool | None, output: memoryview) -> None:
         """Record attempts that have ended in different ways."""

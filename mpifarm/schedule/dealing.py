@@ -28,17 +28,16 @@ def deal(workers: Workers, queue: Queue, histories: Histories, now: float) -> li
 
 def _deal_among_the_fit(workers: Workers, queue: Queue, histories: Histories, waiting: int) -> list[Grant]:
     ready = workers.ready()
-    free = sum(max(0, worker.room) for _, worker in ready)
+    free = sum(max(0, worker.opening) for _, worker in ready)
     all_slots = workers.all_slots()
     rest = max(0, waiting - free)
     grants: list[Grant] = []
     for rank, worker in ready:
-        count = worker.room
+        count = worker.opening
         if rest:
-            count += rest * worker.slots // (2 * all_slots)
+            count = min(worker.room + rest * worker.slots // (2 * all_slots), worker.limit - worker.granted)
         elif free:
             count = -(-waiting * max(0, count) // free)  # rounded up, so that nothing is left
-        count = min(count, worker.limit - worker.granted)
         if count > 0:
             grants += _grant(workers, queue, histories, rank, worker, count)
     return grants

@@ -158,7 +158,7 @@ class Schedule:
         actions += judged
         if self._failed_too_often():
             actions += self.stop_asked(How.DRAIN, now)
-        if self._stopping is None:
+        if self._stopping is None and not self._finished:
             actions += deal(self._workers, self._queue, self._histories, now)
         finish = self._finish()
         return actions + ([finish] if finish else [])

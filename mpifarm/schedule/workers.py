@@ -44,6 +44,11 @@ class Worker:
         """How many slots are free; fewer than none, if it holds more than that."""
         return self.slots - len(self.leases) + self.doubted
 
+    @property
+    def opening(self) -> int:
+        """How many of them it has asked for tasks for."""
+        return min(self.room, self.limit - self.granted)
+
 
 class Workers:
     """The workers of a farm."""
@@ -115,7 +120,7 @@ class Workers:
             tried = self._quarantine.tried(node)
             left = max(1, sum(len(tried & worker.leases.keys()) for _, worker in mates))
             for rank, worker in mates:
-                room = min(worker.room, worker.limit - worker.granted, left)
+                room = min(worker.opening, left)
                 if rank in self._ready and room > 0:
                     left -= room
                     yield rank, worker, room, self._quarantine.accused(node)

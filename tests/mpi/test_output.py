@@ -116,13 +116,15 @@ def unread(pipe: io.FileIO) -> int:
 
 
 def peaks(farm: Farm) -> dict[str, int]:
-    """Return the peak resident set of every rank and helper of a farm, bytes."""
-    ours = {process.pid: process for process in farm.processes() if process.arguments[1:3] == ["-m", "mpifarm"]}
+    """Return the peak resident set of every rank, guardian and helper of a farm, bytes."""
+    ours = [process for process in farm.processes() if process.farms]
+    guardians = {process.pid for process in ours if process.guards}
     found = {}
-    for process in ours.values():
+    for process in ours:
+        kind = "guardian" if process.guards else "helper" if process.parent in guardians else "rank"
         status = Path(f"/proc/{process.pid}/status").read_text()
         (peak,) = [line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:")]
-        found[f"{'helper' if process.parent in ours else 'rank'} {process.rank or 0}"] = 1024 * int(peak)
+        found[f"{kind} {process.rank or 0}"] = 1024 * int(peak)
     return found
 
 
@@ -193,8 +195,8 @@ def test_memory_does_not_grow_with_the_output(farms: Farms, ranks: int, kind: st
     small, large = (
         measured(farms, ranks, [task.format(printing("long", size)) for task in KINDS[kind]]) for size in (SMALL, LARGE)
     )
-    assert len(large) == 2 * max(ranks - 1, 1) + (ranks > 1)
-    limits = {"helper": HELPER_BYTES, "rank": WORKER_BYTES}
+    assert len(large) == 2 * max(ranks, 1) + max(ranks - 1, 1)
+    limits = {"guardian": MIB, "helper": HELPER_BYTES, "rank": WORKER_BYTES}
     grown = {name: peak - small[name] for name, peak in large.items()}
     print(kind, {name: f"{small[name] >> 20} + {more / MIB:.1f} MiB" for name, more in sorted(grown.items())})
     for name, more in grown.items():

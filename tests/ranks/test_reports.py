@@ -76,6 +76,30 @@ def test_a_long_output_that_came_in_parts_is_one_block(make_farm: MakeFarm) -> N
     assert [line.split()[3] for line in progress()] == ["20", "20"]
 
 
+def test_what_is_given_back_between_a_part_and_its_end_takes_nothing_of_it(make_farm: MakeFarm) -> None:
+    farm = make_farm(output="out")
+    farm.say(1, Tag.REPORT, report(0, 2))
+    farm.grants()
+    farm.say(1, Tag.REPORT, report(2, 0, written=b"a" * 10))
+    farm.say(1, Tag.REPORT, report(2, 0, ended_record(9, flags=Ended.INTERRUPTED | Ended.NOT_STARTED)))
+    farm.say(1, Tag.REPORT, report(2, 0, ended_record(0, out=b"b" * 10, out_total=20), written=b"b" * 10))
+    farm.manager.turn(0.0)
+    assert Path("out").read_bytes() == b"a" * 10 + b"b" * 10
+    assert [line.split()[3] for line in progress()] == ["20"]
+
+
+def test_an_output_of_which_a_part_is_missing_is_never_recorded(make_farm: MakeFarm) -> None:
+    farm = make_farm(output="out")
+    farm.say(1, Tag.REPORT, report(0, 1))
+    farm.grants()
+    farm.say(1, Tag.REPORT, report(1, 0, written=b"a" * 9))
+    farm.say(1, Tag.REPORT, report(1, 0, ended_record(0, out=b"b" * 10, out_total=20), written=b"b" * 10))
+    farm.manager.turn(0.0)
+    assert progress() == []
+    assert Path("out").read_bytes() == b""
+    assert farm.stops() == [(1, Stop.KILL), (2, Stop.KILL)]
+
+
 def test_a_lost_workers_half_output_is_forgotten_and_its_late_report_is_dropped(make_farm: MakeFarm) -> None:
     farm = make_farm(output="out", lost_after_s=10.0)
     farm.say(1, Tag.REPORT, report(0, 1))
