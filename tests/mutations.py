@@ -299,7 +299,11 @@ MUTATIONS = [
         "simlock",
     ),
     Mutation(
-        "append wherever the file ends", "appender", "            self._check_size()  # or", "            # or", "simlock"
+        "append wherever the file ends",
+        "appender",
+        "            self._check_size(size)\n        except",
+        "        except",
+        "simlock",
     ),
     Mutation(
         "read the covered lines, too", "progress", "_lines(path, start.progress, between)", "_lines(path, 0, between)"

@@ -140,6 +140,7 @@ def test_of_many_ranks_with_a_bad_option_the_first_speaks_at_once(here: Path, ra
     assert complains(err)
 
 
+@pytest.mark.long
 def test_who_bears_the_variables_of_another_farms_rank_speaks_up_in_the_end(here: Path) -> None:
     """As a rank it would have been ended by its launcher by then."""
     code, out, err = mpifarm("--threads", "0", "tasks.txt", more={"PMI_RANK": "1", "PMI_SIZE": "2"})
@@ -147,6 +148,7 @@ def test_who_bears_the_variables_of_another_farms_rank_speaks_up_in_the_end(here
     assert complains(err)
 
 
+@pytest.mark.long
 def test_of_what_srun_has_started_the_first_alone_speaks_and_none_leaves_with_0(here: Path) -> None:
     started = "import os, sys; os.environ['SLURM_TASK_PID'] = str(os.getpid()); "
     run = "from mpifarm import cli; sys.exit(cli.main())"
@@ -215,6 +217,7 @@ def test_inside_slurm_the_hint_is_about_srun(here: Path) -> None:
     assert "srun --mpi=" in last_line(err)
 
 
+@pytest.mark.long
 def test_a_second_process_that_believes_to_be_alone_is_refused_as_well(here: Path) -> None:
     code, out, err = mpifarm("tasks.txt", PMI_SIZE="3", PMI_RANK="1")
     assert (code, out) == (2, "")

@@ -88,6 +88,7 @@ ODDITIES: dict[str, tuple[list[str], dict[str, str], str, bool]] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("mpi", [["--no-mpi"], []], ids=["--no-mpi", "mpi"])
 @pytest.mark.parametrize("oddity", ODDITIES)
 def test_a_farm_runs_whatever_it_has_inherited(here: Path, oddity: str, mpi: list[str]) -> None:
@@ -156,6 +157,7 @@ def test_python_files_beside_the_list_are_not_run(here: Path, mpi: list[str]) ->
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "hi\n", "")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", SHADOWS)
 def test_a_python_file_beside_the_list_is_not_run(here: Path, name: str) -> None:
     (here / f"{name}.py").write_text(SHADOW)

@@ -196,6 +196,7 @@ def test_an_awkward_line_gives_what_sh_gives() -> None:
     assert_as_sh(AWKWARD)
 
 
+@pytest.mark.long
 @given(st.lists(st.lists(st.sampled_from(WORDS), min_size=1, max_size=12).map("".join), min_size=1, max_size=40))
 @settings(max_examples=25, deadline=None)
 def test_any_line_gives_what_sh_gives(lines: list[str]) -> None:

@@ -45,7 +45,9 @@ class Appender:
         gathered: list[bytes | memoryview] = []
         waiting = 0
         try:
-            self._check_size()  # or a line, or a block, of ours would not stand where the next start looks for it
+            # A line, or a block, of ours has to stand where the next start looks for it: nobody may add to the file before
+            # that, nor in this very moment.
+            self._check_size(size)
             for part in parts:
                 gathered.append(part)
                 waiting += len(part)
@@ -53,6 +55,8 @@ class Appender:
                     size += self._write(gathered, waiting)
                     waiting = 0
             size += self._write(gathered, waiting)
+            waiting = 0
+            self._check_size(size)
         except OSError as error:
             with suppress(OSError):  # the next start cuts it
                 self._take_back(size + waiting)
@@ -96,18 +100,18 @@ class Appender:
 
     def check(self) -> None:
         """Raise OSError if somebody else has changed it, removed it or moved it away."""
-        self._check_size()
+        self._check_size(self.size)
         # A whole path may lead through a directory that was renamed meanwhile, and that is followed.
         named = self.path.is_absolute() or (self.path.exists() and self.path.stat().st_ino == self._inode)
         if not named:
             raise self._gone()
 
-    def _check_size(self) -> None:
+    def _check_size(self, expected: int) -> None:
         status = os.fstat(self._descriptor)
         if not status.st_nlink:
             raise self._gone()
-        if status.st_size != self.size:
-            raise self._warrant.changed(self.path, f": it has {status.st_size} bytes, and {self.size} were written")
+        if status.st_size != expected:
+            raise self._warrant.changed(self.path, f": it has {status.st_size} bytes, and {expected} were written")
 
     def _gone(self) -> OSError:
         """Return the error that it was removed. Raises TakenOver if more than that is gone."""

@@ -133,10 +133,11 @@ class Lock:
         """Give the lock back, if it is still ours."""
         for lock in self._more:
             lock.release()
+        self._more = []
         if self._file is None:
             return
         with suppress(OSError):  # a file system that is gone: the lock will be stale soon
-            self._look()
+            self.prove()
             self._path.unlink(missing_ok=True)
         with suppress(OSError):
             self._file.close()

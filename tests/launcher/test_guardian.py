@@ -94,6 +94,7 @@ BLOCKED = """if True:
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("says", "numbers"),
     [("", (INT,)), ("", (TERM,)), ("manages", (INT, INT)), ("works", (INT, INT)), ("works", (TERM, INT, INT))],
@@ -123,6 +124,7 @@ def pending(pid: int) -> set[int]:
     return {number for number in range(1, 65) if waiting >> (number - 1) & 1}
 
 
+@pytest.mark.long
 def test_one_signal_does_not_end_a_rank_whose_mpi_has_started(tmp_path: Path) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", BLOCKED, "manages"], cwd=tmp_path, stdout=subprocess.PIPE, text=True

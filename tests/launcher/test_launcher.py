@@ -409,6 +409,7 @@ def test_a_task_of_a_slurm_job_is_told_the_cpus_of_its_slot(launch: Launch) -> N
     assert launch(environ={"PATH": os.environ["PATH"]}, task_cpus=4).run(line)[0].out == b"none\n", "no Slurm"
 
 
+@pytest.mark.long
 def test_a_rank_whose_mpi_never_starts_is_killed_and_one_that_has_started_is_not() -> None:
     script = (
         "import time; from mpifarm.launcher.launcher import Launcher, fork_helpers\n"

@@ -110,6 +110,7 @@ os.posix_spawn = posix_spawn
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("lacking", [NO_SETSID, "import os\ndel os.posix_spawn\n"], ids=["setsid", "posix_spawn"])
 def test_a_python_whose_posix_spawn_makes_no_sessions_runs_a_farm(tmp_path: Path, lacking: str) -> None:
     """As conda-forge's and uv's, which are built for an old C library."""

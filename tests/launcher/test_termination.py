@@ -147,6 +147,7 @@ def suspended_in_mid_run(launch: Launch, tmp_path: Path, monkeypatch: pytest.Mon
         return launch()
 
 
+@pytest.mark.long
 def test_a_timeout_counts_the_time_in_which_the_helper_was_awake_and_a_run_time_all_of_it(
     launch: Launch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -157,6 +158,7 @@ def test_a_timeout_counts_the_time_in_which_the_helper_was_awake_and_a_run_time_
     assert end.seconds > 7200
 
 
+@pytest.mark.long
 def test_a_timeout_comes_however_often_the_helper_was_away(
     launch: Launch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

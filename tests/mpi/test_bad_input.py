@@ -118,7 +118,6 @@ def test_a_second_manager_is_refused_and_the_first_goes_on(farms: Farms) -> None
     assert farms.progress() == offsets
 
 
-@pytest.mark.short
 def test_ranks_that_do_not_find_each_other_are_refused(farms: Farms) -> None:
     """As under a launcher that the MPI library does not know: three processes, each of which sees one rank."""
     farms.tasks("echo never")

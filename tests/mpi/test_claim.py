@@ -64,7 +64,6 @@ def test_an_output_that_is_given_only_at_the_resume_would_hold_new_blocks_alone(
     assert content(farms) == "one\ntwo\nthree\n"
 
 
-@pytest.mark.short
 @pytest.mark.parametrize("ranks", [0, 2])
 def test_an_output_that_is_forgotten_at_the_resume_would_stay_one_block_short(farms: Farms, ranks: int) -> None:
     half_done(farms, *OUTPUT)

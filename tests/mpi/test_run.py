@@ -106,7 +106,6 @@ def test_a_task_that_fails_is_tried_three_times(farms: Farms) -> None:
     assert sorted(line["Attempt"] for line in farms.joblog()) == ["1", "1", "2", "2", "3", "3"]
 
 
-@pytest.mark.short
 def test_a_task_that_takes_too_long_is_ended_and_killed_if_it_will_not_go(farms: Farms) -> None:
     quick, slow, deaf = farms.tasks("echo quick", "sleep 100", "trap '' TERM; sleep 100 & sleep 100")
     ended = farms.run(2, "--threads", "3", "--retries", "0", "--timeout", "0.5", "tasks.txt")

@@ -21,7 +21,6 @@ def start_until(farms: Farms, code: int, ranks: int, *options: str) -> list[int]
     return codes
 
 
-@pytest.mark.short
 @pytest.mark.parametrize("ranks", [0, 2])
 def test_a_task_that_kills_its_helper_goes_last_then_fails_for_good_at_the_third_start(farms: Farms, ranks: int) -> None:
     poison, *others = farms.tasks(KILL_HELPER, *(f"echo {number}" for number in range(10)))
