@@ -352,7 +352,12 @@ class World:
 
     def _check_end(self) -> None:
         """In the end: each task is done once, by the attempt that somebody was told is written, and its block is there."""
-        robbed = [manager for manager in self.managers if manager.how.startswith("TakenOver") and not manager.hung]
+        late = any(manager.hung for manager in self.managers)  # and may have removed a lock that was its own when it looked
+        robbed = [
+            manager
+            for manager in self.managers
+            if manager.how.startswith("TakenOver") and not manager.hung and not (late and "is gone" in manager.how)
+        ]
         assert not robbed, "who was alive, and never late, has lost the list"
         found = lines()
         if self.vandal:
