@@ -98,20 +98,12 @@ class Lock:
         return holder if holder and alive and holder.fate(self._holder) is not Fate.DEAD else None
 
     def prove(self) -> None:
-        """Raise TakenOver unless all of it is ours at this moment; touch it now and then.
-
-        A look that takes long, on a file system that hangs, tells what was: so there is another one.
-        """
+        """Raise TakenOver unless all of it is ours at this moment; touch it now and then."""
         now = self._waiting.clock()
         if now >= self._touched + TOUCH_S:
             self._touched = now
             self.touch()
-        slow = True
-        while slow:
-            began = self._waiting.clock()
-            for lock in (self, *self._more):
-                lock._look()
-            slow = self._waiting.clock() - began >= LOOK_S
+        self._look_in_time(self, *self._more)
 
     def keep(self, now: float | None = None) -> None:
         """Touch it now and then. Raises TakenOver if it turns out that it is not ours any more."""
@@ -133,15 +125,23 @@ class Lock:
         """Give the lock back, if it is still ours."""
         for lock in self._more:
             lock.release()
-        self._more = []
         if self._file is None:
             return
         with suppress(OSError):  # a file system that is gone: the lock will be stale soon
-            self.prove()
+            self._look_in_time(self)
             self._path.unlink(missing_ok=True)
         with suppress(OSError):
             self._file.close()
         self._file = None
+
+    def _look_in_time(self, *locks: Lock) -> None:
+        """Look at *locks*. What takes long, on a file system that hangs, tells what was: so there is another look."""
+        slow = True
+        while slow:
+            began = self._waiting.clock()
+            for lock in locks:
+                lock._look()
+            slow = self._waiting.clock() - began >= LOOK_S
 
     def _look(self) -> None:
         if self._file is None:
