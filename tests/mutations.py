@@ -47,9 +47,19 @@ MUTATIONS = [
         "grant after a stop", "schedule", "if self._stopping is None and not self._finished:", "if not self._finished:"
     ),
     Mutation(
-        "grant after the end", "schedule", "if self._stopping is None and not self._finished:", "if self._stopping is None:"
+        "grant after the end",
+        "schedule",
+        "if self._stopping is None and not self._finished:",
+        "if self._stopping is None:",
+        hunted_by="tests/schedule/test_schedule.py",
     ),
-    Mutation("give a rank's part of an output to any end", "reports", "spool and spool.size == begun", "spool"),
+    Mutation(
+        "give a rank's part of an output to any end",
+        "reports",
+        "spool and spool.size == begun",
+        "spool",
+        hunted_by="tests/ranks/test_reports.py",
+    ),
     Mutation("leave a slot idle", "dealing", "        if count > 0:\n", "        if count > 1:\n"),
     Mutation("forget what a lost worker had", "judgement", "self._queue.put_back((", "tuple(("),
     Mutation("forget to retry", "judgement", "self._queue.retries.add(worker.node, task, history.failures, now)", "pass"),

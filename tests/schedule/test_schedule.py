@@ -88,6 +88,17 @@ def test_more_than_max_fails_failures_stop_the_dealing() -> None:
     assert farm.outcome is Outcome.SOME_FAILED
 
 
+def test_after_the_end_nothing_is_dealt_to_who_comes_back() -> None:
+    farm = Farm(10, {1: "a"})
+    farm.take(farm.schedule.worker_lost(1))
+    del farm.held[1]
+    farm.tick()
+    assert farm.outcome is Outcome.WORK_LEFT
+    farm.join(1, "a")
+    farm.ask_all()
+    assert farm.order == []
+
+
 @settings(deadline=None)
 @given(st.integers(0, 2**32), st.integers(0, 3), st.integers(1, 4))
 def test_whatever_happens_each_task_ends_in_one_state(seed: int, retries: int, slots: int) -> None:
