@@ -9,7 +9,8 @@ import pytest
 from .farms import Farms, is_open_mpi, mpiexec
 
 KILL_HELPER = "kill -9 $PPID; sleep 1"
-KILL_RANK = "kill -9 $(awk '/^PPid/ {print $2}' /proc/$PPID/status); sleep 1"
+GUARDIAN = "$(awk '/^PPid/ {print $2}' /proc/$PPID/status)"
+KILL_RANK = f"kill -9 $(awk '/^PPid/ {{print $2}}' /proc/{GUARDIAN}/status); sleep 1"
 ENOUGH = 8
 
 
