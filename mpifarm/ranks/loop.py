@@ -73,7 +73,7 @@ def _hear(comm: Comm, manager: Manager | None, worker: Worker | None, signals: S
 
 def _receive(comm: Comm, manager: Manager | None, worker: Worker | None, now: float, full: bool) -> tuple[bool, bool]:
     """Hand on what has arrived, only what is from this rank if the manager is *full*; return whether there was something,
-    and whether there may be more at once."""
+    and whether that was all."""
     taken = 0
     active = False
     for received in comm.own() if full else comm.poll():
