@@ -98,9 +98,11 @@ TABLE = {
     "tasks": {
         "bashisms": "quoting|",
         "check": "bashisms foreign grammar quoting|",
+        "edits": "matching tfin|",
         "foreign": "quoting|",
         "grammar": "quoting|",
         "lint": "check scan tasklist|ground",
+        "matching": "offsets|",
         "offsets": "|",
         "quoting": "|",
         "reader": "|",
@@ -144,8 +146,8 @@ TABLE = {
 NUMPY = {
     "journal/fastrecovery", "journal/journal", "journal/lines", "journal/output", "journal/progress", "journal/resume",
     "ranks/comm", "ranks/credit", "ranks/custody", "ranks/doubt", "ranks/manager", "ranks/reports", "ranks/unread",
-    "ranks/wire", "ranks/worker", "schedule/queue", "site/packages", "tasks/offsets", "tasks/scan", "tasks/tasklist",
-    "tasks/tfin", "tasks/walk",
+    "ranks/wire", "ranks/worker", "schedule/queue", "site/packages", "tasks/edits", "tasks/matching", "tasks/offsets",
+    "tasks/scan", "tasks/tasklist", "tasks/tfin", "tasks/walk",
 }  # fmt: skip
 # What runs before the helpers are forked: these, and what they import at module level.
 BEFORE_THE_FORK = {"hall/__main__", "hall/cli", "hall/config", "hall/entry", "site/environ", "launcher/launcher"}
