@@ -30,7 +30,8 @@ the task list:
   One command a line, run by /bin/sh -c in the directory you start from, with /dev/null as standard input. Where that
   is dash, as on Debian and Ubuntu, what is bash's alone needs --shell /bin/bash; functions that bash has exported
   (module, conda, ...) reach the tasks in any case.
-  Lines that begin with # are comments. It may grow at its end between runs; what was dealt must not change.
+  Lines that begin with # are comments. It may grow at its end between runs; if anything else was edited in
+  what was dealt, say so with --edited.
   The lines have no order, and each has a shell of its own. What must come after it goes into a second list:
   python -m mpifarm first.txt && python -m mpifarm second.txt
 
@@ -106,6 +107,9 @@ def parser() -> argparse.ArgumentParser:
     add("--max-fails", type=count, metavar="N", help="start nothing more when more than N tasks have failed")
     add("--manager-works", action="store_true", help="rank 0 runs tasks, too (always so with one rank)")
     add("--rerun", action="store_true", help="forget the progress of earlier runs")
+    add("--edited", action="store_true",
+        help="the list was edited since the last run: what is done of lines that have not changed stays done, wherever they"
+             " stand now; what is new or changed runs, and what is gone is forgotten")
     add("--shell", metavar="PATH",
         help="run the lines by this shell, such as /bin/bash: an absolute path, the same on every node, and when the list"
              f" is gone on with [{SHELL}]")

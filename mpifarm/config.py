@@ -68,6 +68,8 @@ def read(args: argparse.Namespace) -> tuple[Config, dict[str, str]]:
     task_environ = environ if args.keep_mpi_env else scrub(environ)
     if args.shell is not None and is_first(args.no_mpi):  # elsewhere it would be a fault of that node
         _check_shell(args.shell)
+    if args.edited and args.rerun:
+        raise FarmError("--edited keeps what is done of an edited list, and --rerun forgets all of it: give one of them")
     config = Config(
         tasklist=args.tasklist,
         threads=_threads(args.threads, environ),
@@ -76,6 +78,7 @@ def read(args: argparse.Namespace) -> tuple[Config, dict[str, str]]:
         max_fails=args.max_fails,
         manager_works=args.manager_works,
         rerun=args.rerun,
+        edited=args.edited,
         lost_after_s=args.lost_after,
         output=args.output,
         shell=args.shell,

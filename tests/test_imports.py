@@ -53,6 +53,7 @@ TABLE = {
         "acquisition": "holder watch|schedule ground",
         "appender": "tails warrant|ground",
         "blocks": "lines spool|",
+        "carrying": "fastrecovery identity lock names resume rewriting step warrant|tasks ground",
         "claim": "fastrecovery identity lock names progress resume tails|tasks",
         "fastrecovery": "identity|schedule",
         "holder": "|schedule",
@@ -61,12 +62,14 @@ TABLE = {
         "lines": "|ground",
         "lock": "acquisition holder watch|schedule",
         "names": "acquisition tails|ground",
-        "opening": "claim fastrecovery holder identity journal lock names resume warrant watch"
+        "opening": "carrying claim fastrecovery holder identity journal lock names resume step warrant watch"
         "|launcher tasks schedule ground",
         "output": "appender blocks lines spool warrant|ground",
         "progress": "fastrecovery tails|tasks",
         "resume": "fastrecovery progress tails|tasks schedule",
+        "rewriting": "fastrecovery identity names progress resume step tails|schedule tasks",
         "spool": "|ground",
+        "step": "names tails|tasks ground",
         "tails": "|",
         "warrant": "lock tails|ground",
         "watch": "holder|",
@@ -145,6 +148,7 @@ TABLE = {
 }
 NUMPY = {
     "journal/fastrecovery", "journal/journal", "journal/lines", "journal/output", "journal/progress", "journal/resume",
+    "journal/rewriting",
     "ranks/comm", "ranks/credit", "ranks/custody", "ranks/doubt", "ranks/manager", "ranks/reports", "ranks/unread",
     "ranks/wire", "ranks/worker", "schedule/queue", "site/packages", "tasks/edits", "tasks/matching", "tasks/offsets",
     "tasks/scan", "tasks/tasklist", "tasks/tfin", "tasks/walk",
