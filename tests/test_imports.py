@@ -100,6 +100,7 @@ TABLE = {
     },
     "tasks": {
         "bashisms": "quoting|",
+        "changes": "edits tasklist tfin|",
         "check": "bashisms foreign grammar quoting|",
         "edits": "matching tfin|",
         "foreign": "quoting|",
@@ -113,6 +114,7 @@ TABLE = {
         "tasklist": "scan tfin|ground",
         "tfin": "quoting|",
         "walk": "offsets tfin|",
+        "wording": "changes check|",
     },
     "schedule": {
         "answers": "quarantine|",
