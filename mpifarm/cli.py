@@ -49,7 +49,8 @@ the files, beside you, for a list named tasks.txt:
   joblog.tasks.txt.tfin        a line for every attempt, in the columns of GNU Parallel
   log.tasks.txt.tfin           the failed attempts and what they printed
   done.tasks.txt.tfin          every task has succeeded
-To start over, delete the progress and the done file, or give --rerun. A list that was begun with --output goes on with
+To start over, delete the progress and the done file, or give --rerun. After an edit of the list --edited keeps what is
+done of the lines that are unchanged. A list that was begun with --output goes on with
 the same FILE; nothing that the list's own runs have not written is ever cut off or overwritten.
 
 signals to rank 0:

@@ -266,3 +266,10 @@ def test_what_runs_a_list_all_the_same_has_to_be_given() -> None:
     assert (read().anyway, read().ignore_directives) == (False, False)
     assert (read("--anyway").anyway, read("--anyway").ignore_directives) == (True, False)
     assert (read("--ignore-directives").anyway, read("--ignore-directives").ignore_directives) == (False, True)
+
+
+def test_edited_and_rerun_are_not_given_together() -> None:
+    assert read("--edited").edited
+    assert not read().edited
+    with pytest.raises(FarmError, match=r"--edited .* and --rerun .*: give one of them"):
+        read("--edited", "--rerun")
