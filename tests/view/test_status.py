@@ -29,8 +29,8 @@ def test_durations_read_as_people_say_them(seconds: float, text: str) -> None:
 
 
 def test_the_status_line_tells_rate_and_rest() -> None:
-    line = status.line(Counts(done=20, failed=1, leased=4, waiting=16), 51, 10, 4, 10.0)
-    assert line == "30/51 done, 4 running or queued on 4 slots, 1 failed, 2.0/s, about 10 s left"
+    line = status.line(Counts(done=20, failed=1, leased=4, waiting=16, failed_attempts=3), 51, 10, 4, 10.0)
+    assert line == "30/51 done, 3 attempts failed (1 task for good), 4 running or queued on 4 slots, 2.0/s, about 10 s left"
 
 
 def test_the_status_line_says_nothing_it_does_not_know() -> None:
