@@ -48,7 +48,7 @@ def verdict(outcome: Outcome, counts: Counts, total: int, done_before: int, elap
 def giving_up(limit: str, counts: Counts) -> str:
     """Return what is to be said when more tasks have failed than --max-fails *limit* allows."""
     running = f", and {_count(counts.leased, 'task')} may end" if counts.leased else ""
-    return f"--max-fails {limit}: {_have(counts.failed, 'task')} failed: nothing more is started{running}"
+    return f"--max-fails {limit}: {_have(counts.failed, 'task')} failed for good: nothing more is started{running}"
 
 
 def gave_up(limit: str, counts: Counts, total: int, done_before: int, log: Path) -> str:

@@ -18,7 +18,7 @@ from mpifarm.view.failures import Failure, Kind
 MOST_KINDS = 5
 
 
-class Failures:
+class Alarm:
     """What has failed in one run, as far as it is told."""
 
     def __init__(self, schedule: Schedule, custody: Custody, notices: Notices) -> None:
@@ -30,7 +30,7 @@ class Failures:
         self._look_at = 1  # at so many: how many slots are there?
         self._alike = True  # as far as is known
 
-    def add(self, attempt: Attempt, err: memoryview) -> None:
+    def failed(self, attempt: Attempt, err: memoryview) -> None:
         """An attempt has failed; *err* is its standard error."""
         if not self._alike and len(self._kinds) >= MOST_KINDS:
             return
