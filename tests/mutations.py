@@ -61,7 +61,13 @@ MUTATIONS = [
         hunted_by="tests/ranks/test_reports.py",
     ),
     Mutation("try again last, though it may decide", "queue", "        if self._hurry:\n", "        if False:\n"),
-    Mutation("queue behind what decides", "dealing", "if rest and not hurry:", "if rest:"),
+    Mutation(
+        "queue behind what decides",
+        "dealing",
+        "if rest and not hurry:",
+        "if rest:",
+        hunted_by="tests/schedule/test_max_fails.py",
+    ),
     Mutation("hurry only when it is too late", "schedule", "len(self._histories.undecided))", "0)"),
     Mutation("go on after too many have failed", "schedule", "actions += self.stop_asked(How.DRAIN, now)", "pass"),
     Mutation(

@@ -266,3 +266,22 @@ def test_what_runs_a_list_all_the_same_has_to_be_given() -> None:
     assert (read().anyway, read().ignore_directives) == (False, False)
     assert (read("--anyway").anyway, read("--anyway").ignore_directives) == (True, False)
     assert (read("--ignore-directives").anyway, read("--ignore-directives").ignore_directives) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("text", "tasks", "most"),
+    [
+        ("0", 10, 0), ("7", 3, 7), ("0%", 1000, 0), ("100%", 7, 7), ("10%", 31, 3), ("0.5%", 1000, 5), ("0.5%", 199, 0),
+        ("33.3%", 1000, 333), ("0.000000001%", 10**12, 10), ("29%", 100, 29), ("1.10%", 1000, 11),
+    ],
+)  # fmt: skip
+def test_so_many_tasks_may_fail(text: str, tasks: int, most: int) -> None:
+    limit = config.max_fails(text)
+    assert limit.words == text
+    assert limit.among(tasks) == most
+
+
+@pytest.mark.parametrize("text", ["", "-1", "1.5", "%", "101%", "100.5%", ".5%", "5.%", "1e3", " 5", "5 %", "٣"])
+def test_what_is_no_number_of_tasks_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is "):
+        config.max_fails(text)

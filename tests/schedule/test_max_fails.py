@@ -49,6 +49,28 @@ def test_what_was_queued_before_it_was_in_question_is_all_that_a_quick_list_runs
     assert len(set(farm.order)) <= ahead + 2 + 4 + 2 * 3
 
 
+def test_while_it_is_open_nothing_is_queued_behind_the_slots() -> None:
+    ahead = 50
+    farm = Farm(1000, {1: "a"}, slots=2, max_fails=0)
+    farm.ask(1, ahead)
+    farm.tick()
+    first, *others = list(farm.held[1])
+    assert len(others) == ahead + 1
+    farm.end(1, first, bad=True)
+    farm.ask(1, ahead)
+    farm.tick()
+    assert list(farm.held[1]) == others, "there is no slot for it yet"
+    for offset in others[:-1]:
+        farm.end(1, offset)
+    farm.ask(1, ahead)
+    farm.tick()
+    assert list(farm.held[1]) == [others[-1], first]
+    farm.end(1, first)
+    farm.ask(1, ahead)
+    farm.tick()
+    assert len(farm.held[1]) == 2 + ahead, "it is decided"
+
+
 def test_while_it_is_open_a_free_slot_has_other_work() -> None:
     farm = Farm(10, {1: "a"}, slots=2, max_fails=0)
     farm.ask_all()
