@@ -103,8 +103,8 @@ MUTATIONS = [
     Mutation(
         "raise the alarm though something has succeeded",
         "alarm",
-        "self._kinds == {one.kind} and not self._schedule.done",
-        "self._kinds == {one.kind}",
+        "self._kinds == {kind} and not self._schedule.done",
+        "self._kinds == {kind}",
         hunted_by="tests/ranks/test_alarm.py",
     ),
     Mutation("leave a slot idle", "dealing", "        if count > 0:\n", "        if count > 1:\n"),

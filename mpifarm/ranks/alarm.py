@@ -35,10 +35,11 @@ class Alarm:
         if not self._alike and len(self._kinds) >= MOST_KINDS:
             return
         one = failures.failure(attempt, err)
-        if one.kind not in self._kinds and len(self._kinds) < MOST_KINDS:
-            self._kinds.add(one.kind)
+        kind = one.kind
+        if kind not in self._kinds and len(self._kinds) < MOST_KINDS:
+            self._kinds.add(kind)
             self._tell(one)
-        self._alike = self._alike and self._kinds == {one.kind} and not self._schedule.done
+        self._alike = self._alike and self._kinds == {kind} and not self._schedule.done
         if self._alike:
             self._compare(one)
 

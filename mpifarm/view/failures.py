@@ -16,11 +16,10 @@ from mpifarm.journal.lines import Attempt, reason
 from mpifarm.launcher.frames import SHELL
 from mpifarm.view.status import duration
 
-_LOOK_BYTES = 4096  # at the end of a standard error
+_LOOK_BYTES = 1024  # at the end of a standard error
 _MOST_SHOWN = 160  # characters of a line
-_LINE_ENDS = re.compile(rb"[\r\n]+")  # a carriage return alone is a progress bar
 _DIGITS = re.compile(r"\d+")
-_OURS = re.compile(rb"mpifarm: ")  # at the start of a hint of `why`, behind what the task has printed
+_OURS = b"mpifarm: "  # at the start of a hint of `why`, behind what the task has printed
 
 _ADVICE = {
     "exit code 127": "is the program there, and found, on every node?",
@@ -78,7 +77,8 @@ def all_alike(count: int, one: Failure, limit: str) -> str:
 def shown(text: bytes) -> str:
     """Return *text*, or the beginning of it, without anything that a terminal would do something for."""
     line = text[: 4 * _MOST_SHOWN].decode(errors="backslashreplace").replace("\t", " ")
-    line = "".join(letter if letter.isprintable() else _escaped(letter) for letter in line)
+    if not line.isprintable():
+        line = "".join(letter if letter.isprintable() else _escaped(letter) for letter in line)
     return line if len(line) <= _MOST_SHOWN and len(text) <= 4 * _MOST_SHOWN else f"{line[: _MOST_SHOWN - 3]}..."
 
 
@@ -87,8 +87,15 @@ def _escaped(letter: str) -> str:
 
 
 def _last_line(err: bytes) -> bytes:
-    """Return the last line of *err* that is not blank, rather one of the task itself than a hint of ours behind it."""
-    lines = [line.strip() for line in _LINE_ENDS.split(err)]
-    written = [line for line in lines if line]
-    own = [line for line in written if not _OURS.match(line)]
-    return (own or written or [b""])[-1]
+    """Return the last line of *err* that is not blank, rather one of the task itself than a hint of ours behind it.
+
+    A carriage return ends one, too: that is a progress bar.
+    """
+    rest, last = err.rstrip(), b""
+    while rest:
+        begins = 1 + max(rest.rfind(b"\n"), rest.rfind(b"\r"))
+        line, rest = rest[begins:].strip(), rest[:begins].rstrip()
+        if not line.startswith(_OURS):
+            return line
+        last = last or line
+    return last
