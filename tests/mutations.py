@@ -109,7 +109,7 @@ MUTATIONS = [
     ),
     Mutation("leave a slot idle", "dealing", "        if count > 0:\n", "        if count > 1:\n"),
     Mutation("forget what a lost worker had", "judgement", "self._queue.put_back((", "tuple(("),
-    Mutation("forget to retry", "judgement", "self._queue.retries.add(worker.node, task, history.failures, now)", "pass"),
+    Mutation("forget to retry", "judgement", "self._queue.retries.add(worker.node, task, failures, now)", "pass"),
     Mutation("charge an interruption", "judgement", "        if stopped:\n", "        if False:\n"),
     Mutation("deal poison for ever", "history", "if at_once and history.lost_in_turn >= LOST_LIMIT:", "if False:"),
     Mutation("never look for silent workers", "silence", "is_silent = rank and awake", "is_silent = False and awake"),
