@@ -122,7 +122,7 @@ class Laws:
         self._quarantine.succeeded = succeeded  # type: ignore[method-assign]
 
     def _watch_hurry(self) -> None:
-        """While it is open whether more than max_fails tasks fail, what has failed is tried first, and nothing is queued.
+        """While it is open whether more than max_fails tasks fail, what has failed is tried first.
 
         After that has been decided nothing is started at all.
         """
@@ -154,7 +154,6 @@ class Laws:
     def _look_at_hurried(self, grant: Grant, worker: Worker) -> None:
         if self._quarantine.fitness(worker.node) is not Fitness.FIT:
             return
-        assert len(worker.leases) - worker.doubted <= worker.slots, "queued behind what is to be decided"
         known = self._schedule._histories._known
         others = [offset for offset in grant.offsets if offset not in known]
         elsewhere = [node for node in self._schedule._queue.retries._queues if node != worker.node]
