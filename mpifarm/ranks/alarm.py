@@ -54,6 +54,8 @@ class Alarm:
         if self._count < self._look_at:
             return
         self._look_at = ROUNDS * sum(slots for _, slots in self._schedule.workers.values())
-        if self._count >= self._look_at:
-            self._alike = False
+        if self._count < self._look_at:
+            return
+        self._alike = False
+        if not self._schedule.gave_up:  # then it is too late for advice
             self._notices.alarm(failures.all_alike(self._count, one, self._notices.max_fails))

@@ -27,7 +27,7 @@ _ADVICE = {
     "timed out": "is --timeout long enough?",
     "not started": f"can {SHELL} be started on every node?",
 }
-_OTHER_ADVICE = "try one of them by hand"
+_OTHER_ADVICE = "try one of them by hand."
 
 
 class Kind(NamedTuple):
@@ -70,7 +70,7 @@ def all_alike(count: int, one: Failure, limit: str) -> str:
     by_itself = "--max-fails 0 would stop at the first task that has failed for good"
     stop = f"Stop (Ctrl-C, or scancel), mend that or the list, and start again; {by_itself}"
     if limit:
-        stop = f"Mend that or the list, and start again, when --max-fails {limit} has stopped this run, or stop it yourself"
+        stop = f"--max-fails {limit} will stop this run; mend that or the list, and start again"
     return f"ALL of the first {count} attempts have failed alike ({alike}): {advice} {stop}"
 
 

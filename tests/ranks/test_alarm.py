@@ -20,7 +20,7 @@ class Told:
         self.said: list[str] = []
         self.alarms: list[str] = []
         self.placed = 0
-        self.schedule = SimpleNamespace(done=0, workers={1: ("n1", SLOTS - 1), 2: ("n2", 1)})
+        self.schedule = SimpleNamespace(done=0, gave_up=False, workers={1: ("n1", SLOTS - 1), 2: ("n2", 1)})
         notices = SimpleNamespace(say=self.said.append, alarm=self.alarms.append, log="log", max_fails="")
         custody = SimpleNamespace(place=self._place)
         self._alarm = Alarm(self.schedule, custody, notices)  # type: ignore[arg-type]
@@ -56,6 +56,13 @@ def test_if_the_first_ones_all_fail_alike_that_is_said_once() -> None:
     told.fail(10 * ROUNDS * SLOTS)
     (alarm,) = told.alarms
     assert f"ALL of the first {ROUNDS * SLOTS} attempts have failed alike" in alarm
+
+
+def test_a_farm_that_stops_already_needs_no_advice() -> None:
+    told = Told()
+    told.schedule.gave_up = True
+    told.fail(10 * ROUNDS * SLOTS)
+    assert told.alarms == []
 
 
 def test_workers_that_come_later_count() -> None:

@@ -94,7 +94,7 @@ def test_what_is_long_is_cut() -> None:
             ["first 24", 'exit code 127, "sh: 1: ./alignn: not found"', "is the program there", "--max-fails 0 would"],
         ),
         (1, "", ["try one of them by hand", "Ctrl-C"]),
-        (1, "5%", ["--max-fails 5% has stopped"]),
+        (1, "5%", ["--max-fails 5% will stop"]),
     ],
 )
 def test_if_all_fail_alike_what_to_do_is_said(status: int, limit: str, words: list[str]) -> None:
