@@ -92,6 +92,7 @@ def parser() -> argparse.ArgumentParser:
     )
     count = _checked(int, lambda n: n >= 0, "a number, 0 or more")
     slots = _checked(int, lambda n: 1 <= n <= MAX_SLOTS, f"a number from 1 to {MAX_SLOTS}")
+    max_fails = _checked(config.max_fails, lambda _: True, "a number, 0 or more, or a percentage from 0% to 100%")
     time = _checked(config.seconds, lambda _: True, "a time: write 90, 90s, 10m, 2h or 1-00:00:00")
     add = options.add_argument
     # fmt: off
@@ -105,7 +106,10 @@ def parser() -> argparse.ArgumentParser:
     add("--timeout", type=time, metavar="TIME",
         help="an attempt that takes longer has failed: TERM, after 5 s KILL, to its whole process group; time in which the"
              " job is suspended does not count")
-    add("--max-fails", type=count, metavar="N", help="start nothing more when more than N tasks have failed")
+    add("--max-fails", type=max_fails, metavar="N[%]",
+        help="start nothing more when more than N tasks have failed for good, or N%% of the list, let what runs finish, and"
+             " exit 1; 0: at the first one (fail-fast). As soon as what has failed once may be too much, it is tried again"
+             " at once, before other tasks, to decide that")
     add("--manager-works", action="store_true", help="rank 0 runs tasks, too (always so with one rank)")
     add("--rerun", action="store_true", help="forget the progress of earlier runs")
     add("--edited", action="store_true",

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from mpifarm import FarmError, NodeError, say
 from mpifarm.launcher.frames import MAX_SLOTS, SHELL
-from mpifarm.settings import Config, Interface
+from mpifarm.settings import Config, Interface, MaxFails
 from mpifarm.site import affinity, hosts, quota, slurm
 from mpifarm.site.environ import scrub
 
@@ -58,6 +58,20 @@ def seconds(text: str) -> float:
     if not math.isfinite(value) or value <= 0:
         raise ValueError(f"{text!r} is not a time above zero")
     return value
+
+
+def max_fails(text: str) -> MaxFails:
+    """Parse a number of tasks, or a percentage: 5, 2%, 0.5%. Raises ValueError."""
+    match = re.fullmatch(r"(?P<tasks>\d{1,18})|(?P<whole>\d{1,3})(?:\.(?P<decimals>\d{1,9}))?%", text, re.ASCII)
+    if not match:
+        raise ValueError(f"{text!r} is not a number of tasks, nor a percentage")
+    if match["tasks"]:
+        return MaxFails(text, int(match["tasks"]))
+    decimals = match["decimals"] or ""
+    limit = MaxFails(text, int(match["whole"] + decimals), 100 * 10 ** len(decimals))
+    if limit.number > limit.parts:
+        raise ValueError(f"{text!r} is more than all tasks")
+    return limit
 
 
 def read(args: argparse.Namespace) -> tuple[Config, dict[str, str]]:

@@ -26,6 +26,19 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
+class MaxFails:
+    """How many tasks may fail before nothing more is started."""
+
+    words: str  # as they were given
+    number: int  # of tasks, or of parts of the list
+    parts: int = 0  # that the list has then: 0.5 % of it are 5 of 1000
+
+    def among(self, tasks: int) -> int:
+        """Return how many that are in a list of *tasks* tasks."""
+        return tasks * self.number // self.parts if self.parts else self.number
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """Everything a run is told. Times are in seconds; None means no limit, or a default found later."""
 
@@ -33,7 +46,7 @@ class Config:
     threads: int | None = None
     retries: int = 2
     timeout_s: float | None = None
-    max_fails: int | None = None
+    max_fails: MaxFails | None = None
     manager_works: bool = False
     rerun: bool = False
     edited: bool = False

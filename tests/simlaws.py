@@ -9,8 +9,8 @@ from collections.abc import Iterable
 
 from mpifarm.awake import AWAY_S
 from mpifarm.ranks.patience import READER_MOST_S
-from mpifarm.schedule.answers import How, Verdict
-from mpifarm.schedule.quarantine import Fitness
+from mpifarm.schedule.answers import Action, Grant, How, Lost, Verdict
+from mpifarm.schedule.quarantine import Fitness, Judged
 from mpifarm.schedule.retries import Task
 from mpifarm.schedule.schedule import Schedule
 from mpifarm.schedule.silence import STOP_PATIENCE_S
@@ -40,10 +40,12 @@ class Laws:
         self._unserved_s: dict[str, float] = {}  # by node that is not fit: how long it has had a slot for what waits
         self._granted: dict[str, int] = {}
         self._on_trial: dict[str, set[int]] = {}  # by node that is not fit: what it was given, since anything failed there
+        self.hurried = False  # in the last turn retries did not wait
         self._proved: set[str] = set()  # nodes on which one of those has just succeeded
         self._watch_silence()
         self._watch_charges()
         self._watch_trials()
+        self._watch_hurry()
 
     # what happens
 
@@ -119,7 +121,49 @@ class Laws:
         self._quarantine.put_on_probation = begun  # type: ignore[method-assign]
         self._quarantine.succeeded = succeeded  # type: ignore[method-assign]
 
+    def _watch_hurry(self) -> None:
+        """While it is open whether more than max_fails tasks fail, what has failed is tried first.
+
+        After that has been decided nothing is started at all.
+        """
+        schedule = self._schedule
+        tick = schedule.clock_ticked
+
+        def watched(now: float, all_told: bool = True) -> list[Action]:
+            self.hurried = self._may_have_failed_too_often()
+            actions = tick(now, all_told)
+            grants = [action for action in actions if isinstance(action, Grant)]
+            failed, most = schedule._histories.failed, schedule._max_fails
+            assert most is None or len(failed) <= most or not grants, "dealt after too many have failed"
+            if self.hurried and grants and self._may_have_failed_too_often() and not any_judged(actions):
+                for grant in grants:
+                    self._look_at_hurried(grant, schedule._workers.by_rank[grant.rank])
+            return actions
+
+        def any_judged(actions: Iterable[Action]) -> bool:
+            return any(isinstance(action, (Judged, Lost)) for action in actions)  # what is in question has changed
+
+        schedule.clock_ticked = watched  # type: ignore[method-assign]
+
+    def _may_have_failed_too_often(self) -> bool:
+        most, failed, known = self._schedule._max_fails, self._schedule._histories.failed, self._schedule._histories._known
+        if most is None:
+            return False
+        return len(failed.keys() | {offset for offset, history in known.items() if history.failures}) > most
+
+    def _look_at_hurried(self, grant: Grant, worker: Worker) -> None:
+        if self._quarantine.fitness(worker.node) is not Fitness.FIT:
+            return
+        known = self._schedule._histories._known
+        others = [offset for offset in grant.offsets if offset not in known]
+        elsewhere = [node for node in self._schedule._queue.retries._queues if node != worker.node]
+        assert not (others and elsewhere), "others go before what is to be decided"
+        alone = all(one.node == worker.node for one in self._schedule._workers.by_rank.values())
+        assert not (others and alone and len(self._schedule._queue.retries)), "others go before what is to be decided"
+
     def _look_at_nodes(self, passed_s: float) -> None:
+        if self._schedule.gave_up:  # nobody is judged any more
+            return
         for node in self._proved:
             assert self._quarantine.fitness(node) is Fitness.FIT, "a node that is well does not come back"
         self._proved.clear()

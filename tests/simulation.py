@@ -54,7 +54,7 @@ from mpifarm.schedule import suspects
 from mpifarm.schedule.answers import Action, How, Lost, Outcome
 from mpifarm.schedule.history import LOST_LIMIT
 from mpifarm.schedule.schedule import Schedule
-from mpifarm.settings import Config
+from mpifarm.settings import Config, MaxFails
 
 RUNS = 40  # that a seed may take; the later ones are left in peace
 MANY, PARTS = 3, 2  # suspects that go together, in lists as short as these
@@ -306,7 +306,7 @@ class Simulation:
         self.disk.healthy = None if calm or self.random.random() < 0.8 else self.random.randrange(100)
         try:
             with self.disk.installed(), self.reader.installed():
-                return self._farm(calm, random.Random(f"{self.seed} {number}"))
+                return self._farm(calm, number)
         except Killed:
             self.disk.left = None
             self._note_death()
@@ -341,10 +341,14 @@ class Simulation:
         """Whether everything that starts on *node* now fails."""
         return node == self.sick and self.sick_from <= self.now < self.sick_until
 
-    def _farm(self, calm: bool, site: random.Random) -> Outcome:
+    def _farm(self, calm: bool, number: int) -> Outcome:
+        site = random.Random(f"{self.seed} {number}")
         self._age_lock()
         output = "out" if self.output else None
-        config = Config("tasks.txt", retries=self.retries, lost_after_s=LOST_AFTER_S, output=output, quiet=True)
+        config = Config(
+            "tasks.txt", retries=self.retries, max_fails=self._max_fails(calm, number), lost_after_s=LOST_AFTER_S,
+            output=output, quiet=True,
+        )  # fmt: skip
         self.reader.begin(calm)
         waiting = Waiting(lambda: self.now, self._pause, lambda _: None)
         opened = open_run(replace(config, edited=self.edited), waiting)
@@ -396,6 +400,12 @@ class Simulation:
                 manager._schedule.check()
         return self._end(manager)
 
+    def _max_fails(self, calm: bool, number: int) -> MaxFails | None:
+        chance = random.Random(f"{self.seed} {number} max-fails")
+        if calm or chance.random() < 0.7:
+            return None
+        return chance.choice((MaxFails("0", 0), MaxFails("1", 1), MaxFails("3", 3), MaxFails("10%", 10, 100)))
+
     def _pause(self, seconds: float) -> None:
         self.now += seconds
 
@@ -403,6 +413,9 @@ class Simulation:
         """Close the manager. A job that was too short for anything is as good as one with work left."""
         manager.finish(self.now)
         left, outcome = manager.outcome is Outcome.WORK_LEFT, manager.close(self.now)
+        if manager._schedule.gave_up and not (manager._custody.stopped or manager._custody.given_up):
+            assert outcome is Outcome.SOME_FAILED, "it has given up, and asks to be started again"
+            return Outcome.WORK_LEFT  # here there is somebody who mends it
         if left and outcome in (Outcome.SOME_FAILED, Outcome.NO_WORKER):
             assert len(self._progress()) == self.progress_before, "a job in which something was finished was not in vain"
             return Outcome.WORK_LEFT
@@ -463,7 +476,9 @@ class Simulation:
         nothing_else = idle and not (queue._fresh_left or queue.lineup.open)
         workers = len(by_rank)
         manager.turn(self.now)
-        if waiting and not nothing_else and len(by_rank) == workers:  # what a lost one had is not there any more
+        if (
+            waiting and not (nothing_else or self.laws.hurried) and len(by_rank) == workers
+        ):  # what a lost one had is not there any more
             self._check_pauses(schedule, waiting)
         self._check_answers(manager)
 

@@ -81,7 +81,7 @@ BAD = [
     ["--nonsense", "tasks.txt"],
     *(["--threads", n, "tasks.txt"] for n in ("0", "-1", "x", "", "1.5", "4097")),
     *(["--retries", n, "tasks.txt"] for n in ("-1", "x")),
-    ["--max-fails", "-1", "tasks.txt"],
+    *(["--max-fails", n, "tasks.txt"] for n in ("-1", "x", "", "1.5", "%", "101%", "100.1%", "1e1%", "5 %")),
     *(["--timeout", time, "tasks.txt"] for time in ("0", "x", "-3", "1e9", "9" * 400 + ":00:00")),
     ["--lost-after", "0", "tasks.txt"],
     ["--timeout"],

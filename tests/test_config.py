@@ -273,3 +273,22 @@ def test_edited_and_rerun_are_not_given_together() -> None:
     assert not read().edited
     with pytest.raises(FarmError, match=r"--edited .* and --rerun .*: give one of them"):
         read("--edited", "--rerun")
+
+
+@pytest.mark.parametrize(
+    ("text", "tasks", "most"),
+    [
+        ("0", 10, 0), ("7", 3, 7), ("0%", 1000, 0), ("100%", 7, 7), ("10%", 31, 3), ("0.5%", 1000, 5), ("0.5%", 199, 0),
+        ("33.3%", 1000, 333), ("0.000000001%", 10**12, 10), ("29%", 100, 29), ("1.10%", 1000, 11),
+    ],
+)  # fmt: skip
+def test_so_many_tasks_may_fail(text: str, tasks: int, most: int) -> None:
+    limit = config.max_fails(text)
+    assert limit.words == text
+    assert limit.among(tasks) == most
+
+
+@pytest.mark.parametrize("text", ["", "-1", "1.5", "%", "101%", "100.5%", ".5%", "5.%", "1e3", " 5", "5 %", "٣"])
+def test_what_is_no_number_of_tasks_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is "):
+        config.max_fails(text)

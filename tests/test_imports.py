@@ -27,6 +27,7 @@ TABLE = {
         "entry": "|",
     },
     "ranks": {
+        "alarm": "custody notices|view journal schedule",
         "backoff": "|",
         "comm": "wire|site",
         "credit": "|",
@@ -40,13 +41,14 @@ TABLE = {
         "manager": "comm custody deadline ending notices reports wire|view journal launcher tasks schedule site ground",
         "notices": "|view journal schedule site ground",
         "patience": "|schedule",
-        "reports": "custody deadline notices wire|journal schedule ground",
+        "reports": "alarm custody deadline notices wire|journal schedule ground",
         "signals": "|schedule",
         "unread": "wire|tasks",
         "wire": "|site ground",
         "worker": "comm credit doubt unread wire|launcher site ground",
     },
     "view": {
+        "failures": "status|journal launcher",
         "status": "|journal launcher schedule site ground",
     },
     "journal": {

@@ -17,7 +17,7 @@ from mpifarm.ranks.deadline import Deadline
 from mpifarm.ranks.notices import Notices
 from mpifarm.ranks.patience import Patience
 from mpifarm.ranks.wire import Report
-from mpifarm.schedule.answers import Lost, Outcome
+from mpifarm.schedule.answers import Counts, Lost, Outcome
 from mpifarm.schedule.schedule import Schedule
 from mpifarm.view import status
 
@@ -34,6 +34,7 @@ class Ending:
         self._patience = Patience()
         self._finished: Outcome | None = None  # as far as the tasks go: what they have printed may still wait
         self._asked = False  # to stop, by somebody
+        self._gives_up = False  # since more tasks have failed than may
         self._tried = False  # some attempt, at least, has run until it ended
         self._suspected = schedule.suspects()  # at the start
         self._missing: dict[int, str] = {}  # what has become of the workers that are gone, by rank
@@ -79,6 +80,17 @@ class Ending:
 
     # how
 
+    def heed_failures(self) -> None:
+        """Say it, once, if nothing more is started because too many tasks have failed."""
+        if self._schedule.gave_up and not self._gives_up:
+            self._gives_up = True
+            self._notices.giving_up(self._schedule.counts)
+
+    def note_failures(self) -> None:
+        """Nothing runs any more, and the log is still open: say in it what was not run."""
+        if self._schedule.gave_up:
+            self._notices.note_gave_up(self._counts())
+
     def last_words(self, now: float) -> Outcome:
         """Say how it has ended, after the last of it was written, or was not; return that."""
         assert self.outcome is not None
@@ -86,17 +98,23 @@ class Ending:
             self.outcome = Outcome.WORK_LEFT
         if longest := self._deadline.longest:
             self._notices.say(status.cut_off(self._deadline.interrupted, longest, self._custody.place(longest.offset)))
-        counts = self._schedule.counts
-        counts.done = self._custody.recorded
+        counts = self._counts()
         if self._is_too_short():
             self.outcome = Outcome.SOME_FAILED
             self._notices.in_vain()
         elif self._has_no_worker():
             self.outcome = Outcome.NO_WORKER
             self._notices.warn(status.no_worker(self._missing.values(), counts.done, self._notices.total))
+        elif self._schedule.gave_up and self.outcome is Outcome.SOME_FAILED:
+            self._notices.gave_up(counts)
         else:
             self._notices.verdict(self.outcome, counts, now)
         return self.outcome
+
+    def _counts(self) -> Counts:
+        counts = self._schedule.counts
+        counts.done = self._custody.recorded
+        return counts
 
     def _is_too_short(self) -> bool:
         """Whether the end of the job, and nothing else, has stopped it, and it is no further than the run before it."""

@@ -62,9 +62,10 @@ class Manager:
         self._custody = Custody(run, journal, now)
         left = run.scan.tasks - run.start.done_count - run.start.again.size
         again, suspects = _suspects(run.start)
+        max_fails = config.max_fails.among(run.scan.tasks) if config.max_fails else None
         self._schedule = Schedule(
             self._custody.take, left, again, ranks,
-            retries=config.retries, max_fails=config.max_fails, lost_after_s=config.lost_after_s, suspects=suspects,
+            retries=config.retries, max_fails=max_fails, lost_after_s=config.lost_after_s, suspects=suspects,
         )  # fmt: skip
         self._deadline = Deadline(config, end, now)
         self._notices = Notices(config, run, journal, len(ranks), now)
@@ -143,6 +144,7 @@ class Manager:
         """Write the last word on the tasks. Nothing runs any more but what some have left behind."""
         if given_up := self._custody.given_up:
             self._notices.tell(status.unread(given_up))
+        self._ending.note_failures()
         if self.outcome is Outcome.ALL_SUCCEEDED:
             self._custody.finish()
         else:
@@ -175,6 +177,7 @@ class Manager:
         actions = self._schedule.clock_ticked(now, drained and not self.full)
         self._note(actions)
         self._do(actions)
+        self._ending.heed_failures()
         self._heed_trouble(now)
         self._write(now)
         if now >= self._beat_at:

@@ -24,7 +24,8 @@ class Notices:
         """*workers* are expected."""
         self._config = config
         self._journal = journal
-        self._log = run.names.log
+        self.max_fails = config.max_fails.words if config.max_fails else ""
+        self.log = run.names.log
         self.total, self._before = run.scan.tasks, run.start.done_count
         self._expected = workers
         self._offers: dict[int, Offer] = {}
@@ -52,6 +53,11 @@ class Notices:
         self._journal.event(text)
         self.say(text)
 
+    def alarm(self, text: str) -> None:
+        """Say it, --quiet or not, and keep it in the log."""
+        self._journal.event(text)
+        self.warn(text)
+
     def joined(self, rank: int, offer: Offer) -> None:
         """A worker has come; when all have, tell who works where."""
         if rank in self._offers:
@@ -70,7 +76,7 @@ class Notices:
         if self._left <= _MOST_TOLD:
             self.say(text)
         elif self._left == _MOST_TOLD + 1:
-            self.say(f"more tasks leave processes running in the background: {self._log} names them")
+            self.say(f"more tasks leave processes running in the background: {self.log} names them")
 
     def status(self, schedule: Schedule, now: float) -> None:
         """Say now and then how far the run is."""
@@ -93,7 +99,22 @@ class Notices:
 
     def verdict(self, outcome: Outcome, counts: Counts, now: float) -> None:
         """Say how the run has ended."""
-        self.say(status.verdict(outcome, counts, self.total, self._before, now - self._began, self._log))
+        self.say(status.verdict(outcome, counts, self.total, self._before, now - self._began, self.log))
+
+    def giving_up(self, counts: Counts) -> None:
+        """Say that nothing more is started: too many tasks have failed."""
+        self.tell(status.giving_up(self.max_fails, counts))
+
+    def note_gave_up(self, counts: Counts) -> None:
+        """Keep in the log how a run has ended in which too many tasks have failed."""
+        self._journal.event(self._gave_up(counts))
+
+    def gave_up(self, counts: Counts) -> None:
+        """Say it: that is an error, --quiet or not."""
+        self.warn(self._gave_up(counts))
+
+    def _gave_up(self, counts: Counts) -> str:
+        return status.gave_up(self.max_fails, counts, self.total, self._before, self.log)
 
     def in_vain(self) -> None:
         """Say that nothing came of this run, and nothing will of another one like it."""

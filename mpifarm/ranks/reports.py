@@ -14,6 +14,7 @@ from mpifarm.ended import Ended
 from mpifarm.journal.journal import Journal
 from mpifarm.journal.lines import Attempt, Attempts
 from mpifarm.journal.spool import Spool
+from mpifarm.ranks.alarm import Alarm
 from mpifarm.ranks.custody import Custody
 from mpifarm.ranks.deadline import Deadline
 from mpifarm.ranks.notices import Notices
@@ -35,6 +36,7 @@ class Reports:
         self._journal = journal
         self._deadline = deadline
         self._notices = notices
+        self._alarm = Alarm(schedule, custody, notices)
         self._spools: dict[tuple[int, int], Spool] = {}  # by rank and lane
 
     def keep(self, rank: int, report: Report) -> None:
@@ -104,6 +106,7 @@ class Reports:
         attempt = one.first()
         if verdict is not Verdict.INTERRUPTED:
             self._journal.failed(attempt, out, err, verdict is Verdict.FAILED_FOR_GOOD)
+            self._alarm.failed(attempt, err)
         elif not attempt.flags & Ended.NOT_STARTED:
             self._record_interrupted(attempt)
 

@@ -97,3 +97,5 @@ class Counts:
     leased: int = 0
     waiting: int = 0
     stale: int = 0
+    undecided: int = 0  # of those that wait or are leased, how many have failed once, at least
+    failed_attempts: int = 0

@@ -41,6 +41,7 @@ class Histories:
         """*suspects* are those of earlier runs; after *max_attempts* failures a task has failed for good."""
         self.failed: dict[int, tuple[int, int]] = {one.task[0]: one.task[1:] for one in suspects if one.convicted}
         self.max_attempts = max_attempts
+        self.undecided: set[int] = set()  # offsets of those that were charged with a failure, and may succeed yet
         self._known = {one.task[0]: History(suspect=True, lost_in_turn=one.deaths, carried=True) for one in suspects}
 
     def attempts(self, offsets: list[int]) -> list[int]:
@@ -54,15 +55,27 @@ class Histories:
     def forget(self, offset: int) -> None:
         """A task is done."""
         self._known.pop(offset, None)
+        self.undecided.discard(offset)
 
     def forget_all(self, offsets: Collection[int]) -> None:
         """These tasks are done."""
         for offset in self._known.keys() & offsets if self._known else ():
-            del self._known[offset]
+            self.forget(offset)
+
+    def charge(self, task: Task) -> int:
+        """*task*, which has a history, has failed once more, and perhaps for good; return how often that makes."""
+        history = self._known[task[0]]
+        history.failures += 1
+        if history.failures >= self.max_attempts:
+            self.fail(task)
+        else:
+            self.undecided.add(task[0])
+        return history.failures
 
     def fail(self, task: Task) -> None:
         """*task* has failed for good."""
         self.failed[task[0]] = task[1:]
+        self.undecided.discard(task[0])
 
     # failures that were the node's
 
@@ -80,6 +93,7 @@ class Histories:
             history = self._known[offset]
             history.failures -= 1
             history.let_off = True
+            (self.undecided.add if history.failures else self.undecided.discard)(offset)
 
     # suspicion
 
@@ -129,6 +143,8 @@ class Histories:
         for offset, history in self._known.items():
             assert history.failures <= self.max_attempts
             assert offset in self.failed or history.failures < self.max_attempts
+        charged = {offset for offset, history in self._known.items() if history.failures and offset not in self.failed}
+        assert self.undecided == charged, "what has failed, and may succeed yet, is miscounted"
 
     def _attempt(self, offset: int) -> int:
         history = self._known.get(offset)

@@ -51,11 +51,10 @@ class Judge:
             history.let_off = True
             self._queue.add(task)
             return Verdict.FAILED
-        history.failures += 1
-        if history.failures >= self._histories.max_attempts:
-            self._histories.fail(task)
+        failures = self._histories.charge(task)
+        if offset in self._histories.failed:
             return Verdict.FAILED_FOR_GOOD
-        self._queue.retries.add(worker.node, task, history.failures, now)
+        self._queue.retries.add(worker.node, task, failures, now)
         return Verdict.FAILED
 
     def lost(self, worker: Worker, innocent: bool) -> list[int]:

@@ -71,6 +71,11 @@ class Quarantine:
         known = self._nodes.get(node)
         return known.fitness if known else Fitness.FIT
 
+    def may_be_sick(self, node: str) -> bool:
+        """Return whether the last attempt on *node* has failed, and not elsewhere, too, as far as is known."""
+        known = self._nodes.get(node)
+        return known is not None and bool(known.row)
+
     def succeeded(self, node: str, offsets: Iterable[int]) -> None:
         """Attempts on *node* have succeeded."""
         known = self._nodes.get(node)

@@ -9,7 +9,8 @@ What goes first (laws 4 to 6 of `schedule`):
 2. Other suspects of this run: their worker was lost. Only into free slots, as those before, so that it is known what was
    running; as long as more of them wait, nothing is queued behind the slots of their worker.
 3. What is dealt again uncharged, the last that came back from a lost worker first; then the rest of the list.
-4. When the list has ended: retries that are due, then suspects of earlier runs that go like others.
+4. When the list has ended: retries that are due, then suspects of earlier runs that go like others. Retries that are in a
+   hurry go before 3.
 5. When nothing else is there, and nothing runs: suspects of earlier runs that have the farm to themselves.
 
 A node that is not fit (see `quarantine`) gets of 3 and of the retries.
@@ -67,6 +68,7 @@ class Queue:
         self._isolated: deque[Task] = deque()  # one more loss convicts them: they go before all
         self.lineup = Lineup(suspects)
         self.retries = Retries()
+        self._hurry = False  # retries go before the rest of the list
 
     def __len__(self) -> int:
         accused = len(self._suspected) + len(self._isolated) + len(self.lineup)
@@ -106,13 +108,17 @@ class Queue:
 
     # what goes out
 
-    def open_round(self, now: float, leased: int) -> int:
-        """A round of dealing begins: see which retries and suspects it is the turn of. Return how many may be dealt."""
+    def open_round(self, now: float, leased: int, hurry: bool) -> int:
+        """A round of dealing begins: see which retries and suspects it is the turn of. Return how many may be dealt.
+
+        *hurry*: retries go first, and at once.
+        """
+        self._hurry = hurry
         lineup = self.lineup
         if lineup.alone and not lineup.batch and not leased:
             lineup.end_batch()
         others = self._fresh_left + len(self._front) + len(self._suspected) + len(self._isolated) + len(lineup.open)
-        retries = self.retries.open_round(now, busy=bool(leased or others)) and len(self.retries)
+        retries = self.retries.open_round(now, busy=bool(leased or others) and not hurry) and len(self.retries)
         if not (lineup.alone or leased or others or self.retries):
             lineup.next_batch()
         return len(lineup.batch) if lineup.alone else others + retries
@@ -125,6 +131,8 @@ class Queue:
             return tasks
         if (self._isolated or self._suspected) and self._take_suspects(worker, min(count, room), tasks):
             count = min(count, room)  # a slot that becomes free is for the next one
+        if self._hurry:
+            self._take_retries(worker, count, elsewhere, tasks)
         while self._front and len(tasks.offsets) < count:
             tasks.append(self._front.popleft())
         self._take_in_order(worker, count, elsewhere, tasks)
@@ -161,7 +169,11 @@ class Queue:
             self._fresh_left = self._fresh_left - fresh.size if fresh.size == wanted else 0
             for column, name in zip(tasks, ("offset", "length", "seq"), strict=True):
                 column.extend(fresh[name].tolist())
-        while not self._fresh_left and len(tasks.offsets) < count and (retry := self.retries.take(worker.node, elsewhere)):
+        if not self._fresh_left:
+            self._take_retries(worker, count, elsewhere, tasks)
+
+    def _take_retries(self, worker: Worker, count: int, elsewhere: Callable[[], bool], tasks: Tasks) -> None:
+        while len(tasks.offsets) < count and (retry := self.retries.take(worker.node, elsewhere)):
             tasks.append(retry)
 
     def _take_suspects(self, worker: Worker, count: int, tasks: Tasks) -> bool:

@@ -4,6 +4,9 @@ Three attempts within a hundredth of a second are one: a file system that hiccup
 about to make, fails them all. So an attempt that follows a failure becomes due a pause later, as long as there is other
 work to wait for; when nothing else is there, waiting changes nothing, and all go at once. What is due goes to another
 node first; to its own one if there is no other, or if none had a free slot within PATIENCE_S.
+
+Nor do they wait, or go behind anything, when they are in a hurry: as soon as what has failed once may be too much for
+--max-fails, they decide about that (law 10 of `schedule`).
 """
 
 from __future__ import annotations
@@ -42,7 +45,7 @@ class Retries:
         heappush(self._queues.setdefault(node, []), _Retry(due, task, now))
 
     def open_round(self, now: float, busy: bool) -> bool:
-        """A round of dealing begins; *busy*: there is other work. Return whether a retry may be dealt in it.
+        """A round of dealing begins; *busy*: there is other work, and no hurry. Return whether a retry may be dealt in it.
 
         That is decided once a round: otherwise the first retry that is granted would make the others wait.
         """
@@ -51,7 +54,7 @@ class Retries:
         return bool(self._ripe)
 
     def take(self, node: str, elsewhere: Callable[[], bool]) -> Task | None:
-        """Return what *node* may try now, None if there is nothing; *elsewhere*: whether other nodes take tasks, too."""
+        """Return what *node* may try now, None if there is nothing; *elsewhere*: its own ones are for other nodes."""
         ripe = self._ripe
         while ripe:
             if not self._is_due(ripe[-1], 0.0):

@@ -23,6 +23,9 @@ A task is waiting, leased (to a rank, as attempt k), done, or failed. Its laws:
    such a failure once, so a list in which everything fails ends. While a node is not fit nothing is charged that fails
    there: that is one task a pause, and the pauses grow. See `quarantine`.
 9. No state without a deadline: silence, a stop (rank 0's own leases included), suspicion, quarantine, a retry's pause.
+10. When more than max_fails tasks have failed for good nothing more is started. As soon as it may be so many, since those
+   that have failed at least once are counted, too, it is found out: retries go first, and at once, and no slot has a queue
+   behind it, until one or the other is certain. Other tasks go on beside them.
 
 The parts, each of which says what it knows and decides nothing else: who is there and has what (`workers`), who has gone
 silent (`silence`), what waits and in which order (`queue`), who gets how many (`dealing`), what an end or a loss means for
@@ -78,6 +81,8 @@ class Schedule:
         self._finished = False
         self._done = 0
         self._stale = 0
+        self._failed_attempts = 0
+        self.gave_up = False  # more than max_fails tasks have failed
 
     # events
 
@@ -118,6 +123,7 @@ class Schedule:
         ]
         self._done += verdicts.count(Verdict.SUCCEEDED)
         self._stale += verdicts.count(Verdict.STALE)
+        self._failed_attempts += verdicts.count(Verdict.FAILED) + verdicts.count(Verdict.FAILED_FOR_GOOD)
         return Ends(verdicts, [task[1] if task else 0 for task in tasks], [task[2] if task else 0 for task in tasks])
 
     def worker_left(self, rank: int) -> None:
@@ -153,13 +159,16 @@ class Schedule:
         """
         silent = self._silence.too_long(self._workers, now) if all_told else []
         actions = [action for rank in silent for action in self.worker_lost(rank)]
-        judged = self._workers.judge_nodes(now)
-        self._judge.nodes(judged)
-        actions += judged
-        if self._failed_too_often():
+        if not self.gave_up:  # what nobody tries elsewhere any more is not taken back
+            judged = self._workers.judge_nodes(now)
+            self._judge.nodes(judged)
+            actions += judged
+        if self._have_failed(0):
+            self.gave_up = True
             actions += self.stop_asked(How.DRAIN, now)
         if self._stopping is None and not self._finished:
-            actions += deal(self._workers, self._queue, self._histories, now)
+            hurry = self._have_failed(len(self._histories.undecided))
+            actions += deal(self._workers, self._queue, self._histories, now, hurry)
         finish = self._finish()
         return actions + ([finish] if finish else [])
 
@@ -168,7 +177,14 @@ class Schedule:
     @property
     def counts(self) -> Counts:
         """How many tasks are in which state, of those that this run has met or will meet."""
-        return Counts(self._done, len(self._histories.failed), self._workers.leased, len(self._queue), self._stale)
+        failed, undecided = len(self._histories.failed), len(self._histories.undecided)
+        leased, waiting = self._workers.leased, len(self._queue)
+        return Counts(self._done, failed, leased, waiting, self._stale, undecided, self._failed_attempts)
+
+    @property
+    def done(self) -> int:
+        """How many tasks have succeeded."""
+        return self._done
 
     @property
     def stopping(self) -> How | None:
@@ -227,9 +243,10 @@ class Schedule:
         if waiting and self._stopping is None and self._workers.anybody():
             return None
         self._finished = True
-        if waiting and not self._failed_too_often():
+        if waiting and not self.gave_up:
             return Finish(Outcome.WORK_LEFT)
         return Finish(Outcome.SOME_FAILED if self._histories.failed else Outcome.ALL_SUCCEEDED)
 
-    def _failed_too_often(self) -> bool:
-        return self._max_fails is not None and len(self._histories.failed) > self._max_fails
+    def _have_failed(self, more: int) -> bool:
+        """Return whether more than max_fails tasks have failed, if *more* do than are known."""
+        return self._max_fails is not None and len(self._histories.failed) + more > self._max_fails

@@ -135,6 +135,16 @@ class Workers:
         """Return whether another node than that of *worker* takes tasks."""
         return any(other.node != worker.node and self.takes(other) for other in self.by_rank.values())
 
+    def free_elsewhere(self, worker: Worker) -> bool:
+        """Return whether another node should have what has failed on that of *worker*, rather than this one at once.
+
+        So it is if a slot is free there, or if everything has failed here of late: then it may be the node.
+        """
+        if self._quarantine.may_be_sick(worker.node):
+            return self.elsewhere(worker)
+        others = (other for other in self.by_rank.values() if other.node != worker.node)
+        return any(other.opening > 0 and self.takes(other) for other in others)
+
     def anybody(self) -> bool:
         """Return whether anybody takes tasks, or is expected to."""
         return bool(self.expected) or any(self.takes(worker) for worker in self.by_rank.values())

@@ -20,9 +20,13 @@ _MOST_TOLD = 3  # workers
 def line(counts: Counts, total: int, done_before: int, slots: int, elapsed_s: float) -> str:
     """Return how far a run is: of *total* tasks, *done_before* were done by earlier runs."""
     done = done_before + counts.done
-    words = [f"{done}/{total} done", f"{counts.leased} running or queued on {slots} slots"]
-    if counts.failed:
-        words.append(f"{counts.failed} failed")
+    words = [f"{done}/{total} done"]
+    if counts.failed_attempts:
+        for_good = f" ({_count(counts.failed, 'task')} for good)" if counts.failed else ""
+        words.append(f"{_count(counts.failed_attempts, 'attempt')} failed{for_good}")
+    elif counts.failed:
+        words.append(f"{_count(counts.failed, 'task')} failed for good")
+    words.append(f"{counts.leased} running or queued on {slots} slots")
     if counts.done and elapsed_s > 0:
         rate = counts.done / elapsed_s
         words.append(f"{rate:.1f}/s")
@@ -39,6 +43,26 @@ def verdict(outcome: Outcome, counts: Counts, total: int, done_before: int, elap
     failed = f", {counts.failed} failed (see {log})" if counts.failed else ""
     again = "start again to go on" if outcome is Outcome.WORK_LEFT else "start again to try them again"
     return f"{done} of {total} tasks are done{failed}: {again}"
+
+
+def giving_up(limit: str, counts: Counts) -> str:
+    """Return what is to be said when more tasks have failed than --max-fails *limit* allows."""
+    running = f", and {_count(counts.leased, 'task')} may end" if counts.leased else ""
+    return f"--max-fails {limit}: {_have(counts.failed, 'task')} failed for good: nothing more is started{running}"
+
+
+def gave_up(limit: str, counts: Counts, total: int, done_before: int, log: Path) -> str:
+    """Return the last line of a run in which more tasks have failed than --max-fails *limit* allows."""
+    done = done_before + counts.done
+    left = total - done - counts.failed
+    again = f", {counts.undecided} more at least once" if counts.undecided else ""
+    failed = f"{_have(counts.failed, 'task')} failed for good{again} (see {log})"
+    them = "it" if counts.failed + counts.undecided == 1 else "them"
+    if not left:
+        return f"{failed}, which is more than --max-fails {limit}; {_are(done)} done: mend {them}, and start again"
+    not_run = f"{left - counts.undecided} were" if left - counts.undecided != 1 else "1 was"
+    run = f"{_are(done)} done, {not_run} not run"
+    return f"stopped by --max-fails {limit}: {failed}, {run}: mend {them}, and start again to go on"
 
 
 def in_vain(done: int, total: int) -> str:
@@ -140,6 +164,14 @@ def _binding(hello: Offer, config: Config) -> str | None:
             f"workers are bound to {hello.cpus} of {theirs} CPUs, and run {hello.slots} at a time: give {flag}, or THREADS"
         )
     return None
+
+
+def _are(number: int) -> str:
+    return f"{number} {'is' if number == 1 else 'are'}"
+
+
+def _have(number: int, noun: str) -> str:
+    return f"{_count(number, noun)} {'has' if number == 1 else 'have'}"
 
 
 def _count(number: int, noun: str, plural: str = "s") -> str:

@@ -78,12 +78,16 @@ def test_large_and_binary_outputs_of_both_workers_at_once_are_whole_blocks(farms
 
 @pytest.mark.short
 @pytest.mark.parametrize("ranks", [0, 3])
-def test_what_a_failed_attempt_printed_goes_to_the_log_alone(farms: Farms, ranks: int) -> None:
-    offsets = farms.tasks("echo good", "echo lost; echo why >&2; exit 7", "kill -9 $$")
+def test_what_a_failed_attempt_printed_goes_to_the_log_and_of_the_first_ones_one_line_is_told(
+    farms: Farms, ranks: int
+) -> None:
+    offsets = farms.tasks("echo good", "echo lost; echo a tale >&2; echo why >&2; exit 7", "kill -9 $$")
     ended = farms.run(ranks, "--threads", "2", "--retries", "0", "tasks.txt")
     assert ended.code == 1
     assert ended.out == b"good\n"
-    assert "why" not in ended.err
+    assert [line for line in ended.err.splitlines() if line in ("lost", "a tale", "why")] == []
+    (told,) = [line for line in ended.said if "task 2 (tasks.txt:2) has failed" in line]
+    assert '"why": echo lost' in told
     log = farms.file("log").read_text().splitlines()
     assert "    lost" in log
     assert "    why" in log

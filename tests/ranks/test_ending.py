@@ -27,7 +27,7 @@ class Run:
 
     def __init__(self) -> None:
         self.said: list[str] = []
-        self.schedule = SimpleNamespace(stopping=None, workers={}, suspects=list, counts=Counts())
+        self.schedule = SimpleNamespace(stopping=None, workers={}, suspects=list, counts=Counts(), gave_up=False)
         self.custody = SimpleNamespace(stopped=False, unchanged=False, waits=False, given_up=0, taken=0, recorded=0)
         self.custody.give_up = lambda: vars(self.custody).update(waits=False, given_up=1)
         self.deadline = SimpleNamespace(stopped=False, longest=None)

@@ -1,0 +1,86 @@
+"""Failures as they happen, with real ranks: told at once, and soon decided under --max-fails."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from .farms import Farms, held, wait_until
+from .test_sick import on_the_sick
+
+TYPO = "./alignn S"
+SLOTS = 4  # of two workers
+
+
+def typos(count: int) -> list[str]:
+    return [f"{TYPO}{number}" for number in range(1, count + 1)]
+
+
+@pytest.mark.short
+@pytest.mark.parametrize(
+    ("ranks", "count", "retries", "limit", "most"),
+    [(3, 31, "2", "0", 0), (2, 1000, "2", "5", 5), (3, 1000, "0", "0.5%", 5)],
+)
+def test_too_many_failures_stop_a_farm_early(
+    farms: Farms, ranks: int, count: int, retries: str, limit: str, most: int
+) -> None:
+    farms.tasks(*typos(count))
+    ended = farms.run(ranks, "--threads", str(SLOTS), "--retries", retries, "--max-fails", limit, "tasks.txt")
+    assert ended.code == 1
+    tried = set(farms.attempted())
+    assert most < len(tried) <= most + 1 + SLOTS * (ranks - 1) * (int(retries) + 1)
+    told = ended.said[-1].removeprefix("mpifarm: ")
+    assert told.startswith(f"stopped by --max-fails {limit}: ")
+    assert f", 0 are done, {count - len(tried)} were not run: " in told
+    assert farms.log()[-1].endswith(told), "the log says so, too"
+
+
+@pytest.mark.short
+def test_if_nothing_was_left_to_run_the_end_says_so_even_when_quiet(farms: Farms) -> None:
+    farms.tasks("true", "exit 3")
+    ended = farms.run(2, "--quiet", "--threads", "2", "--max-fails", "0", "tasks.txt")
+    assert ended.code == 1
+    failed = "1 task has failed for good (see log.tasks.txt.tfin), which is more than --max-fails 0"
+    assert ended.said == [f"mpifarm: {failed}; 1 is done: mend it, and start again"]
+
+
+def test_a_long_task_ends_well_though_the_farm_has_been_stopped_by_another(farms: Farms) -> None:
+    long, bad, *others = farms.tasks(held("long"), "exit 1", *(10 * ["sleep 0.1"]))
+    farm = farms.start(2, "--threads", "2", "--max-fails", "0", "tasks.txt")
+    wait_until(lambda: "nothing more is started, and 1 task may end" in farm.err(), "it gives up")
+    (farms.directory / "go").touch()
+    ended = farm.wait()
+    assert ended.code == 1
+    assert long in farms.progress()
+    assert len(farms.progress()) < 1 + len(others)
+    assert bad in farms.left()
+
+
+def test_a_sick_node_does_not_stop_a_farm_in_which_others_do_well(farms: Farms) -> None:
+    offsets = farms.tasks(*(f"sleep 0.05 && echo {number}" for number in range(60)))
+    ended = farms.run(3, "--threads", "2", "--max-fails", "1", "tasks.txt", before=on_the_sick("PATH=/nowhere"))
+    assert ended.code == 0
+    assert sorted(farms.progress()) == offsets
+
+
+def test_a_list_with_a_typo_is_told_within_seconds(farms: Farms) -> None:
+    farms.tasks(*typos(5000))
+    farm = farms.start(3, "--threads", str(SLOTS), "tasks.txt")
+    wait_until(lambda: " attempts failed, " in farm.err(), "the status line counts them")
+    farm.signal(signal.SIGINT)
+    said = farm.wait().said
+    (told,) = [line for line in said if " has failed on " in line]
+    assert "exit code 127 after 0.0" in told
+    assert f'not found": {TYPO}' in told
+    (alarm,) = [line for line in said if "ALL of the first" in line]
+    assert f"ALL of the first {3 * 2 * SLOTS} attempts have failed alike (exit code 127, " in alarm
+    assert said.index(told) < said.index(alarm) < next(at for at, line in enumerate(said) if "0/5000 done" in line)
+
+
+def test_what_a_task_prints_does_nothing_to_the_terminal(farms: Farms) -> None:
+    farms.tasks(r"printf '\033]0;owned\007\033[2Jgone\n' >&2; exit 9")
+    ended = farms.run(2, "--threads", "1", "--retries", "0", "tasks.txt")
+    (told,) = [line for line in ended.said if " has failed on " in line]
+    assert told.isprintable()
+    assert r'"\x1b]0;owned\x07\x1b[2Jgone": printf' in told
