@@ -49,10 +49,12 @@ class Attempt:
 class Farm:
     """A launcher, and what it has said."""
 
-    def __init__(self, slots: int, cpus: int, environ: Mapping[str, str], shell: str, task_cpus: int) -> None:
+    def __init__(
+        self, slots: int, cpus: int, environ: Mapping[str, str], shell: str, task_cpus: int, grace_s: float
+    ) -> None:
         self.crew = fork_helpers(cpus, environ)
         self.handles = self.crew.helpers
-        self.launcher = Launcher(self.crew, shell)
+        self.launcher = Launcher(self.crew, shell, grace_s)
         self.launcher.set_up("nid0001", slots, 1, cpus=task_cpus)
         self.chunks: list[int] = []
         self._streamed: dict[int, bytes] = defaultdict(bytes)
@@ -122,8 +124,7 @@ def launch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Launch]:
         shell: str = SHELL,
         task_cpus: int = 0,
     ) -> Farm:
-        monkeypatch.setattr("mpifarm.launcher.termination.GRACE_S", grace_s)
-        farms.append(Farm(slots, cpus, os.environ if environ is None else environ, shell, task_cpus))
+        farms.append(Farm(slots, cpus, os.environ if environ is None else environ, shell, task_cpus, grace_s))
         return farms[-1]
 
     monkeypatch.chdir(tmp_path)
@@ -272,9 +273,8 @@ def test_a_helper_that_does_not_end_its_tasks_when_it_has_to_is_lost_and_they_ar
     launch: Launch, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, stop: Callable[[Launcher], None]
 ) -> None:
     monkeypatch.setattr("mpifarm.launcher.launcher.ANSWER_S", 0.3)
-    monkeypatch.setattr("mpifarm.launcher.launcher.GRACE_S", 0.3)
     monkeypatch.setattr("mpifarm.launcher.launcher.SEND_S", 0.1)
-    farm = launch(slots=2)
+    farm = launch(slots=2, grace_s=0.3)
     farm.start(b"echo $$ > task; kill -STOP $PPID; sleep 600")
     pid = number_in(tmp_path / "task")
     helper = farm.handles[0].pid
