@@ -35,8 +35,8 @@ the task list:
   python -m mpifarm first.txt && python -m mpifarm second.txt
 
 examples:
-  mpiexec -n 3 python -m mpifarm tasks.txt            on a laptop: one manager, two workers
-  python -m mpifarm tasks.txt                         alone, without mpiexec
+  python -m mpifarm tasks.txt                         on a laptop: alone, without mpiexec
+  mpiexec -n 3 python -m mpifarm tasks.txt            one manager, two workers
   srun -N 2 -c 128 python -m mpifarm tasks.txt        in a Slurm job: one rank on each node
   python -m mpifarm --walltime 2h --margin 5m tasks.txt
   python -m mpifarm --retries 0 --timeout 1h --output all.out tasks.txt
@@ -48,12 +48,14 @@ the files, beside you, for a list named tasks.txt:
   joblog.tasks.txt.tfin        a line for every attempt, in the columns of GNU Parallel
   log.tasks.txt.tfin           the failed attempts and what they printed
   done.tasks.txt.tfin          every task has succeeded
+  lock.tasks.txt.tfin          is there while it runs
 To start over, delete the progress and the done file, or give --rerun. A list that was begun with --output goes on with
 the same FILE; nothing that the list's own runs have not written is ever cut off or overwritten.
 
 signals to rank 0:
   INT, TERM  stop: end what runs (TERM, after --kill-after KILL), write the files, exit 3; a second INT
              kills at once, and 45 s later the farm itself if something in it does not come back (MPI, a file system)
+             a script that starts a farm with & has made it deaf to INT: send TERM
   USR2       drain: start nothing more, let what runs finish, exit 3
   a worker that gets one of them stops or drains alone, and its tasks go to others
 
@@ -61,6 +63,7 @@ exit codes:
   0  every task has succeeded          2  usage, environment or list error, or no node could run
   1  some tasks failed, or the job        anything: nothing was done
      was too short for what is left    3  stopped with work left: start again
+To Slurm a job that ends with 3 has failed: afterok never starts what waits for it, afterany does.
 A task that was running, alone, when the farm was killed for the third time has failed, too.
 
 a task sees:
@@ -107,8 +110,8 @@ def parser() -> Parser:
         help="tasks at a time on each node [$THREADS, else the CPUs that this rank may use, or has the time of,"
              " / worker ranks on the node]")
     add("--retries", type=count, metavar="N", default=2,
-        help="more attempts for a task that fails, after the rest of the list, on another node if there is one, and 1 s,"
-             " then 10 s after the failure while there is other work [2]")
+        help="more attempts for a task that fails (2: three tries in all), after the rest of the list, on another node if"
+             " there is one, and 1 s, then 10 s after the failure while there is other work [2]")
     add("--timeout", type=time, metavar="TIME",
         help="an attempt that takes longer has failed: TERM, then KILL, to its whole process group; time in which the job"
              " is suspended does not count")

@@ -115,7 +115,7 @@ MUTATIONS = [
         "launcher",
         "self._has_to_end(self._kill_after_s)",
         "self._has_to_end(0.0)",
-        hunted_by="tests/launcher/test_termination.py",
+        hunted_by="tests/launcher/test_launcher.py",
     ),
     Mutation(
         "let an unknown option take the list for its value",

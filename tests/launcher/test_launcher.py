@@ -286,6 +286,18 @@ def test_a_helper_that_does_not_end_its_tasks_when_it_has_to_is_lost_and_they_ar
     wait_until(lambda: gone(pid) and gone(helper))
 
 
+def test_a_helper_whose_tasks_may_take_long_to_end_is_not_lost_meanwhile(
+    launch: Launch, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("mpifarm.launcher.launcher.ANSWER_S", 0.3)
+    farm = launch(grace_s=600.0)
+    farm.start(b"trap 'sleep 1.5; exit 4' TERM; echo $$ > ready; while :; do sleep 0.1; done")
+    number_in(tmp_path / "ready")
+    farm.launcher.terminate()
+    (end,) = farm.take(1)
+    assert (end.status, end.flags) == (4, STOPPED)
+
+
 def test_a_helper_that_has_ended_what_it_had_in_time_may_go_on(launch: Launch, monkeypatch: pytest.MonkeyPatch) -> None:
     """As for a worker that was taken for lost and joins again."""
     monkeypatch.setattr("mpifarm.launcher.launcher.ANSWER_S", 0.5)
