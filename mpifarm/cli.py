@@ -14,10 +14,10 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn, TypeVar
 
-from mpifarm import FarmError, __version__, config, entry, say
+from mpifarm import FarmError, __version__, arguments, config, entry, say
 from mpifarm.launcher import launcher, processes
 from mpifarm.launcher.frames import MAX_SLOTS, SHELL
-from mpifarm.settings import Config
+from mpifarm.settings import KILL_AFTER_S, Config
 
 _START_S = 10.0  # that MPI may take to start, however short --lost-after is
 
@@ -36,8 +36,8 @@ the task list:
   python -m mpifarm first.txt && python -m mpifarm second.txt
 
 examples:
-  mpiexec -n 3 python -m mpifarm tasks.txt            on a laptop: one manager, two workers
-  python -m mpifarm tasks.txt                         alone, without mpiexec
+  python -m mpifarm tasks.txt                         on a laptop: alone, without mpiexec
+  mpiexec -n 3 python -m mpifarm tasks.txt            one manager, two workers
   srun -N 2 -c 128 python -m mpifarm tasks.txt        in a Slurm job: one rank on each node
   python -m mpifarm --walltime 2h --margin 5m tasks.txt
   python -m mpifarm --retries 0 --timeout 1h --output all.out tasks.txt
@@ -49,13 +49,15 @@ the files, beside you, for a list named tasks.txt:
   joblog.tasks.txt.tfin        a line for every attempt, in the columns of GNU Parallel
   log.tasks.txt.tfin           the failed attempts and what they printed
   done.tasks.txt.tfin          every task has succeeded
+  lock.tasks.txt.tfin          is there while it runs
 To start over, delete the progress and the done file, or give --rerun. After an edit of the list --edited keeps what is
 done of the lines that are unchanged. A list that was begun with --output goes on with
 the same FILE; nothing that the list's own runs have not written is ever cut off or overwritten.
 
 signals to rank 0:
-  INT, TERM  stop: end what runs (TERM, after 5 s KILL), write the files, exit 3; a second INT kills at once,
-             and 45 s later the farm itself if something in it does not come back (MPI, a file system)
+  INT, TERM  stop: end what runs (TERM, after --kill-after KILL), write the files, exit 3; a second INT
+             kills at once, and 45 s later the farm itself if something in it does not come back (MPI, a file system)
+             a script that starts a farm with & has made it deaf to INT: send TERM
   USR2       drain: start nothing more, let what runs finish, exit 3
   a worker that gets one of them stops or drains alone, and its tasks go to others
 
@@ -63,6 +65,7 @@ exit codes:
   0  every task has succeeded          2  usage, environment or list error, or no node could run
   1  some tasks failed, or the job        anything: nothing was done
      was too short for what is left    3  stopped with work left: start again
+To Slurm a job that ends with 3 has failed: afterok never starts what waits for it, afterany does.
 A task that was running, alone, when the farm was killed for the third time has failed, too.
 
 a task sees:
@@ -72,17 +75,26 @@ a task sees:
 
 TIME: 90, 90s, 10m, 2h, 1-00:00:00"""
 
+_NO_SHARE = "no share of the CPUs (50%, +1, 0 for all) is understood; left out, it is as many as CPUs"
+
 _Value = TypeVar("_Value")
 
 
-class _Parser(argparse.ArgumentParser):
+class Parser(argparse.ArgumentParser):
+    """argparse's, with our words for what is wrong."""
+
+    @property
+    def options(self) -> dict[str, bool]:
+        """Every option, and whether it takes a value."""
+        return {name: action.nargs != 0 for name, action in self._option_string_actions.items()}
+
     def error(self, message: str) -> NoReturn:
         raise FarmError(f"{message} (see: python -m mpifarm --help)")
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """Return the parser of mpifarm's command line."""
-    options = _Parser(
+    options = Parser(
         prog="mpifarm",
         usage="python -m mpifarm [options] TASKLIST",
         description=_DESCRIPTION,
@@ -91,21 +103,24 @@ def parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     count = _checked(int, lambda n: n >= 0, "a number, 0 or more")
-    slots = _checked(int, lambda n: 1 <= n <= MAX_SLOTS, f"a number from 1 to {MAX_SLOTS}")
+    slots = _checked(_slots, lambda n: 1 <= n <= MAX_SLOTS, f"a number from 1 to {MAX_SLOTS}: {_NO_SHARE}")
     max_fails = _checked(config.max_fails, lambda _: True, "a number, 0 or more, or a percentage from 0% to 100%")
     time = _checked(config.seconds, lambda _: True, "a time: write 90, 90s, 10m, 2h or 1-00:00:00")
     add = options.add_argument
     # fmt: off
     add("tasklist", metavar="TASKLIST", help="file of shell commands, one a line")
-    add("--threads", type=slots, metavar="N",
+    add("-j", "--threads", type=slots, metavar="N",
         help="tasks at a time on each node [$THREADS, else the CPUs that this rank may use, or has the time of,"
              " / worker ranks on the node]")
     add("--retries", type=count, metavar="N", default=2,
-        help="more attempts for a task that fails, after the rest of the list, on another node if there is one, and 1 s,"
-             " then 10 s after the failure while there is other work [2]")
+        help="more attempts for a task that fails (2: three tries in all), after the rest of the list, on another node if"
+             " there is one, and 1 s, then 10 s after the failure while there is other work [2]")
     add("--timeout", type=time, metavar="TIME",
-        help="an attempt that takes longer has failed: TERM, after 5 s KILL, to its whole process group; time in which the"
-             " job is suspended does not count")
+        help="an attempt that takes longer has failed: TERM, then KILL, to its whole process group; time in which the job"
+             " is suspended does not count")
+    add("--kill-after", type=time, metavar="TIME", default=KILL_AFTER_S,
+        help="how long a task has between TERM and KILL, at its timeout and when the farm stops, to save what it has; the"
+             f" end of the job goes before: with a long one, give --margin, too [{KILL_AFTER_S:.0f} s]")
     add("--max-fails", type=max_fails, metavar="N[%]",
         help="start nothing more when more than N tasks have failed for good, or N%% of the list, let what runs finish, and"
              " exit 1; 0: at the first one (fail-fast). As soon as what has failed once may be too much, it is tried again"
@@ -143,6 +158,12 @@ def parser() -> argparse.ArgumentParser:
     return options
 
 
+def _slots(text: str) -> int:
+    if not text.isdecimal():  # +1, to GNU Parallel, is one more than there are CPUs
+        raise ValueError(text)
+    return int(text)
+
+
 def _checked(convert: Callable[[str], _Value], valid: Callable[[_Value], bool], wanted: str) -> Callable[[str], _Value]:
     def check(text: str) -> _Value:
         try:
@@ -162,7 +183,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     try:
         entry.strangers()
-        settings, task_environ = config.read(parser().parse_args(argv))
+        options = parser()
+        arguments.check(argv, options.options)
+        settings, task_environ = config.read(options.parse_args(argv))
     except FarmError as error:
         return config.refuse(error, "--no-mpi" in argv)
     asked = config.ask_end(settings)

@@ -89,6 +89,7 @@ def read(args: argparse.Namespace) -> tuple[Config, dict[str, str]]:
         threads=_threads(args.threads, environ),
         retries=args.retries,
         timeout_s=args.timeout,
+        kill_after_s=args.kill_after,
         max_fails=args.max_fails,
         manager_works=args.manager_works,
         rerun=args.rerun,

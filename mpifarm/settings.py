@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 
+KILL_AFTER_S = 5.0  # between TERM and KILL, if nobody says otherwise
+
 
 class Interface(IntEnum):
     """The interface by which whoever started this process tells it of the others."""
@@ -46,6 +48,7 @@ class Config:
     threads: int | None = None
     retries: int = 2
     timeout_s: float | None = None
+    kill_after_s: float = KILL_AFTER_S  # between the TERM of a task, at its timeout or at a stop, and its KILL
     max_fails: MaxFails | None = None
     manager_works: bool = False
     rerun: bool = False

@@ -9,7 +9,9 @@ import numpy as np
 from mpifarm.schedule.answers import Action, Finish, Grant, Lost, Outcome, Stop, Verdict
 from mpifarm.schedule.queue import Records
 from mpifarm.schedule.schedule import Schedule
+from mpifarm.schedule.silence import Silence
 from mpifarm.schedule.suspects import Suspect
+from mpifarm.settings import KILL_AFTER_S
 
 RECORD = np.dtype([("offset", "<i8"), ("length", "<i8"), ("seq", "<i8")])
 LENGTH = 10
@@ -30,12 +32,15 @@ class Farm:
         slots: int = 1,
         again: Records | None = None,
         suspects: Sequence[Suspect] = (),
+        lost_after_s: float = 120.0,
+        kill_after_s: float = KILL_AFTER_S,
         **options: int,
     ) -> None:
         self._next = 1
         self._tasks = tasks
         again = records() if again is None else again
-        self.schedule = Schedule(self._fresh, tasks, again, nodes, suspects=suspects, **options)
+        silence = Silence(lost_after_s, kill_after_s)
+        self.schedule = Schedule(self._fresh, tasks, again, nodes, suspects=suspects, silence=silence, **options)
         self.now = 0.0
         self.slots = slots
         self.held: dict[int, dict[int, int]] = {}  # rank -> offset -> attempt

@@ -15,6 +15,7 @@ from mpifarm.schedule.retries import Task
 from mpifarm.schedule.schedule import Schedule
 from mpifarm.schedule.silence import STOP_PATIENCE_S
 from mpifarm.schedule.workers import Worker, Workers
+from mpifarm.settings import KILL_AFTER_S
 
 PAUSES_S = {"PAUSE_S": 1.0, "SICK_PAUSE_S": 3.0, "LONGEST_PAUSE_S": 8.0}  # of the quarantine, in lists as short as these
 LOST_AFTER_S = 10.0
@@ -62,7 +63,7 @@ class Laws:
             self._slept_s[rank] = self._slept_s.get(rank, 0.0) + listened(passed_s)
         if self._ending_s is not None:
             self._ending_s += listened(passed_s)
-            assert self._ending_s <= STOP_PATIENCE_S + READER_MOST_S + SLACK_S, "a stop has no end"
+            assert self._ending_s <= KILL_AFTER_S + STOP_PATIENCE_S + READER_MOST_S + SLACK_S, "a stop has no end"
         elif self._schedule.stopping not in (None, How.DRAIN):
             self._ending_s = 0.0
         self._look_at_nodes(passed_s)

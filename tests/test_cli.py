@@ -12,7 +12,8 @@ import pytest
 
 from mpifarm import __version__
 
-OPTIONS = """--threads --retries --timeout --max-fails --manager-works --rerun --lost-after --output --shell
+OPTIONS = """-j --threads --retries --timeout --kill-after --walltime --margin --time-request --max-fails --manager-works
+    --rerun --lost-after --output --shell
     --keep-mpi-env --ignore-directives --anyway --no-mpi --quiet --version --help"""
 LAUNCHERS = [
     ("PMI_RANK", "PMI_SIZE"), ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"), ("SLURM_PROCID", "SLURM_NTASKS"),
@@ -79,7 +80,13 @@ BAD = [
     [],
     ["tasks.txt", "more.txt"],
     ["--nonsense", "tasks.txt"],
-    *(["--threads", n, "tasks.txt"] for n in ("0", "-1", "x", "", "1.5", "4097")),
+    ["--joblog", "x.log", "tasks.txt"],
+    ["--resume", "--bar", "-k", "tasks.txt"],
+    ["./prog", "{}", ":::", "1", "2"],
+    *(["--threads", n, "tasks.txt"] for n in ("0", "-1", "x", "", "1.5", "4097", "+1", "50%")),
+    *(["-j", n, "tasks.txt"] for n in ("0", "-1", "50%", "+1")),
+    ["-j50%", "tasks.txt"],
+    *(["--kill-after", time, "tasks.txt"] for time in ("0", "-1", "soon")),
     *(["--retries", n, "tasks.txt"] for n in ("-1", "x")),
     *(["--max-fails", n, "tasks.txt"] for n in ("-1", "x", "", "1.5", "%", "101%", "100.1%", "1e1%", "5 %")),
     *(["--timeout", time, "tasks.txt"] for time in ("0", "x", "-3", "1e9", "9" * 400 + ":00:00")),
@@ -96,6 +103,30 @@ def test_a_bad_option_is_one_line_and_nothing_is_touched(here: Path, arguments: 
     assert (code, out) == (2, "")
     assert complains(err), err
     assert os.listdir(here) == ["tasks.txt"]
+
+
+@pytest.mark.usefixtures("here")
+def test_an_option_of_another_program_is_what_is_blamed() -> None:
+    code, _, err = mpifarm("--joblog", "x.log", "tasks.txt", program=("-c", WITHOUT_PACKAGES))
+    assert code == 2
+    assert err.startswith("mpifarm: --joblog is no option here")
+    assert "joblog.TASKLIST.tfin" in err
+    assert "tasks.txt" not in err
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize("given", [["-j", "3"], ["-j3"], ["--threads=3"]])
+def test_j_is_short_for_threads(given: list[str]) -> None:
+    Path("tasks.txt").write_text("echo $MPIFARM_THREADS\n")
+    assert mpifarm("--no-mpi", "--quiet", *given, "tasks.txt") == (0, "3\n", "")
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize("share", ["50%", "+1", "0"])
+def test_a_share_of_the_cpus_is_refused_with_what_to_do(share: str) -> None:
+    _, _, err = mpifarm("-j", share, "tasks.txt")
+    assert f"-j/--threads: '{share}' is not a number from 1 to" in err
+    assert "left out, it is as many as CPUs" in err
 
 
 def test_a_name_with_a_newline_makes_no_second_line(here: Path) -> None:

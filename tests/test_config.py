@@ -29,6 +29,18 @@ def read(*options: str) -> Config:
     return config.read(parser().parse_args([*options, "tasks.txt"]))[0]
 
 
+def test_a_task_has_5_s_between_term_and_kill_if_nobody_says_otherwise() -> None:
+    assert [read().kill_after_s, read("--kill-after", "2m").kill_after_s, read("--kill-after=0.5").kill_after_s] == [
+        5,
+        120,
+        0.5,
+    ]
+
+
+def test_j_is_threads() -> None:
+    assert [read(*given).threads for given in (["-j", "3"], ["-j3"], ["--threads", "3"])] == [3, 3, 3]
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

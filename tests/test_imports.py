@@ -16,15 +16,17 @@ ROOT = Path(mpifarm.__file__).parent
 
 # From top to bottom: a wing may import those below it, never one above. Hall and ground are the files beside the wings.
 WINGS = ("hall", "ranks", "view", "journal", "launcher", "tasks", "schedule", "site", "ground")
-HALL = {"__main__", "cli", "config", "entry"}
+HALL = {"__main__", "arguments", "cli", "config", "entry", "foreign_options"}
 
 # Wing -> file -> what it may import: files of its own wing | other wings. `mpifarm` itself (FarmError, say) is for all.
 TABLE = {
     "hall": {
         "__main__": "cli|",
-        "cli": "config entry|ranks launcher site ground",
+        "arguments": "foreign_options|",
+        "cli": "arguments config entry|ranks launcher site ground",
         "config": "|launcher site ground",
         "entry": "|",
+        "foreign_options": "|",
     },
     "ranks": {
         "alarm": "custody notices|view journal schedule",
@@ -84,7 +86,7 @@ TABLE = {
         "functions": "spawn|tasks site ground",
         "guardian": "frames helper patience processes spawn|ground",
         "helper": "capture frames outbox processes slots spawn|site ground",
-        "launcher": "capture frames guardian patience processes termination|ground",
+        "launcher": "capture frames guardian patience processes|ground",
         "outbox": "capture frames|",
         "outcome": "capture direct frames outbox slot spawn why|ground",
         "patience": "|",
@@ -158,10 +160,13 @@ NUMPY = {
     "tasks/scan", "tasks/tasklist", "tasks/tfin", "tasks/walk",
 }  # fmt: skip
 # What runs before the helpers are forked: these, and what they import at module level.
-BEFORE_THE_FORK = {"hall/__main__", "hall/cli", "hall/config", "hall/entry", "site/environ", "launcher/launcher"}
+BEFORE_THE_FORK = {
+    *(f"hall/{file}" for file in TABLE["hall"]), "site/environ", "launcher/launcher",
+}  # fmt: skip
 PURE = {
     *(f"schedule/{file}" for file in TABLE["schedule"]),
     *("ranks/backoff", "ranks/patience", "ranks/wire", "launcher/frames", "site/environ", "ground/awake", "ground/ended"),
+    "hall/foreign_options",
     *("tasks/bashisms", "tasks/check", "tasks/foreign", "tasks/grammar", "tasks/quoting"),
 }
 

@@ -2,10 +2,10 @@
 
 Worker to helper, `<BI` kind and length, then the body:
   SETUP      JSON: node, threads, first_slot, slots; widen: whether tasks may use all CPUs of the job; cpus: of a slot,
-             for SLURM_CPUS_PER_TASK, 0: leave that alone; shell: that runs the lines
+             for SLURM_CPUS_PER_TASK, 0: leave that alone; shell: that runs the lines; kill_after_s: between TERM and KILL
   START      any number of ENTRY (offset, seq, attempt, timeout in seconds or 0, length of the command) + command
   RECALL     give back what has not started
-  TERMINATE  give back, and TERM what runs, after 5 s KILL
+  TERMINATE  give back, and TERM what runs, KILL what is there kill_after_s later
   KILL       give back, and KILL what runs
 Helper to worker, `<BII` kind, number of records and length, then the body:
   ENDED      the records (ended.STRUCT), then what they wrote

@@ -170,7 +170,7 @@ class Helper:
         settings = json.loads(body)
         if settings["widen"]:
             affinity.widen()
-        names = ("node", "threads", "first_slot", "slots", "cpus", "shell")
+        names = ("node", "threads", "first_slot", "slots", "cpus", "shell", "kill_after_s")
         self._slots.set_up(*(settings[name] for name in names))
 
     def _enqueue(self, body: bytes) -> None:

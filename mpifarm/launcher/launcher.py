@@ -46,7 +46,7 @@ from mpifarm.launcher.frames import (
 from mpifarm.launcher.guardian import Guard
 from mpifarm.launcher.patience import Word
 from mpifarm.launcher.processes import Children, kill_adopted, wait_for
-from mpifarm.launcher.termination import GRACE_S
+from mpifarm.settings import KILL_AFTER_S
 
 CPUS_PER_HELPER = 32  # one helper starts some 700 tasks a second; on two cores a second helper only takes turns with it
 MAX_HELPERS = 8
@@ -116,8 +116,8 @@ def fork_helpers(cpus: int, environ: Mapping[str, str], start_s: float = math.in
 class Launcher:
     """Runs tasks in the slots of its helpers."""
 
-    def __init__(self, crew: Crew, shell: str = SHELL) -> None:
-        """*shell* runs the lines."""
+    def __init__(self, crew: Crew, shell: str = SHELL, kill_after_s: float = KILL_AFTER_S) -> None:
+        """*shell* runs the lines; *kill_after_s* is between the TERM of a task and its KILL."""
         self.killed = Killed()
         self._guard = crew.guard
         self._helpers = list(crew.helpers)
@@ -125,6 +125,7 @@ class Launcher:
         self._clock = Awake(time.monotonic())
         self._end_by = math.inf  # when all that runs has to be dead, and reported
         self._shell = shell
+        self._kill_after_s = kill_after_s
         self._children = Children()
         self._born: set[int] = set()  # children of this process: what comes later was a helper's
 
@@ -150,7 +151,7 @@ class Launcher:
             handle.slots = slots // len(self._helpers) + (lane < slots % len(self._helpers))
             settings = {
                 "node": node, "threads": slots, "first_slot": first_slot, "slots": handle.slots, "widen": widen,
-                "cpus": cpus, "shell": self._shell,
+                "cpus": cpus, "shell": self._shell, "kill_after_s": self._kill_after_s,
             }  # fmt: skip
             first_slot += handle.slots
             self._send(handle, order(Order.SETUP, json.dumps(settings).encode()))
@@ -171,9 +172,9 @@ class Launcher:
         self._order_all(Order.RECALL)
 
     def terminate(self) -> None:
-        """Give back what has not started; end what runs: TERM, after 5 s KILL."""
+        """Give back what has not started; end what runs: TERM, then KILL."""
         self._order_all(Order.TERMINATE)
-        self._has_to_end(GRACE_S)
+        self._has_to_end(self._kill_after_s)
 
     def kill(self) -> None:
         """Give back what has not started; KILL what runs."""

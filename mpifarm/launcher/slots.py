@@ -56,7 +56,6 @@ class Slots:
         self._serial = 0
         self._strays = Strays()
         self._deadlines = Deadlines(self._slots)
-        self._termination = Termination(self._strays, self._deadlines, readers, self._running)
         self._scarcity = Scarcity()
 
     @property
@@ -82,8 +81,12 @@ class Slots:
         """Return whether nothing can be started here, and will be."""
         return self._scarcity.is_hopeless(now)
 
-    def set_up(self, node: str, threads: int, first: int, count: int, cpus: int, shell: str) -> None:
-        """Make *count* slots, numbered from *first*, of *cpus* CPUs each, for lines that *shell* runs."""
+    def set_up(self, node: str, threads: int, first: int, count: int, cpus: int, shell: str, kill_after_s: float) -> None:
+        """Make *count* slots, numbered from *first*, of *cpus* CPUs each, for lines that *shell* runs.
+
+        *kill_after_s* is between the TERM of a task and its KILL.
+        """
+        self._termination = Termination(self._strays, self._deadlines, self._readers, self._running, grace_s=kill_after_s)
         self._environ[b"MPIFARM_NODE"] = os.fsencode(node)
         self._environ[b"MPIFARM_THREADS"] = b"%d" % threads
         if cpus and _CPUS_PER_TASK in self._environ:
@@ -196,7 +199,7 @@ class Slots:
         self._free.append(slot)
 
     def terminate_all(self, now: float, at_once: bool) -> None:
-        """End everything because the farm stops: TERM, and KILL after 5 s or *at_once*."""
+        """End everything because the farm stops: TERM, and KILL in the end or *at_once*."""
         self.reap(now)  # what has ended by now has ended by itself
         for slot in self._slots:
             self._termination.interrupt(slot, now, at_once)

@@ -1,7 +1,7 @@
 """How a task ends when it is not its leader alone that ends: at its timeout, with the farm, or leaving others behind.
 
-1. A task is not gone because its shell is: a terminated one keeps its slot until nobody of it is left, or 5 s later for
-   the KILL.
+1. A task is not gone because its shell is: a terminated one keeps its slot until nobody of it is left, or `grace_s` later
+   for the KILL.
 2. One that has *succeeded* has a moment in which what is about to end (`exec > >(tee log)`) may end, too; what it leaves
    in the background then is told, runs on, and is killed with the rest in the end.
 3. One TERM is enough: to some programs a second one means at once.
@@ -26,19 +26,22 @@ from mpifarm.launcher.deadlines import Deadlines
 from mpifarm.launcher.slot import Slot
 from mpifarm.launcher.strays import Strays
 
-GRACE_S = 5.0  # between TERM and KILL
 LINGER_S = 0.05  # how often to look whether all of a terminated task is gone
 LEAVE_S = 0.2  # how long what a task has left may take to end by itself
 
 
 class Termination:
-    """Ends tasks, and says when one is over. *leaders* are the pids of those that run."""
+    """Ends tasks, and says when one is over."""
 
-    def __init__(self, strays: Strays, deadlines: Deadlines, readers: Readers, leaders: Collection[int]) -> None:
+    def __init__(
+        self, strays: Strays, deadlines: Deadlines, readers: Readers, leaders: Collection[int], grace_s: float
+    ) -> None:
+        """*leaders* are the pids of those that run; *grace_s* is between TERM and KILL."""
         self._strays = strays
         self._deadlines = deadlines
         self._readers = readers
         self._leaders = leaders
+        self._grace_s = grace_s
 
     def leader_ended(self, slot: Slot, now: float, strays_are_told: bool) -> bool:
         """Return whether the attempt in *slot*, whose leader was reaped, is over; else there will be a deadline.
@@ -75,14 +78,14 @@ class Termination:
         if slot.result is not None:
             return self.leader_ended(slot, now, self._strays.look(self._leaders, now))
         if slot.kill_at is None:
-            self._terminate(slot, now, Ended.TIMED_OUT, GRACE_S)
+            self._terminate(slot, now, Ended.TIMED_OUT, self._grace_s)
         return False
 
     def interrupt(self, slot: Slot, now: float, at_once: bool) -> None:
-        """End what runs in *slot*, if anything does, because the farm stops: TERM, and KILL after 5 s or *at_once*."""
+        """End what runs in *slot*, if anything does, because the farm stops: TERM, and KILL in the end or *at_once*."""
         has_ended_by_itself = slot.result is not None and slot.kill_at is None
         if slot.pid and not has_ended_by_itself:
-            self._terminate(slot, now, Ended.INTERRUPTED, 0.0 if at_once else GRACE_S)
+            self._terminate(slot, now, Ended.INTERRUPTED, 0.0 if at_once else self._grace_s)
 
     def _terminate(self, slot: Slot, now: float, why: Ended, grace_s: float) -> None:
         slot.flags |= why

@@ -1,9 +1,9 @@
 """The end of the job: when a farm stops because of it, and what that has cut off.
 
 Three limits, all of them before the end: from the first one on nothing more is started, since it would hardly get done; at
-the second one what runs is ended; at the third what has not obeyed is killed, and there is time left to write that down. A
-job may be so short that every start of the farm ends like this with nothing done: what was cut off is remembered here, so
-that people can be told.
+the second one what runs is ended; at the third what has not obeyed is killed, and there is time left to write that down.
+The end of the job goes before --kill-after: that has what there is of the margin, and no more. A job may be so short that
+every start of the farm ends like this with nothing done: what was cut off is remembered here, so that people can be told.
 
 A job that Slurm suspends ends later by as long: so do the limits, if the end was asked of Slurm. Somebody who was away for
 longer than a file system hangs was suspended, or will be told by Slurm's TERM that it was something else.
@@ -20,10 +20,9 @@ from mpifarm.settings import Config
 from mpifarm.view import status
 
 MARGIN_S = 60.0
-LAST_S = 10.0  # how long before the end of the job what runs is ended: TERM, 5 s, KILL, and a flush
-LEAST_S = 0.1  # the same, in a job that has hardly begun
+FLUSH_S = 5.0  # between the last KILL and the end of the job, where there is time for it: all is written down in it
+LEAST_S = 0.1  # how long before the end what runs is ended, in a job that has hardly begun
 SUSPENDED_S = 60.0  # between two turns: not a file system that hung
-GRACE_S = 5.0  # between TERM and KILL, where there is time for it: see launcher.termination
 
 
 class Deadline:
@@ -88,9 +87,9 @@ def _limits(config: Config, end: float | None, now: float) -> list[tuple[float, 
     if end is None:
         return []
     margin_s = min(MARGIN_S, max(0.0, end - now) / 4) if config.margin_s is None else config.margin_s
-    last_s = max(LEAST_S, min(LAST_S, margin_s))
+    last_s = max(LEAST_S, min(config.kill_after_s + FLUSH_S, margin_s))
     start_s = max(margin_s, config.time_request_s, last_s)
-    kill_s = last_s - min(GRACE_S, last_s / 2)
+    kill_s = max(last_s - config.kill_after_s, min(FLUSH_S, last_s / 2))
     return [
         (end - start_s, How.DRAIN, f"the job ends in {status.duration(start_s)}: starting nothing more"),
         (end - last_s, How.KILL, f"the job ends in {status.duration(last_s)}: ending what runs"),

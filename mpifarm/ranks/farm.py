@@ -45,7 +45,7 @@ def run(settings: Config, crew: Crew, asked: subprocess.Popen[str] | None = None
     *asked* is whoever was asked when the job ends. Raises FarmError if MPI does not start.
     """
     signals = Signals(lambda: crew.guard.tell(Word.HEARD))
-    launcher = Launcher(crew, settings.shell or SHELL)
+    launcher = Launcher(crew, settings.shell or SHELL, settings.kill_after_s)
     try:
         if not launcher.most_slots:
             raise NodeError(f"ulimit -n is too low on {settings.node} for any task to be started: raise it")

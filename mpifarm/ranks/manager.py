@@ -33,6 +33,7 @@ from mpifarm.schedule.answers import Action, Finish, Grant, How, Lost, Outcome
 from mpifarm.schedule.history import LOST_LIMIT
 from mpifarm.schedule.quarantine import Judged
 from mpifarm.schedule.schedule import Schedule
+from mpifarm.schedule.silence import Silence
 from mpifarm.schedule.suspects import NOTHING, Dealt, Suspect, Suspicion
 from mpifarm.settings import Config
 from mpifarm.site.offer import Offer
@@ -65,7 +66,8 @@ class Manager:
         max_fails = config.max_fails.among(run.scan.tasks) if config.max_fails else None
         self._schedule = Schedule(
             self._custody.take, left, again, ranks,
-            retries=config.retries, max_fails=max_fails, lost_after_s=config.lost_after_s, suspects=suspects,
+            retries=config.retries, max_fails=max_fails, suspects=suspects,
+            silence=Silence(config.lost_after_s, config.kill_after_s),
         )  # fmt: skip
         self._deadline = Deadline(config, end, now)
         self._notices = Notices(config, run, journal, len(ranks), now)

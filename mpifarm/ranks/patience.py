@@ -1,7 +1,8 @@
 """How long rank 0 waits for the reader of standard output when the farm is to stop. Pure: `now` is an argument.
 
 The rule: no reader holds up a stop that kills. Who takes nothing is given READER_S, who goes on reading READER_MOST_S, as
-much as a task has between TERM and KILL; a stop that kills at once gives nothing. A drain waits for as long as it takes.
+much as a task has between TERM and KILL if nobody says otherwise; a stop that kills at once gives nothing. A drain waits
+for as long as it takes.
 """
 
 from __future__ import annotations

@@ -52,8 +52,8 @@ class Stop(IntEnum):
     """What a worker is told to do."""
 
     DRAIN = 1  # give back what has not started, finish what runs
-    KILL = 2  # give back, and end what runs: TERM, after 5 s KILL
-    KILL_NOW = 3  # the same without the 5 s
+    KILL = 2  # give back, and end what runs: TERM, and KILL --kill-after later
+    KILL_NOW = 3  # the same without that time
     LEAVE = 4  # nothing is left to do: end the launcher, and say so in a REPORT
     FINALIZE = 5  # everybody has said so: MPI_Finalize, and the end
     VANISH = 6  # somebody has not: the end without MPI_Finalize, which would wait for the lost one

@@ -62,20 +62,20 @@ class Schedule:
         *,
         retries: int = 2,
         max_fails: int | None = None,
-        lost_after_s: float = 120.0,
         suspects: Sequence[Suspect] = (),
+        silence: Silence,
     ) -> None:
         """*fresh(n)* returns the next n tasks of the list, fewer at its end, of which there are *fresh_left*.
 
         *again* are the tasks before those that earlier runs have dealt and not finished, but for their *suspects*; *ranks*
-        are expected to join.
+        are expected to join; *silence* finds those that should say something, and do not.
         """
         quarantine = Quarantine()
         self._workers = Workers(ranks, quarantine)
         self._histories = Histories(suspects, max_attempts=retries + 1)
         self._queue = Queue(fresh, fresh_left, again, suspects, self._histories)
         self._judge = Judge(self._histories, quarantine, self._queue)
-        self._silence = Silence(lost_after_s)
+        self._silence = silence
         self._max_fails = max_fails
         self._stopping: How | None = None
         self._finished = False
@@ -149,7 +149,7 @@ class Schedule:
             return []
         self._stopping = how
         if how is not How.DRAIN:
-            self._silence.killing(now)
+            self._silence.killing(now, at_once=how is How.KILL_NOW)
         return [Stop(rank, how) for rank in self._workers.by_rank]
 
     def clock_ticked(self, now: float, all_told: bool = True) -> list[Action]:

@@ -49,10 +49,12 @@ class Attempt:
 class Farm:
     """A launcher, and what it has said."""
 
-    def __init__(self, slots: int, cpus: int, environ: Mapping[str, str], shell: str, task_cpus: int) -> None:
+    def __init__(
+        self, slots: int, cpus: int, environ: Mapping[str, str], shell: str, task_cpus: int, grace_s: float
+    ) -> None:
         self.crew = fork_helpers(cpus, environ)
         self.handles = self.crew.helpers
-        self.launcher = Launcher(self.crew, shell)
+        self.launcher = Launcher(self.crew, shell, grace_s)
         self.launcher.set_up("nid0001", slots, 1, cpus=task_cpus)
         self.chunks: list[int] = []
         self._streamed: dict[int, bytes] = defaultdict(bytes)
@@ -122,8 +124,7 @@ def launch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Launch]:
         shell: str = SHELL,
         task_cpus: int = 0,
     ) -> Farm:
-        monkeypatch.setattr("mpifarm.launcher.termination.GRACE_S", grace_s)
-        farms.append(Farm(slots, cpus, os.environ if environ is None else environ, shell, task_cpus))
+        farms.append(Farm(slots, cpus, os.environ if environ is None else environ, shell, task_cpus, grace_s))
         return farms[-1]
 
     monkeypatch.chdir(tmp_path)
@@ -272,9 +273,8 @@ def test_a_helper_that_does_not_end_its_tasks_when_it_has_to_is_lost_and_they_ar
     launch: Launch, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, stop: Callable[[Launcher], None]
 ) -> None:
     monkeypatch.setattr("mpifarm.launcher.launcher.ANSWER_S", 0.3)
-    monkeypatch.setattr("mpifarm.launcher.launcher.GRACE_S", 0.3)
     monkeypatch.setattr("mpifarm.launcher.launcher.SEND_S", 0.1)
-    farm = launch(slots=2)
+    farm = launch(slots=2, grace_s=0.3)
     farm.start(b"echo $$ > task; kill -STOP $PPID; sleep 600")
     pid = number_in(tmp_path / "task")
     helper = farm.handles[0].pid
@@ -284,6 +284,18 @@ def test_a_helper_that_does_not_end_its_tasks_when_it_has_to_is_lost_and_they_ar
     with pytest.raises(HelperLost, match="does not answer"):
         farm.take(3)
     wait_until(lambda: gone(pid) and gone(helper))
+
+
+def test_a_helper_whose_tasks_may_take_long_to_end_is_not_lost_meanwhile(
+    launch: Launch, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("mpifarm.launcher.launcher.ANSWER_S", 0.3)
+    farm = launch(grace_s=600.0)
+    farm.start(b"trap 'sleep 1.5; exit 4' TERM; echo $$ > ready; while :; do sleep 0.1; done")
+    number_in(tmp_path / "ready")
+    farm.launcher.terminate()
+    (end,) = farm.take(1)
+    assert (end.status, end.flags) == (4, STOPPED)
 
 
 def test_a_helper_that_has_ended_what_it_had_in_time_may_go_on(launch: Launch, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,6 @@ import signal
 
 import pytest
 
-from mpifarm.launcher import termination
 from mpifarm.launcher.launcher import ANSWER_S
 from mpifarm.launcher.patience import INSIST_S, START_INSIST_S, Patience, Word
 from mpifarm.ranks import leaving
@@ -63,5 +62,5 @@ def test_a_rank_is_killed_if_mpi_does_not_start_in_time(told: tuple[int, ...], k
 
 
 def test_a_second_int_leaves_time_for_a_stop_in_which_every_other_patience_is_used_up() -> None:
-    assert ANSWER_S + termination.GRACE_S < silence.STOP_PATIENCE_S, "a worker says itself that its helper is lost"
+    assert ANSWER_S < silence.STOP_PATIENCE_S, "a worker says itself that its helper is lost"
     assert silence.STOP_PATIENCE_S + 2 * leaving.GOODBYE_S < INSIST_S

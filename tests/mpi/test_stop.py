@@ -68,10 +68,53 @@ def test_a_task_that_ignores_term_is_killed_when_the_farm_stops(farms: Farms) ->
     assert_next_start_finishes(farms, 2, [deaf, *rest])
 
 
-@pytest.mark.parametrize("ranks", [0, 2])
-def test_a_task_that_ignores_term_is_killed_before_the_end_of_the_job(farms: Farms, ranks: int) -> None:
+# Longer than a task has between TERM and KILL if nobody says otherwise.
+SAVES = "[ -e go ] || { trap 'sleep 7; touch saved; exit 5' TERM; touch held; while :; do sleep 0.1; done; }"
+
+
+@pytest.mark.parametrize(("kill_after", "signal_of_task"), [("20", "0"), ("0.5", "9")])
+def test_a_task_has_as_long_to_save_its_state_at_its_timeout_as_is_asked_for(
+    farms: Farms, kill_after: str, signal_of_task: str
+) -> None:
+    farms.tasks(SAVES)
+    ended = farms.run(2, "--retries", "0", "--timeout", "1", "--kill-after", kill_after, "tasks.txt")
+    assert ended.code == 1
+    assert [line["Signal"] for line in farms.joblog()] == [signal_of_task]
+    assert (farms.directory / "saved").exists() == (kill_after == "20")
+
+
+@pytest.mark.parametrize("ranks", [0, 3])
+def test_a_task_has_as_long_to_save_its_state_when_the_farm_stops_as_is_asked_for(farms: Farms, ranks: int) -> None:
+    saver, *rest = farms.tasks(SAVES, "echo next")
+    farm = farms.start(ranks, "--threads", "1", "--kill-after", "20", "tasks.txt")
+    wait_until((farms.directory / "held").exists, "the task runs")
+    farm.signal(signal.SIGTERM)
+    assert farm.wait().code == 3
+    assert (farms.directory / "saved").exists()
+    assert farms.left() == [saver]
+    assert_next_start_finishes(farms, ranks, [saver, *rest])
+
+
+@pytest.mark.parametrize("ranks", [0, 3])
+def test_a_second_int_waits_for_nobody_however_long_he_may_take(farms: Farms, ranks: int) -> None:
+    saver, *rest = farms.tasks(SAVES, "echo next")
+    farm = farms.start(ranks, "--threads", "1", "--kill-after", "1h", "tasks.txt")
+    wait_until((farms.directory / "held").exists, "the task runs")
+    farm.signal(signal.SIGINT)
+    wait_until(lambda: "SIGINT" in farm.err(), "the manager has taken the signal")
+    farm.signal(signal.SIGINT)
+    assert farm.wait().code == 3
+    assert not (farms.directory / "saved").exists()
+    assert farms.left() == [saver]
+    assert_next_start_finishes(farms, ranks, [saver, *rest])
+
+
+@pytest.mark.parametrize(("ranks", "options"), [(0, ()), (2, ()), (2, ("--kill-after", "1h"))])
+def test_a_task_that_ignores_term_is_killed_before_the_end_of_the_job(
+    farms: Farms, ranks: int, options: tuple[str, ...]
+) -> None:
     deaf, *rest = farms.tasks("[ -e go ] || { trap '' TERM; touch held; while :; do sleep 0.1; done; }", "echo next")
-    ended = farms.run(ranks, "--threads", "1", "--walltime", "8s", "tasks.txt")
+    ended = farms.run(ranks, "--threads", "1", "--walltime", "8s", *options, "tasks.txt")
     assert ended.code == 3, ended.err
     assert (farms.directory / "held").exists()
     assert [line["Signal"] for line in farms.joblog()] == ["9"]

@@ -81,6 +81,11 @@ def limits(config: Config, end: float, now: float) -> dict[How, float]:
         (20.0, {"margin_s": 2.0, "time_request_s": 15.0}, (15, 2, 1)),
         (100.0, {"margin_s": 12.0}, (12, 10, 5)),
         (1.0, {"margin_s": 0.01}, (0.1, 0.1, 0.05)),
+        (3600.0, {"kill_after_s": 20.0}, (60, 25, 5)),
+        (3600.0, {"kill_after_s": 600.0}, (60, 60, 5)),  # the end of the job goes before
+        (3600.0, {"kill_after_s": 600.0, "margin_s": 90.0}, (90, 90, 5)),
+        (3600.0, {"kill_after_s": 0.5}, (60, 5.5, 5)),
+        (8.0, {"kill_after_s": 20.0}, (2, 2, 1)),
         (0.1, {}, (0.1, 0.1, 0.05)),
         (-30.0, {}, (0.1, 0.1, 0.05)),  # it should have ended: the clocks differ
     ],
@@ -94,17 +99,21 @@ def test_what_ignores_its_term_is_killed_before_the_end(
 
 
 @given(
-    end=st.floats(-100, 1e6), began=st.floats(0, 1e6), request=st.floats(0, 1e6), margin=st.none() | st.floats(1e-9, 1e6)
+    end=st.floats(-100, 1e6),
+    began=st.floats(0, 1e6),
+    request=st.floats(0, 1e6),
+    margin=st.none() | st.floats(1e-9, 1e6),
+    kill_after=st.floats(1e-3, 1e6),
 )
 def test_the_limits_come_in_their_order_and_before_the_end(
-    end: float, began: float, request: float, margin: float | None
+    end: float, began: float, request: float, margin: float | None, kill_after: float
 ) -> None:
     end += began
-    config = Config("tasks.txt", margin_s=margin, time_request_s=request)
+    config = Config("tasks.txt", margin_s=margin, time_request_s=request, kill_after_s=kill_after)
     drain, kill, kill_now = [limit[0] for limit in deadline._limits(config, end, began)]
     assert drain <= kill <= kill_now < end
-    assert kill_now - kill <= deadline.GRACE_S + 1e-6
-    assert end - kill_now >= (end - kill) / 2 - 1e-6, "as much is left as TERM had"
+    assert kill_now - kill <= kill_after + 1e-6
+    assert end - kill_now >= min(deadline.FLUSH_S, (end - kill) / 2) - 1e-6, "there is time to write it down"
 
 
 def test_who_ignores_the_term_of_the_end_of_the_job_is_killed_before_it(make_farm: MakeFarm) -> None:

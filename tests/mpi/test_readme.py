@@ -1,0 +1,63 @@
+"""What README.md shows, as it stands there."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from .farms import Farms, mpiexec, wait_until
+
+ROOT = Path(__file__).parents[2]
+
+
+def sample() -> tuple[list[str], list[str]]:
+    """Return the list of the smallest example, and what is printed when it is run."""
+    _, _, behind = (ROOT / "README.md").read_text().partition("$ cat tasks.txt\n")
+    tasks, _, printed = behind.partition("\n```\n")[0].partition("$ python -m mpifarm tasks.txt\n")
+    return tasks.splitlines(), printed.splitlines()
+
+
+@pytest.mark.short
+@pytest.mark.parametrize(
+    ("ranks", "threads", "workers"), [(0, "4", "1 worker on 1 node, 4 slots"), (3, "2", "2 workers on 1 node, 4 slots")]
+)
+def test_the_smallest_example_prints_what_is_shown(farms: Farms, ranks: int, threads: str, workers: str) -> None:
+    tasks, printed = sample()
+    for name in ("wrapper.sh", "sum.py"):
+        shutil.copy(ROOT / "slurm" / "example" / name, farms.directory)
+    farms.tasks(*tasks)
+    ended = farms.run(ranks, "tasks.txt", environ={"THREADS": threads})
+    assert ended.code == 0
+    told = [*ended.said, *ended.out.decode().splitlines()]
+    shown = [line.replace("1 worker on 1 node, 4 slots", workers) for line in printed]
+    assert sorted(re.sub(r"in \d+ s$", "in 0 s", line) for line in told) == sorted(shown)
+
+
+def test_a_farm_that_was_started_deaf_to_int_stays_so_and_term_stops_it(farms: Farms) -> None:
+    farms.tasks("touch held; sleep 100")
+    farm = farms.start(0, "tasks.txt", by=("sh", "-c", 'trap "" INT; exec "$0" "$@"'))  # as behind & in a script
+    wait_until((farms.directory / "held").exists, "the task runs")
+    farm.signal(signal.SIGINT)
+    farm.signal(signal.SIGUSR2)
+    wait_until(lambda: "SIGUSR2" in farm.err(), "what came later has been heard")
+    assert "SIGINT" not in farm.err()
+    farm.signal(signal.SIGTERM)
+    assert farm.wait().code == 3
+
+
+@pytest.mark.parametrize(("standard_input", "read"), [("", "1"), ("< /dev/null", "123")])
+def test_an_mpiexec_in_a_loop_takes_what_the_loop_is_to_read(farms: Farms, standard_input: str, read: str) -> None:
+    (farms.directory / "words").write_text("1\n2\n3\n")
+    (farms.directory / "tasks.txt").write_text("true\n")
+    farm = f'"$@" -n 2 {sys.executable} -m mpifarm --quiet --rerun tasks.txt {standard_input}'
+    loop = f"while read -r word; do printf %s $word; {farm}; done < words"
+    done = subprocess.run(
+        ["sh", "-c", loop, "sh", *mpiexec()], cwd=farms.directory, capture_output=True, timeout=60, check=True
+    )
+    assert done.stdout.decode() == read
