@@ -87,7 +87,7 @@ TABLE = (
     Entry("--time-limit --task-timeout -W", "HyperQueue and HyperShell", "give --timeout TIME"),
     Entry("--max-retries --restart-times --crash-limit -T", "HyperShell, Snakemake and HyperQueue", "give --retries N"),
     Entry("--halt --halt-on-error --fail-fast", "GNU Parallel and others",
-          "give --max-fails N or N%: nothing more is started when more tasks than that have failed for good, after their retries"),
+          "give --max-fails N or N%: nothing more is started when more have failed, after their retries"),
     Entry("--delay --delay-start --sshdelay", "GNU Parallel and HyperShell",
           "all slots start at once; where that is too much, let the lines wait: sleep $((MPIFARM_SLOT % 10)) && ./prog"),
     Entry("--nice", "GNU Parallel and Slurm", "start the farm with it: nice python -m mpifarm TASKLIST"),
