@@ -480,6 +480,41 @@ MUTATIONS = [
     Mutation(
         "read the covered lines, too", "progress", "_lines(path, start.progress, between)", "_lines(path, 0, between)"
     ),
+    Mutation(
+        "take lines with the same hash for equal",
+        "edits",
+        " and before.equals(old_at, after, new_at, old_to - old_at)",
+        "",
+        hunted_by="tests/tasks/test_edits.py",
+    ),
+    Mutation(
+        "be sure of a match that another one may pass by",
+        "edits",
+        ">= left_out + SURE_LINES",
+        "> SURE_LINES",
+        hunted_by="tests/tasks/test_edits.py",
+    ),
+    Mutation(
+        "trust repeated lines in a small window",
+        "edits",
+        "counts = _stands_once(one.keys)[first] & _stands_once(other.keys)[second]",
+        "pass",
+        hunted_by="tests/tasks/test_edits.py",
+    ),
+    Mutation(
+        "look for edits of one kind alone",
+        "matching",
+        "x = np.maximum(right, down)",
+        "x = down",
+        hunted_by="tests/tasks/test_matching.py",
+    ),
+    Mutation(
+        "take a comment for a record of the list",
+        "changes",
+        'not line.startswith(b"#")\n',
+        "True\n",
+        hunted_by="tests/tasks/test_changes.py",
+    ),
 ]
 
 

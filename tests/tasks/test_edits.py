@@ -68,13 +68,15 @@ def test_in_small_windows_too_if_no_line_is_repeated(old: list[bytes], new: list
 
 
 @given(st.data(), st.integers(1, 8), st.integers(1, 40))
-def test_of_edits_in_a_list_of_distinct_lines(data: st.DataObject, lines: int, chunk: int) -> None:
+def test_so_it_is_if_blocks_were_moved_removed_and_added(data: st.DataObject, lines: int, chunk: int) -> None:
     old = [b"./run %d" % number for number in range(60)]
     new = list(old)
     for _ in range(data.draw(st.integers(0, 6))):
-        start = data.draw(st.integers(0, len(new)))
-        block = [b"./new %d" % number for number in range(data.draw(st.integers(0, 20)))]
-        new[start : start + data.draw(st.integers(0, 20))] = block
+        start, size, to = (data.draw(st.integers(0, most)) for most in (len(new), 20, len(new)))
+        block, new[start : start + size] = new[start : start + size], []
+        if data.draw(st.booleans()):
+            block = [b"./new %d" % number for number in range(data.draw(st.integers(0, 20)))]
+        new[to:to] = [line for line in block if line not in new]
     kept = compared(written(old), written(new), lines, chunk)
     assert kept.count.sum() == longest(old, new)
 
@@ -123,6 +125,19 @@ A = [b"./a %d" % number for number in range(100)]
 def test_cases(old: list[bytes], new: list[bytes], runs: list[tuple[int, int, int]], lines: int) -> None:
     kept = compared(written(old), written(new), lines, 64)
     assert list(zip(kept.old_seq.tolist(), kept.new_seq.tolist(), kept.count.tolist(), strict=True)) == runs
+
+
+def test_a_match_is_not_sure_as_long_as_a_longer_one_may_pass_by() -> None:
+    block, few = A[:6], A[6:8]
+    old, new = [*few, *A[20:26], *block], [*block, *few, *A[30:36]]
+    assert compared(written(old), written(new), 8, 1).old_seq.tolist() == [9]
+
+
+def test_repeated_lines_make_no_match_sure() -> None:
+    old, new = (
+        [line for name in range(10) for line in (b"%s %d" % (kind, name), b"r", b"r", b"r")] for kind in (b"a", b"n")
+    )
+    assert compared(written(old), written([*new, *old]), 8, 1).count.sum() == len(old)
 
 
 def test_where_records_are_now() -> None:
