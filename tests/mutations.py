@@ -318,6 +318,20 @@ MUTATIONS = [
     Mutation(
         "read the covered lines, too", "progress", "_lines(path, start.progress, between)", "_lines(path, 0, between)"
     ),
+    Mutation(
+        "take back in the log what another command has failed",
+        "retraction",
+        "if not line.endswith(",
+        "if False and not line.endswith(",
+        hunted_by="tests/journal/test_retraction.py",
+    ),
+    Mutation(
+        "take back in the log what was taken back",
+        "retraction",
+        "retractions.succeeded(offset)",
+        "pass",
+        hunted_by="tests/journal/test_retraction.py",
+    ),
 ]
 
 

@@ -57,16 +57,19 @@ TABLE = {
         "fastrecovery": "identity|schedule",
         "holder": "|schedule",
         "identity": "|launcher",
-        "journal": "appender fastrecovery identity lines names output resume spool tails warrant|schedule ground",
+        "journal": "appender fastrecovery identity lines names output resume retraction spool tails warrant"
+        "|schedule ground",
         "lines": "|ground",
         "lock": "acquisition holder watch|schedule",
         "names": "acquisition tails|ground",
-        "opening": "claim fastrecovery holder identity journal lock names resume warrant watch"
+        "opening": "claim fastrecovery holder identity journal lock names resume retraction standing warrant watch"
         "|launcher tasks schedule ground",
         "output": "appender blocks lines spool warrant|ground",
         "progress": "fastrecovery tails|tasks",
         "resume": "fastrecovery progress tails|tasks schedule",
+        "retraction": "lines|tasks",
         "spool": "|ground",
+        "standing": "names|tasks",
         "tails": "|",
         "warrant": "lock tails|ground",
         "watch": "holder|",
@@ -143,6 +146,7 @@ TABLE = {
 }
 NUMPY = {
     "journal/fastrecovery", "journal/journal", "journal/lines", "journal/output", "journal/progress", "journal/resume",
+    "journal/retraction",
     "ranks/comm", "ranks/credit", "ranks/custody", "ranks/doubt", "ranks/manager", "ranks/reports", "ranks/unread",
     "ranks/wire", "ranks/worker", "schedule/queue", "site/packages", "tasks/offsets", "tasks/scan", "tasks/tasklist",
     "tasks/tfin", "tasks/walk",
