@@ -48,8 +48,9 @@ the files, beside you, for a list named tasks.txt:
   joblog.tasks.txt.tfin        a line for every attempt, in the columns of GNU Parallel
   log.tasks.txt.tfin           the failed attempts and what they printed
   done.tasks.txt.tfin          every task has succeeded
-To start over, delete the progress and the done file, or give --rerun. A list that was begun with --output goes on with
-the same FILE; nothing that the list's own runs have not written is ever cut off or overwritten.
+The same list again goes on with what is left; where nothing is, it runs nothing, says when it was done, and exits 0.
+To start over, delete the progress and the done file, or give --rerun; to run some of it again, --again.
+A list that was begun with --output goes on with the same FILE; nothing that the list's own runs have not written is ever cut off or overwritten.
 
 signals to rank 0:
   INT, TERM  stop: end what runs (TERM, after 5 s KILL), write the files, exit 3; a second INT kills at once,
@@ -106,6 +107,9 @@ def parser() -> argparse.ArgumentParser:
     add("--max-fails", type=count, metavar="N", help="start nothing more when more than N tasks have failed")
     add("--manager-works", action="store_true", help="rank 0 runs tasks, too (always so with one rank)")
     add("--rerun", action="store_true", help="forget the progress of earlier runs")
+    add("--again", metavar="WHICH", type=_checked(str, bool, "numbers or a name of a file; is a variable not set?"),
+        help="run these tasks once more though they are done: 3,17-20 (numbers as in log and joblog), or a file of lines as"
+             " they stand in the list. Say it once: to go on after an interruption, leave it out. Not with --output")
     add("--shell", metavar="PATH",
         help="run the lines by this shell, such as /bin/bash: an absolute path, the same on every node, and when the list"
              f" is gone on with [{SHELL}]")

@@ -68,6 +68,7 @@ def read(args: argparse.Namespace) -> tuple[Config, dict[str, str]]:
     task_environ = environ if args.keep_mpi_env else scrub(environ)
     if args.shell is not None and is_first(args.no_mpi):  # elsewhere it would be a fault of that node
         _check_shell(args.shell)
+    _check_again(args)
     config = Config(
         tasklist=args.tasklist,
         threads=_threads(args.threads, environ),
@@ -76,6 +77,7 @@ def read(args: argparse.Namespace) -> tuple[Config, dict[str, str]]:
         max_fails=args.max_fails,
         manager_works=args.manager_works,
         rerun=args.rerun,
+        again=args.again,
         lost_after_s=args.lost_after,
         output=args.output,
         shell=args.shell,
@@ -194,6 +196,13 @@ def _cpus(environ: Mapping[str, str]) -> tuple[int, int]:
     bound, usable = affinity.counted()
     ours = _number(environ.get("SLURM_CPUS_ON_NODE")) or usable
     return min(bound, ours), min(usable, ours)
+
+
+def _check_again(args: argparse.Namespace) -> None:
+    if args.again is None:
+        return
+    if args.rerun:
+        raise FarmError("--again is for some of the tasks and --rerun for all of them: leave one of them out")
 
 
 def _check_shell(shell: str) -> None:

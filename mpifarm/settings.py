@@ -36,6 +36,7 @@ class Config:
     max_fails: int | None = None
     manager_works: bool = False
     rerun: bool = False
+    again: str | None = None  # tasks to run once more, as `tasks.which` reads them
     lost_after_s: float = 120.0
     output: str | None = None
     shell: str | None = None  # that runs the tasks; None: not given

@@ -111,6 +111,7 @@ TABLE = {
         "tasklist": "scan tfin|ground",
         "tfin": "quoting|",
         "walk": "offsets tfin|",
+        "which": "quoting scan tfin|",
     },
     "schedule": {
         "answers": "quarantine|",
@@ -149,7 +150,7 @@ NUMPY = {
     "journal/retraction",
     "ranks/comm", "ranks/credit", "ranks/custody", "ranks/doubt", "ranks/manager", "ranks/reports", "ranks/unread",
     "ranks/wire", "ranks/worker", "schedule/queue", "site/packages", "tasks/offsets", "tasks/scan", "tasks/tasklist",
-    "tasks/tfin", "tasks/walk",
+    "tasks/tfin", "tasks/walk", "tasks/which",
 }  # fmt: skip
 # What runs before the helpers are forked: these, and what they import at module level.
 BEFORE_THE_FORK = {"hall/__main__", "hall/cli", "hall/config", "hall/entry", "site/environ", "launcher/launcher"}
