@@ -30,7 +30,8 @@ the task list:
   One command a line, run by /bin/sh -c in the directory you start from, with /dev/null as standard input. Where that
   is dash, as on Debian and Ubuntu, what is bash's alone needs --shell /bin/bash; functions that bash has exported
   (module, conda, ...) reach the tasks in any case.
-  Lines that begin with # are comments. It may grow at its end between runs; what was dealt must not change.
+  Lines that begin with # are comments. It may grow at its end between runs; if anything else was edited in
+  what was dealt, say so with --edited.
   The lines have no order, and each has a shell of its own. What must come after it goes into a second list:
   python -m mpifarm first.txt && python -m mpifarm second.txt
 
@@ -50,7 +51,8 @@ the files, beside you, for a list named tasks.txt:
   done.tasks.txt.tfin          every task has succeeded
 The same list again goes on with what is left; where nothing is, it runs nothing, says when it was done, and exits 0.
 To start over, delete the progress and the done file, or give --rerun; to run some of it again, --again.
-A list that was begun with --output goes on with the same FILE; nothing that the list's own runs have not written is ever cut off or overwritten.
+A list that was begun with --output goes on with the same FILE; nothing that the list's own runs have not written is
+ever cut off or overwritten.
 
 signals to rank 0:
   INT, TERM  stop: end what runs (TERM, after 5 s KILL), write the files, exit 3; a second INT kills at once,
@@ -110,6 +112,9 @@ def parser() -> argparse.ArgumentParser:
     add("--again", metavar="WHICH", type=_checked(str, bool, "numbers or a name of a file; is a variable not set?"),
         help="run these tasks once more though they are done: 3,17-20 (numbers as in log and joblog), or a file of lines as"
              " they stand in the list. Say it once: to go on after an interruption, leave it out. Not with --output")
+    add("--edited", action="store_true",
+        help="the list was edited since the last run: what is done of lines that have not changed stays done, wherever they"
+             " stand now; what is new or changed runs, and what is gone is forgotten")
     add("--shell", metavar="PATH",
         help="run the lines by this shell, such as /bin/bash: an absolute path, the same on every node, and when the list"
              f" is gone on with [{SHELL}]")

@@ -69,6 +69,8 @@ def read(args: argparse.Namespace) -> tuple[Config, dict[str, str]]:
     if args.shell is not None and is_first(args.no_mpi):  # elsewhere it would be a fault of that node
         _check_shell(args.shell)
     _check_again(args)
+    if args.edited and args.rerun:
+        raise FarmError("--edited keeps what is done of an edited list, and --rerun forgets all of it: give one of them")
     config = Config(
         tasklist=args.tasklist,
         threads=_threads(args.threads, environ),
@@ -78,6 +80,7 @@ def read(args: argparse.Namespace) -> tuple[Config, dict[str, str]]:
         manager_works=args.manager_works,
         rerun=args.rerun,
         again=args.again,
+        edited=args.edited,
         lost_after_s=args.lost_after,
         output=args.output,
         shell=args.shell,
@@ -203,6 +206,10 @@ def _check_again(args: argparse.Namespace) -> None:
         return
     if args.rerun:
         raise FarmError("--again is for some of the tasks and --rerun for all of them: leave one of them out")
+    if args.edited:
+        raise FarmError(
+            "--again with --edited may mean the tasks of either list: start with --edited first, then with --again"
+        )
 
 
 def _check_shell(shell: str) -> None:

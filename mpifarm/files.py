@@ -6,7 +6,7 @@
 2. In a directory that others can write to, /tmp say, a name may be a trap: somebody else's symbolic link is not followed,
    and somebody else's file is not written to. (Linux can do the same, fs.protected_symlinks and fs.protected_regular of
    proc(5), where the administrator wants it.) --output may still be a link of the user's own.
-3. Whatever removes, replaces or cuts a file goes through the four functions that take a *prove*. It is called at the last
+3. Whatever removes, replaces or cuts a file goes through the functions that take a *prove*. It is called at the last
    moment, and raises OSError unless the file is ours to touch at that moment: see `journal.warrant`.
 """
 
@@ -52,6 +52,13 @@ def put_in_place(descriptor: int, path: Path, prove: Prove) -> None:
     os.fsync(descriptor)
     prove()
     new_name(path).replace(path)
+    sync_directory(path.parent)
+
+
+def rename(source: Path, path: Path, prove: Prove) -> None:
+    """Let *source*, which was synced, take the place of *path*, durably."""
+    prove()
+    source.replace(path)
     sync_directory(path.parent)
 
 

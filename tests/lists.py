@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -81,3 +82,14 @@ def tasks_of(content: bytes) -> list[tuple[int, int, int]]:
             tasks.append((offset, len(line) + 3, seq))
         offset += len(line) + 3
     return tasks
+
+
+def longest(a: Sequence[object], b: Sequence[object]) -> int:
+    """The model: the length of the longest common subsequence."""
+    row = [0] * (len(b) + 1)
+    for one in a:
+        above = row
+        row = [0]
+        for place, other in enumerate(b):
+            row.append(above[place] + 1 if one == other else max(row[-1], above[place + 1]))
+    return row[-1]

@@ -16,9 +16,21 @@ DESTROYERS = {
     *("ftruncate", "truncate", "unlink", "remove", "rename", "renames", "replace", "link", "symlink", "rmdir", "rmtree"),
     *("removedirs", "move", "copy", "copyfile", "copy2", "symlink_to", "hardlink_to", "write_text", "write_bytes"),
 }
-PROVEN = {"create": 1, "put_in_place": 2, "replace": 2, "remove": 1, "cut": 2}  # of `files`: where the proof stands
+PROVEN = {
+    "create": 1,
+    "put_in_place": 2,
+    "rename": 2,
+    "replace": 2,
+    "remove": 1,
+    "cut": 2,
+}  # of `files`: where the proof stands
 MAY = {
-    "ground/files": {"path.unlink(missing_ok=True)", "new_name(path).replace(path)", "os.ftruncate(descriptor, size)"},
+    "ground/files": {
+        "path.unlink(missing_ok=True)",
+        "new_name(path).replace(path)",
+        "source.replace(path)",
+        "os.ftruncate(descriptor, size)",
+    },
     "journal/acquisition": {
         "aside.unlink(missing_ok=True)",
         "mine.unlink(missing_ok=True)",

@@ -53,6 +53,7 @@ TABLE = {
         "acquisition": "holder watch|schedule ground",
         "appender": "tails warrant|ground",
         "blocks": "lines spool|",
+        "carrying": "fastrecovery identity lock names resume rewriting step warrant|tasks ground",
         "claim": "fastrecovery identity lock names progress resume tails|tasks",
         "fastrecovery": "identity|schedule",
         "holder": "|schedule",
@@ -62,14 +63,18 @@ TABLE = {
         "lines": "|ground",
         "lock": "acquisition holder watch|schedule",
         "names": "acquisition tails|ground",
-        "opening": "claim fastrecovery holder identity journal lock names resume retraction standing warrant watch"
+        "opening": "carrying claim fastrecovery holder identity journal lock names repeating resume retraction standing"
+        " step warrant watch"
         "|launcher tasks schedule ground",
         "output": "appender blocks lines spool warrant|ground",
         "progress": "fastrecovery tails|tasks",
         "resume": "fastrecovery progress tails|tasks schedule",
+        "repeating": "carrying claim lines resume|tasks",
         "retraction": "lines|tasks",
+        "rewriting": "fastrecovery identity names progress resume step tails|schedule tasks",
         "spool": "|ground",
         "standing": "names|tasks",
+        "step": "names tails|tasks ground",
         "tails": "|",
         "warrant": "lock tails|ground",
         "watch": "holder|",
@@ -101,9 +106,11 @@ TABLE = {
     "tasks": {
         "bashisms": "quoting|",
         "check": "bashisms foreign grammar quoting|",
+        "edits": "matching tfin|",
         "foreign": "quoting|",
         "grammar": "quoting|",
         "lint": "check scan tasklist|ground",
+        "matching": "offsets|",
         "offsets": "|",
         "quoting": "|",
         "reader": "|",
@@ -147,10 +154,10 @@ TABLE = {
 }
 NUMPY = {
     "journal/fastrecovery", "journal/journal", "journal/lines", "journal/output", "journal/progress", "journal/resume",
-    "journal/retraction",
+    "journal/retraction", "journal/rewriting",
     "ranks/comm", "ranks/credit", "ranks/custody", "ranks/doubt", "ranks/manager", "ranks/reports", "ranks/unread",
-    "ranks/wire", "ranks/worker", "schedule/queue", "site/packages", "tasks/offsets", "tasks/scan", "tasks/tasklist",
-    "tasks/tfin", "tasks/walk", "tasks/which",
+    "ranks/wire", "ranks/worker", "schedule/queue", "site/packages", "tasks/edits", "tasks/matching", "tasks/offsets",
+    "tasks/scan", "tasks/tasklist", "tasks/tfin", "tasks/walk", "tasks/which",
 }  # fmt: skip
 # What runs before the helpers are forked: these, and what they import at module level.
 BEFORE_THE_FORK = {"hall/__main__", "hall/cli", "hall/config", "hall/entry", "site/environ", "launcher/launcher"}

@@ -62,7 +62,7 @@ def check_list(last: Checkpoint | None, now: Identity, names: Names, scan: Scan,
 
 def check_beside_the_list(tasklist: Path, now: Identity, names: Names, lock: Lock) -> None:
     """Raise FarmError if nothing was begun here, but a run of this list was beside it."""
-    if any(_begun(names)):
+    if any(begun(names)):
         return
     for path in (Path(os.path.abspath(tasklist)), Path(now.tasklist)):
         if path.parent.samefile(now.directory):
@@ -73,10 +73,10 @@ def check_beside_the_list(tasklist: Path, now: Identity, names: Names, lock: Loc
         if then and not then.same_list(Identity(str(path), str(path.parent), None)) and not then.same_list(now):
             continue
         holder = lock.others(there.lock)
-        if holder or any(_begun(there)):
-            begun = f"is being run by {holder} in" if holder else "was begun in"
+        if holder or any(begun(there)):
+            here = f"is being run by {holder} in" if holder else "was begun in"
             raise FarmError(
-                f"{tasklist} {begun} {path.parent}: start there to go on with it; to run it here as well, copy the list"
+                f"{tasklist} {here} {path.parent}: start there to go on with it; to run it here as well, copy the list"
             )
 
 
@@ -84,7 +84,8 @@ def _begins_alike(last: Checkpoint, scan: Scan, between: Between) -> bool:
     return last.offset <= scan.size and checksum(scan.descriptor, 0, last.offset, 0, between) == last.list_crc
 
 
-def _begun(names: Names) -> Iterable[bool]:
+def begun(names: Names) -> Iterable[bool]:
+    """Yield, file by file, whether there is what a run has left."""
     return (path.exists() for path in (names.progress, names.fastrecovery, names.done))
 
 
@@ -164,8 +165,8 @@ class Output:
         where = self.given or self._collected_in(start)
         if where:
             raise FarmError(
-                f"--again would need new blocks in place of those in --output {where}, which is only added to: put those lines"
-                " into a list of their own with an --output of its own, or run the whole list again with --rerun"
+                f"--again would need new blocks in place of those in --output {where}, and that is only added to: put those"
+                " lines into a list of their own, or give --rerun to run the whole list again"
             )
 
     def check_finished(self, collected: int) -> None:
@@ -218,7 +219,7 @@ class Output:
         assert self.now.output
         if here == there or os.path.relpath(self.now.output, here) == os.path.relpath(then.output or "", there):
             return False
-        return there.is_dir() and not here.samefile(there) and any(_begun(Names(there / self.names.tfin.name)))
+        return there.is_dir() and not here.samefile(there) and any(begun(Names(there / self.names.tfin.name)))
 
     def _collected_in(self, start: Resume) -> str | None:
         """Return where the earlier runs have written what their tasks printed; nothing if they had no file for it."""

@@ -74,6 +74,12 @@ class Lock:
         if self._file is not None and dealt != self._noted:
             self._write(dealt)
 
+    def forget(self) -> None:
+        """What was found of a farm that has ended without a word stands elsewhere by now. Raises OSError."""
+        self.found = NOTHING
+        self.note(NOTHING)
+        self.touch()
+
     def _write(self, dealt: Dealt) -> None:
         assert self._file is not None
         os.pwrite(self._file.fileno(), self._signed().text(dealt).encode(), 0)

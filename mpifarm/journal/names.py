@@ -16,6 +16,8 @@ from mpifarm import FarmError, files
 from mpifarm.journal import acquisition, tails
 from mpifarm.journal.tails import Extent
 
+_TFIN = "tfin"
+
 
 @dataclass(frozen=True, slots=True)
 class Names:
@@ -25,39 +27,57 @@ class Names:
 
     @property
     def progress(self) -> Path:
-        return self._of("progress")
+        return self.of("progress")
 
     @property
     def fastrecovery(self) -> Path:
-        return self._of("fastrecovery")
+        return self.of("fastrecovery")
 
     @property
     def log(self) -> Path:
-        return self._of("log")
+        return self.of("log")
 
     @property
     def joblog(self) -> Path:
-        return self._of("joblog")
+        return self.of("joblog")
 
     @property
     def done(self) -> Path:
-        return self._of("done")
+        return self.of("done")
 
     @property
     def lock(self) -> Path:
-        return self._of("lock")
+        return self.of("lock")
+
+    @property
+    def intent(self) -> Path:
+        return self.of("intent")
 
     def all(self) -> list[Path]:
         """Return every file that belongs to the list."""
-        return [self.tfin, self.progress, self.fastrecovery, self.log, self.joblog, self.done, self.lock]
+        return [self.tfin, self.progress, self.fastrecovery, self.log, self.joblog, self.done, self.lock, self.intent]
 
-    def _of(self, kind: str) -> Path:
-        return self.tfin.with_name(f"{kind}.{self.tfin.name}")
+    def passing(self) -> list[Path]:
+        """Return the names of what is there while one of the files is being replaced."""
+        return [*map(files.new_name, self.all()), *map(due_name, self.all())]
+
+    def of(self, kind: str) -> Path:
+        """Return the file of this *kind*: `progress`, say, or `tfin`."""
+        return self.tfin if kind == _TFIN else self.tfin.with_name(f"{kind}.{self.tfin.name}")
+
+    def kind(self, path: Path) -> str:
+        """Return of which kind one of the files is."""
+        return _TFIN if path == self.tfin else path.name.partition(".")[0]
+
+
+def due_name(path: Path) -> Path:
+    """Return the name of what is due to take the place of *path*: see `step`."""
+    return path.with_name(path.name + ".due")
 
 
 def check_length(path: Path, names: Names) -> None:
     """Raise FarmError if the name of the list *path* is too long for those of its files, before one of them is made."""
-    longest = max((files.new_name(file).name for file in names.all()), key=_length)
+    longest = max((file.name for file in names.passing()), key=_length)
     most, length = _longest_name(Path()), _length(longest)
     if length > most:
         name = os.fsencode(path.name).decode(errors="backslashreplace")
@@ -82,7 +102,7 @@ def check_output(path: Path, tasklist: Path, names: Names) -> Extent:
         files.own(path)
         found = path.resolve()
         locks = [name for pair in acquisition.places(names.lock) for name in pair]
-        if any(_same(found, other) for other in (tasklist, *names.all(), *map(files.new_name, names.all()), *locks)):
+        if any(_same(found, other) for other in (tasklist, *names.all(), *names.passing(), *locks)):
             raise FarmError(f"--output {path} is the task list or one of the farm's own files: give another name")
         if path.exists() and not path.is_file():
             raise FarmError(f"--output {path} is not a regular file: it could not be shortened after a kill")

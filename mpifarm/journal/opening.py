@@ -10,14 +10,14 @@ changes, and a file given as --output is recorded before it is cut or written to
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from mpifarm import FarmError, files
-from mpifarm.journal import claim, fastrecovery, identity, journal, resume, retraction, standing
+from mpifarm.journal import carrying, claim, fastrecovery, identity, journal, repeating, resume, retraction, standing, step
 from mpifarm.journal.claim import Output
 from mpifarm.journal.fastrecovery import Checkpoint
 from mpifarm.journal.holder import Holder, this_process
@@ -49,6 +49,7 @@ class Run:
     scan: Scan
     start: Resume
     lock: Lock
+    told: Sequence[str] = ()  # of them, what is for the log, too
     journal: Journal | None = None
 
 
@@ -73,7 +74,8 @@ def open_run(config: Config, waiting: Waiting = IN_PERSON) -> Run:
         if output:
             lock.add(_lock_output(output, holder, _touching(waiting, lock)))
         lock.settle()
-        run = _open(config, tasklist, names, lock, output)
+        told = step.finish(names, lock.prove, lock.keep, lock.forget, giving_up=config.rerun)
+        run = _open(config, tasklist, names, lock, output, told or [])
         return run
     except TakenOver:
         raise
@@ -112,7 +114,10 @@ def _lock_output(output: Path, holder: Holder, waiting: Waiting) -> Lock:
     return lock
 
 
-def _open(config: Config, tasklist: Tasklist, names: Names, lock: Lock, output_file: Path | None) -> Run:
+def _open(
+    config: Config, tasklist: Tasklist, names: Names, lock: Lock, output_file: Path | None, told: Sequence[str]
+) -> Run:
+    """*told* is what was done to the files already at this start, and people should hear."""
     dash = lint.is_dash(config.shell or SHELL)
     watch = Watch(dash)
     lint.refuse_encoding(tasklist)
@@ -121,22 +126,41 @@ def _open(config: Config, tasklist: Tasklist, names: Names, lock: Lock, output_f
     scan = tasklist.scan(warrant.prove, watch.see)
     this = identity.of_this_run(config.tasklist, config.output, config.shell)
     last = claim.last_checkpoint(names, forgiving=config.rerun)
-    notices = claim.check_list(last, this, names, scan, warrant.keep)
+    notices = [*told, *claim.check_list(last, this, names, scan, warrant.keep)]
     claim.check_beside_the_list(tasklist.path, this, names, lock)
     output = Output(config.output, found, last, this, names)
-    load = partial(_load, tasklist, names, scan, output, warrant)
-    if not config.rerun and _is_finished(names, scan, last, warrant):
-        return Run([_finished(tasklist, names, scan, output, load)], tasklist, names, scan, Resume(), lock)
+    load = partial(_load, tasklist, names, output, warrant, scan=scan)
+    if config.edited and scan.had_tfin and scan.differs_at is None:
+        notices.append(f"{tasklist.path} has not changed since the last run: nothing is to be done for --edited")
+    finished = not config.rerun and _is_finished(names, scan, last, warrant)
+    if finished and (config.again is None or not scan.tasks):
+        return Run([*notices, _finished(tasklist, names, scan, output, load)], tasklist, names, scan, Resume(), lock)
     lint.refuse_words(config, tasklist, watch, scan)
     remarks = lint.remarks(config, tasklist, dash)
     afresh = config.rerun or resume.starts_over(last, names.progress)
+    if config.edited and not afresh and any(claim.begun(names)) and carrying.is_edited(scan):
+        if not scan.tasks:
+            raise FarmError(
+                f"{tasklist.path} has no tasks any more: restore it, or give --rerun to forget all that is done"
+            )
+        with carrying.list_before(names, last, warrant.keep) as before:
+            start = load(lock.found, scan=before)
+            output.check_resumed(start)
+            claim.check_shell(last, this, given=config.shell is not None)
+            told = carrying.Files(names, output_file, this, warrant, lock).carry(tasklist, before, scan, start)
+        return _open(replace(config, edited=False), tasklist, names, lock, output_file, told)
     start = Resume() if afresh else load(lock.found)
+    if config.again is not None:
+        claim.check_shell(last, this, given=config.shell is not None)
+        kept = carrying.Files(names, output_file, this, warrant, lock)
+        told = repeating.repeat(config.again, tasklist, scan, start, output, kept, finished)
+        return _open(replace(config, again=None), tasklist, names, lock, output_file, told)
     if scan.tasks and afresh:
         output.check_afresh()
     elif scan.tasks:
         output.check_resumed(start)
         notices += claim.check_shell(last, this, given=config.shell is not None)
-    run = Run(notices, tasklist, names, scan, start, lock)
+    run = Run(notices, tasklist, names, scan, start, lock, told)
     retractions = retraction.read(names.log, start.again, scan, warrant.keep)
     opened = _lay(run, this, output_file, warrant, afresh, retractions)
     if opened is None:
@@ -163,10 +187,14 @@ def _lay(
     suspects = start.suspicion.words()
     opened.checkpoint(start.seq - 1, start.offset, start.list_crc, start.again["offset"], suspects)
     run.lock.note(NOTHING)  # that stands in the checkpoint from now on
+    for text in run.told:
+        opened.event(text)
     return opened
 
 
-def _load(tasklist: Tasklist, names: Names, scan: Scan, output: Output, warrant: Warrant, dealt: Dealt = NOTHING) -> Resume:
+def _load(
+    tasklist: Tasklist, names: Names, output: Output, warrant: Warrant, dealt: Dealt = NOTHING, *, scan: Scan
+) -> Resume:
     recorded = names.fastrecovery if names.fastrecovery.exists() else names.done
     sources = Sources(recorded, names.progress, names.joblog, output.found if output.ours else None)
     return resume.load(tasklist, scan, sources, output.last, dealt, warrant.keep)

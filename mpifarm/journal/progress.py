@@ -31,7 +31,7 @@ from mpifarm.tasks.scan import Scan, records_at
 from mpifarm.tasks.tfin import Records
 
 _CHUNK_BYTES = 256 * 1024  # a line takes ten times its bytes while it is looked at
-_LINE = re.compile(rb"(\d{1,18}(?:,\d{1,18})*) \S+ \d+(?:\.\d+)? (\d{1,18}) \d+ (\d{1,18}(?:,\d{1,18})*)\n")
+LINE = re.compile(rb"(\d{1,18}(?:,\d{1,18})*) \S+ \d+(?:\.\d+)? (\d{1,18}) \d+ (\d{1,18}(?:,\d{1,18})*)\n")
 _PLAIN = re.compile(rb"^(\d{1,18}) \S+ \d+(?:\.\d+)? (\d{1,18}) \d+ (\d{1,18})\n", re.MULTILINE)  # one task a line
 # Of the joblog: Seq, Receive and Offset, where Exitval and Signal are 0.
 _SUCCESS = re.compile(rb"^(\d{1,18})\t(?:[^\t\n]*\t){4}(\d{1,18})\t0\t0\t(?:[^\t\n]*\t){5}(\d{1,18})\t.*", re.MULTILINE)
@@ -108,18 +108,18 @@ def _lines(path: Path, begin: int, between: Between = lambda: None) -> _Lines:
     if begin > end:
         raise FarmError(f"{path} is shorter than fastrecovery says: restore it, or delete it to start over")
     tables = [np.empty((4, 0), dtype=np.int64)]
-    for chunk, at in _chunks(path, begin, end):
+    for chunk, at in chunks(path, begin, end):
         between()
         tables.append(_table(chunk, at))
     return _Lines(*np.concatenate(tables, axis=1))
 
 
-def _chunks(path: Path, begin: int, end: int) -> Iterator[tuple[bytes, int]]:
-    """Yield the lines from position *begin* to *end*, many at a time, and where they begin."""
+def chunks(path: Path, begin: int, end: int, size: int = _CHUNK_BYTES) -> Iterator[tuple[bytes, int]]:
+    """Yield the lines from position *begin* to *end*, about *size* bytes at a time, and where they begin."""
     with path.open("rb") as file:
         file.seek(begin)
         while begin < end:
-            chunk = file.read(min(_CHUNK_BYTES, end - begin))
+            chunk = file.read(min(size, end - begin))
             if begin + len(chunk) < end:
                 chunk += file.readline()
             if not chunk:
@@ -149,7 +149,7 @@ def _numbers(words: list[tuple[bytes, bytes, bytes]]) -> Numbers:
 
 def _take_line(columns: list[array[int]], line: bytes, end: int) -> None:
     offsets, lengths, outputs, ends = columns
-    match = _LINE.fullmatch(line)
+    match = LINE.fullmatch(line)
     tasks = match[1].split(b",") if match else [b"%d" % _UNREADABLE]
     offsets.extend(map(int, tasks))
     lengths.extend([int(match[3]) if match and match[3].isdigit() else 0] * len(tasks))
@@ -161,7 +161,7 @@ def _successes(path: Path, begin: int, scan: Scan, between: Between) -> tuple[Nu
     """Return the tasks that have succeeded, as the joblog tells from position *begin* on, and the bytes they printed."""
     tables = [np.empty((0, 3), dtype=np.int64)]
     if path.is_file():
-        for chunk, _ in _chunks(path, begin, path.stat().st_size):
+        for chunk, _ in chunks(path, begin, path.stat().st_size):
             between()
             tables.append(_numbers(_SUCCESS.findall(chunk)))
     seqs, printed, offsets = np.concatenate(tables).T

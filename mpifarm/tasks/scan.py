@@ -7,13 +7,15 @@ offset, any offset, has the one chunk read in which it lies, and is told whether
 from __future__ import annotations
 
 import os
+from array import array
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mpifarm.tasks.offsets import distinct
-from mpifarm.tasks.tfin import RECORD, Records, records_of
+from mpifarm.tasks.tfin import MARK, RECORD, Records, records_of, whole_records
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,25 @@ class Scan:
     had_tfin: bool
     old_size: int  # bytes of that one
     index: Index
+
+
+def scan_of(descriptor: int, between: Callable[[], object] = lambda: None) -> Scan | None:
+    """Return what one pass over a .tfin file finds, up to its last newline; None if it is not made of records.
+
+    *between* is called between reads, which may take long. Raises OSError.
+    """
+    places = array("q")  # rows of Index
+    size, tasks, seq, carriage_returns = 0, 0, 1, False
+    while chunk := whole_records(descriptor, size, os.fstat(descriptor).st_size):
+        between()
+        if not chunk.startswith(MARK) or chunk.count(b"\n" + MARK) + 1 != chunk.count(b"\n"):
+            return None
+        records, is_task = records_of(chunk, size, seq)
+        places.extend((size, seq, tasks))
+        carriage_returns = carriage_returns or b"\r\n" in chunk
+        size, tasks, seq = size + len(chunk), tasks + int(np.count_nonzero(is_task)), seq + records.size
+    index = Index(*np.array(places, dtype=np.int64).reshape(-1, 3).T)
+    return Scan(descriptor, size, tasks, carriage_returns, None, True, size, index)
 
 
 def records_at(scan: Scan, offsets: NDArray[np.int64]) -> tuple[Records, NDArray[np.bool_]]:

@@ -68,6 +68,17 @@ def records_of(chunk: bytes, offset: int, seq: int) -> tuple[Records, NDArray[np
     return records, _are_tasks(chunk, starts, first)
 
 
+def whole_records(descriptor: int, offset: int, size: int) -> bytes:
+    """Return about CHUNK_BYTES of whole records, from *offset* of a .tfin file of *size* bytes on; nothing at its end."""
+    want = CHUNK_BYTES
+    while True:
+        chunk = os.pread(descriptor, min(want, size - offset), offset)
+        end = chunk.rfind(b"\n") + 1
+        if end or len(chunk) < want:
+            return chunk[:end]
+        want *= 4
+
+
 def command_of(record: bytes) -> bytes:
     """Return the shell command of a record: without its mark, its newline, one carriage return, and a byte-order mark."""
     return record[len(MARK) : -1].removesuffix(b"\r").removeprefix(BYTE_ORDER_MARK)

@@ -6,14 +6,11 @@ of any length takes the same memory, and where the walk stands is told by two nu
 
 from __future__ import annotations
 
-import os
-
 import numpy as np
 from numpy.typing import NDArray
 
-from mpifarm.tasks import tfin
 from mpifarm.tasks.offsets import among
-from mpifarm.tasks.tfin import RECORD, Records, records_of
+from mpifarm.tasks.tfin import RECORD, Records, records_of, whole_records
 
 _NONE = np.empty(0, dtype=np.int64)
 
@@ -54,7 +51,9 @@ class Walk:
 
     def _read(self) -> int:
         """Read a chunk, and return how many tasks were in it."""
-        chunk = _read_lines(self._descriptor, self._read_to, self._size)
+        chunk = whole_records(self._descriptor, self._read_to, self._size)
+        if not chunk:  # what is left of a file that was cut
+            raise OSError(f"the .tfin file ends in the middle of a record, at byte {self._read_to}")
         records, is_task = records_of(chunk, self._read_to, self._seq)
         first, last = np.searchsorted(self._done, (self._read_to, self._read_to + len(chunk)))
         wanted = records[is_task & ~among(records["offset"], self._done[first:last])]
@@ -63,16 +62,3 @@ class Walk:
         self._read_to += len(chunk)
         self._seq += records.size
         return wanted.size
-
-
-def _read_lines(descriptor: int, offset: int, size: int) -> bytes:
-    """Return about tfin.CHUNK_BYTES of whole records that begin at *offset* of a .tfin file of *size* bytes."""
-    want = tfin.CHUNK_BYTES
-    while True:
-        chunk = os.pread(descriptor, min(want, size - offset), offset)
-        end = chunk.rfind(b"\n") + 1
-        if end:
-            return chunk[:end]
-        if len(chunk) < want:  # the end, or what is left of a file that was cut
-            raise OSError(f"the .tfin file ends in the middle of a record, at byte {offset}")
-        want *= 4

@@ -34,7 +34,9 @@ def test_output_is_none_of_the_farms_own_files(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [f"{path}.new" for path in NAMES.all()] + [str(n) for pair in places(NAMES.lock) for n in pair]
+    "name",
+    [f"{path}.{end}" for path in NAMES.all() for end in ("new", "due")]
+    + [str(n) for pair in places(NAMES.lock) for n in pair],
 )
 def test_nor_a_name_that_the_farm_takes_away(name: str) -> None:
     with pytest.raises(FarmError, match="task list or one of"):

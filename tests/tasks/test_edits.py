@@ -1,0 +1,141 @@
+"""What stands in a list and in an edited copy of it, against a quadratic matching of their lines."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from lists import longest
+
+from mpifarm.tasks import edits, tfin
+from mpifarm.tasks.edits import Kept
+
+LINES = st.lists(st.sampled_from([b"", b"a", b"b", b"cc", b"ccc" * 9]), max_size=40)
+DISTINCT = st.lists(st.integers(0, 99).map(b"./run %d".__mod__), max_size=60, unique=True)
+
+
+def written(lines: Sequence[bytes]) -> bytes:
+    return b"".join(b"> " + line + b"\n" for line in lines)
+
+
+def compared(old: bytes, new: bytes, lines: int = edits.FIRST_LINES, chunk: int = tfin.CHUNK_BYTES, sure: int = 0) -> Kept:
+    """Return what is kept, which is true; *lines*: of the first window."""
+    descriptors = []
+    for content in (old, new):
+        descriptors.append(os.memfd_create("tfin"))
+        os.write(descriptors[-1], content)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(edits, "FIRST_LINES", lines)
+        patch.setattr(edits, "SURE_LINES", sure)
+        patch.setattr(tfin, "CHUNK_BYTES", chunk)
+        kept = edits.compare(descriptors[0], len(old), descriptors[1], len(new))
+    for descriptor in descriptors:
+        os.close(descriptor)
+    behind_old = behind_new = 0
+    for at_old, at_new, length, old_seq, new_seq, count in zip(*kept_columns(kept), strict=True):
+        assert at_old >= behind_old and at_new >= behind_new
+        assert at_old > behind_old or at_new > behind_new or not behind_old  # else it is no run of its own
+        records = old[at_old : at_old + length]
+        assert records == new[at_new : at_new + length]
+        assert records.count(b"\n") == count > 0
+        assert records.endswith(b"\n")
+        assert old[:at_old].count(b"\n") == old_seq - 1
+        assert new[:at_new].count(b"\n") == new_seq - 1
+        assert at_old == 0 or old[at_old - 1 : at_old] == b"\n"
+        assert at_new == 0 or new[at_new - 1 : at_new] == b"\n"
+        behind_old, behind_new = at_old + length, at_new + length
+    return kept
+
+
+def kept_columns(kept: Kept) -> list[list[int]]:
+    return [column.tolist() for column in (kept.old, kept.new, kept.length, kept.old_seq, kept.new_seq, kept.count)]
+
+
+@given(LINES, LINES)
+def test_in_one_window_as_many_are_kept_as_can_be(old: list[bytes], new: list[bytes]) -> None:
+    assert compared(written(old), written(new)).count.sum() == longest(old, new)
+
+
+@given(DISTINCT, DISTINCT, st.integers(1, 8), st.integers(1, 40))
+def test_in_small_windows_too_if_no_line_is_repeated(old: list[bytes], new: list[bytes], lines: int, chunk: int) -> None:
+    kept = compared(written(old), written(new), lines, chunk)
+    assert kept.count.sum() == longest(old, new)
+
+
+@given(st.data(), st.integers(1, 8), st.integers(1, 40))
+def test_of_edits_in_a_list_of_distinct_lines(data: st.DataObject, lines: int, chunk: int) -> None:
+    old = [b"./run %d" % number for number in range(60)]
+    new = list(old)
+    for _ in range(data.draw(st.integers(0, 6))):
+        start = data.draw(st.integers(0, len(new)))
+        block = [b"./new %d" % number for number in range(data.draw(st.integers(0, 20)))]
+        new[start : start + data.draw(st.integers(0, 20))] = block
+    kept = compared(written(old), written(new), lines, chunk)
+    assert kept.count.sum() == longest(old, new)
+
+
+@given(LINES, LINES, st.integers(1, 8), st.integers(1, 40))
+def test_in_small_windows_with_repeated_lines_what_is_kept_is_true(
+    old: list[bytes], new: list[bytes], lines: int, chunk: int
+) -> None:
+    compared(written(old), written(new), lines, chunk)
+
+
+@given(LINES, LINES, st.integers(1, 8))
+def test_lines_whose_hashes_are_equal_are_told_apart(old: list[bytes], new: list[bytes], lines: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(edits, "_key", len)
+        compared(written(old), written(new), lines)
+        patch.setattr(edits, "_key", lambda _: 7)
+        compared(written(old), written(new), lines)
+
+
+def test_what_is_behind_the_last_newline_is_no_record() -> None:
+    assert compared(b"> a\n> b", b"> a\n> b\n").length.tolist() == [4]
+    assert compared(b"> x\n> b", b"> a\n> b").length.tolist() == []
+
+
+A = [b"./a %d" % number for number in range(100)]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "runs"),
+    [
+        ([], [], []),
+        ([], A, []),
+        (A, [], []),
+        (A, A, [(1, 1, 100)]),
+        (A, [line + b" -x" for line in A], []),
+        ([b"same"] * 100, [b"same"] * 93, [(1, 1, 93)]),
+        ([b"same"] * 93, [b"same"] * 100, [(1, 1, 93)]),
+        (A, A[:50] + [b"./new %d" % number for number in range(300)] + A[50:], [(1, 1, 50), (51, 351, 50)]),
+        (A, A[10:90], [(11, 1, 80)]),
+        (A, A[:20] + A[30:90] + A[20:30] + A[90:], [(1, 1, 20), (31, 21, 60), (91, 91, 10)]),  # in order, so these 10 go
+        (A, A[60:] + A[:60], [(1, 41, 60)]),
+    ],
+)
+@pytest.mark.parametrize("lines", [4, 1000])
+def test_cases(old: list[bytes], new: list[bytes], runs: list[tuple[int, int, int]], lines: int) -> None:
+    kept = compared(written(old), written(new), lines, 64)
+    assert list(zip(kept.old_seq.tolist(), kept.new_seq.tolist(), kept.count.tolist(), strict=True)) == runs
+
+
+def test_where_records_are_now() -> None:
+    kept = compared(written([b"a", b"gone", b"c", b"d"]), written([b"new", b"a", b"c", b"d2"]))
+    assert kept.moved(np.array([11, 0, 4, 15])).tolist() == [10, 6, -1, -1]
+    assert kept.moved_seqs(np.array([3, 1, 2, 4, 5, 0])).tolist() == [3, 2, -1, -1, -1, -1]
+    assert compared(b"", b"").moved(np.array([0, 5])).tolist() == [-1, -1]
+
+
+def test_somebody_is_called_between_reads(tmp_path: Path) -> None:
+    path = tmp_path / "list"
+    path.write_bytes(b"> a\n" * (tfin.CHUNK_BYTES))
+    called = []
+    with path.open("rb") as file:
+        edits.compare(file.fileno(), path.stat().st_size, file.fileno(), path.stat().st_size, lambda: called.append(1))
+    assert len(called) >= 8
