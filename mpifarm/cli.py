@@ -111,7 +111,8 @@ def parser() -> argparse.ArgumentParser:
     add("--rerun", action="store_true", help="forget the progress of earlier runs")
     add("--again", metavar="WHICH", type=_checked(str, bool, "numbers or a name of a file; is a variable not set?"),
         help="run these tasks once more though they are done: 3,17-20 (numbers as in log and joblog), or a file of lines as"
-             " they stand in the list. Say it once: to go on after an interruption, leave it out. Not with --output")
+             " they stand in the list. Say it once: to go on after an interruption leave it out, or what is done then runs"
+             " again, too. Not with --output")
     add("--edited", action="store_true",
         help="the list was edited since the last run: what is done of lines that have not changed stays done, wherever they"
              " stand now; what is new or changed runs, and what is gone is forgotten")

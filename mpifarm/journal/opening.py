@@ -153,7 +153,7 @@ def _open(
     if config.again is not None:
         claim.check_shell(last, this, given=config.shell is not None)
         kept = carrying.Files(names, output_file, this, warrant, lock)
-        told = repeating.repeat(config.again, tasklist, scan, start, output, kept, finished)
+        told = _damage(names, start) + repeating.repeat(config.again, tasklist, scan, start, output, kept, finished)
         return _open(replace(config, again=None), tasklist, names, lock, output_file, told)
     if scan.tasks and afresh:
         output.check_afresh()
@@ -231,6 +231,11 @@ def _notices(run: Run, watch: Watch) -> list[str]:
         notices.append(f"{path} has lines that end in a carriage return: it is left out of the commands")
     if watch.byte_order_mark:
         notices.append(f"{path}:{watch.byte_order_mark}: a byte-order mark: it is left out of the command")
-    if start.bad:
-        notices.append(f"{run.names.progress} is damaged: {start.bad} lines do not count, their tasks run again")
-    return notices
+    return notices + _damage(run.names, start)
+
+
+def _damage(names: Names, start: Resume) -> list[str]:
+    """Return what to say of lines that do not count: whoever rewrites the files leaves them out."""
+    if not start.bad:
+        return []
+    return [f"{names.progress} is damaged: {start.bad} lines do not count, their tasks run again"]

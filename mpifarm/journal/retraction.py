@@ -8,8 +8,8 @@ task again, and so does this one if the failure was its node's:
 
 What earlier runs have said stands in the log alone, so it is read, if anything is left to run again; no file has to agree
 with it, and a task that succeeds costs nothing as long as none has failed. Every run tries what is left, and says anew what
-has failed, so the end of the log is enough. An entry counts for the task at its offset if that has its command: after a
-change of the list another one may be there.
+has failed, so the end of the log is enough. An entry is about the task at its offset if that has its command. If another
+command is there, the list was edited since: then it is about the one task left that has it, or about nothing.
 """
 
 from __future__ import annotations
@@ -21,14 +21,17 @@ from pathlib import Path
 import numpy as np
 
 from mpifarm.journal.lines import Attempt, Attempts, in_one_line
-from mpifarm.tasks.offsets import among
+from mpifarm.tasks.offsets import among, distinct
 from mpifarm.tasks.reader import Reader
-from mpifarm.tasks.scan import Scan
+from mpifarm.tasks.scan import Scan, records_at
 from mpifarm.tasks.tfin import Records, command_of
 
 FAILED = "failed for good"
 SUCCEEDED = "succeeded"
 
+_COMMAND = re.compile(rb"(?:, \d+\.\d{3} s| on [-\d]{10} [:\d]{8}): (.*)")
+
+_MOST_MOVED = 10_000  # tasks left, beyond which it is not asked whether they have moved
 _LOOK_BYTES = 64 * 1024 * 1024
 _CHUNK_BYTES = 1024 * 1024
 _STAMP = len("2026-11-22 12:00:01 ")
@@ -70,23 +73,58 @@ def read(log: Path, again: Records, scan: Scan, between: Callable[[], object] = 
     retractions = Retractions()
     if not again.size or not log.is_file():
         return retractions
-    reader = Reader(scan.descriptor)
+    left = _Left(again, scan)
     for chunk in _chunks(log):
         between()
         entries = [line for line in chunk.split(b"\n") if line.startswith(_MARKS, _STAMP)]
         found = [(line, match) for line in entries if (match := _HEADER.match(line))]  # what was printed is indented
-        offsets = np.array([int(match[3]) for _, match in found], dtype=np.int64)
-        for place in np.flatnonzero(among(offsets, again["offset"])):
-            line, match = found[place]
-            offset, length, _ = again[np.searchsorted(again["offset"], offsets[place])].tolist()
-            (record,) = reader.records([offset], [length])
-            if not line.endswith(b": " + in_one_line(command_of(record))):
+        for (_, match), offset in zip(found, left.told_of(found), strict=True):
+            if offset is None:
                 continue
             if match[2] == FAILED.encode():
                 retractions.failed(offset, match[1].decode())
             else:
                 retractions.succeeded(offset)
     return retractions
+
+
+class _Left:
+    """The tasks that are left, as entries of the log may tell of them."""
+
+    def __init__(self, again: Records, scan: Scan) -> None:
+        self._again = again
+        self._scan = scan
+        self._reader = Reader(scan.descriptor)
+        self._by_command: dict[bytes, list[int]] | None = None
+
+    def told_of(self, entries: list[tuple[bytes, re.Match[bytes]]]) -> list[int | None]:
+        """Return the offset of the task that each of *entries* is about, None if it is not left."""
+        offsets = np.array([int(match[3]) for _, match in entries], dtype=np.int64)
+        there = distinct(offsets)
+        records = records_at(self._scan, there)[0][np.searchsorted(there, offsets)]
+        is_left = among(offsets, self._again["offset"]).tolist()
+        told: list[int | None] = []
+        for (line, _), (offset, length, _), left in zip(entries, records.tolist(), is_left, strict=True):
+            if length and line.endswith(b": " + self._command(offset, length)):
+                told.append(offset if left else None)
+            else:
+                told.append(self._moved(line))
+        return told
+
+    def _moved(self, line: bytes) -> int | None:
+        command = _COMMAND.search(line)
+        if command is None or self._again.size > _MOST_MOVED:
+            return None
+        if self._by_command is None:
+            self._by_command = {}
+            for offset, length, _ in self._again.tolist():
+                self._by_command.setdefault(self._command(offset, length), []).append(offset)
+        places = self._by_command.get(command[1], [])
+        return places[0] if len(places) == 1 else None
+
+    def _command(self, offset: int, length: int) -> bytes:
+        (record,) = self._reader.records([offset], [length])
+        return in_one_line(command_of(record))
 
 
 def _chunks(log: Path) -> Iterator[bytes]:

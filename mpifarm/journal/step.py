@@ -209,7 +209,7 @@ def _read(names: Names) -> Intent | None:
 
 
 def _discard(names: Names, prove: Prove) -> None:
-    for path in map(due_name, names.all()):
+    for path in (*map(due_name, names.all()), files.new_name(names.intent)):
         if os.path.lexists(path):
             files.remove(path, prove)
 

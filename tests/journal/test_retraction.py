@@ -29,14 +29,14 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def known(log: str, *left: int) -> dict[int, str]:
-    """Return which tasks of three have failed for good, and when, if those at *left* go again."""
+    """Return which tasks of four have failed for good, and when, if those at *left* go again."""
     LOG.write_text(log)
-    kept, scan = scanned(b"echo 1\necho 2\necho 3\n")
+    kept, scan = scanned(b"echo 1\necho 2\necho 3\necho 1\n")
     again, _ = records_at(scan, np.array(left, dtype=np.int64))
     retractions = retraction.read(LOG, again, scan)
     del kept  # the scan reads by its descriptor
     found: dict[int, str] = {}
-    for offset in (0, 9, 18):
+    for offset in (0, 9, 18, 27):
         batch = success(replace(ATTEMPT, offset=offset))
         found |= {attempt.offset: when for attempt, when in retractions.take(batch)}
         assert not list(retractions.take(batch))
@@ -63,6 +63,26 @@ def test_what_is_left_and_has_failed_for_good_is_known(entry: str) -> None:
 )
 def test_what_has_not_failed_for_good_is_not_taken_back(log: str, left: tuple[int, ...]) -> None:
     assert known(log, *left) == {}
+
+
+def edited(command: str, offset: int = 0) -> str:
+    """Return the entry of a task that stood somewhere else."""
+    return FAILED.replace("task 2 (offset 9)", f"task 9 (offset {offset})").replace("echo 2", command)
+
+
+@pytest.mark.parametrize("offset", [0, 5, 1000])
+def test_a_task_that_has_moved_since_is_known_by_its_command(offset: int) -> None:
+    assert known(edited("echo 2", offset), 0, 9) == {9: WHEN}
+    taken_back = TAKEN_BACK.replace("offset 9", f"offset {offset}").replace("on ...", f"on {WHEN}")
+    assert known(edited("echo 2", offset) + taken_back, 0, 9) == {}
+
+
+def test_of_two_that_are_left_with_that_command_none_is_known() -> None:
+    assert known(edited("echo 1", 5), 0, 9, 27) == {}
+
+
+def test_a_task_of_that_command_that_is_done_is_not_another_one() -> None:
+    assert known(edited("echo 1", 0), 27) == {}
 
 
 def test_the_last_word_counts() -> None:
