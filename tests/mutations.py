@@ -137,6 +137,56 @@ MUTATIONS = [
         "forget who has ended without a word", "acquisition", "        self._remember(text)\n        # ", "        # "
     ),
     Mutation("skip the fdatasync", "appender", "                _fdatasync(self._descriptor)\n", "                pass\n"),
+    Mutation(
+        "give up the intent before the renames",
+        "step",
+        "    for kind in waiting:\n",
+        "    files.remove(names.intent, prove)\n    for kind in waiting:\n",
+    ),
+    Mutation(
+        "begin without finishing what is intended", "opening", "told = step.finish(", "told = (lambda *_, **__: None)("
+    ),
+    Mutation(
+        "do not sync what is due",
+        "step",
+        "                files.write_all(file.fileno(), part)\n"
+        "                size, crc = size + len(part), zlib.crc32(part, crc)\n            os.fsync(file.fileno())\n",
+        "                files.write_all(file.fileno(), part)\n"
+        "                size, crc = size + len(part), zlib.crc32(part, crc)\n",
+    ),
+    Mutation(
+        "do not sync what is replaced",
+        "step",
+        "        os.fsync(file.fileno())\n    return tails",
+        "        pass\n    return tails",
+    ),
+    Mutation("keep the done file of an edited list", "rewriting", "    step.clear(names.done)\n", "    pass\n"),
+    Mutation(
+        "keep the offsets of progress",
+        "rewriting",
+        'b"%d%s" % (at, words[1]) for at, words',
+        'b"%s%s" % (words[0], words[1]) for at, words',
+    ),
+    Mutation(
+        "keep the progress of what is gone",
+        "rewriting",
+        "np.where(true, passage.of_done(offsets), -1)",
+        "np.where(true, offsets, -1)",
+    ),
+    Mutation("take what is new for done", "rewriting", "(*new, moved[moved >= 0])", "(moved[moved >= 0],)"),
+    Mutation("take what was left for done", "rewriting", "(*new, moved[moved >= 0])", "(moved[:0], *new)"),
+    Mutation(
+        "forget what is done behind what is gone",
+        "rewriting",
+        "(ends[0] + ends[1]).max(initial=0)",
+        "(ends[0] + ends[1]).min(initial=10**6) % 10**6",
+    ),
+    Mutation(
+        "leave out the blocks of what is gone",
+        "rewriting",
+        "Covered(progress, start.output_bytes, joblog, tail)",
+        "Covered(progress, 0, joblog, tail)",
+    ),
     Mutation("rename without fsync", "files", "    os.fsync(descriptor)\n    prove()", "    prove()"),
     Mutation(
         "write a replacement in place",

@@ -22,7 +22,7 @@ import tempfile
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 from unittest.mock import patch
@@ -31,6 +31,7 @@ from fakes import ended_record, standard_output_to
 from simabsence import NEVER, Absences
 from simdisk import Disk, Killed
 from simlaws import LOST_AFTER_S, PAUSES_S, Laws, listened
+from simlist import Lines, Task, names_at
 from simnet import Network
 from simreader import Reader
 
@@ -64,18 +65,6 @@ RUN_S = 3000.0  # that a run may take on its own clock
 NAMES = Names(Path("tasks.txt.tfin"))
 
 
-@dataclass(frozen=True)
-class Task:
-    """What a line of the list does when it is run."""
-
-    offset: int
-    seconds: float
-    fails: float  # how often
-    poison: bool  # its worker dies of it
-    bytes: int
-    kills: bool = False  # the whole farm dies of it
-
-
 class ModelLauncher:
     """Slots in which modelled tasks run."""
 
@@ -98,8 +87,10 @@ class ModelLauncher:
 
     def start(self, tasks: Iterable[frames.Task]) -> None:
         for offset, seq, attempt, _, command in tasks:
-            assert command == b"task %d" % offset, "the command of another task"
-            assert seq == 1 + list(self._farm.tasks).index(offset), "the number of another task"
+            name = self._farm.lines.at[offset]
+            assert command == b"task %d" % name, "the command of another task"
+            assert seq == 1 + list(self._farm.lines.at).index(offset), "the number of another task"
+            assert name not in self._farm.settled, "what is done is run again"
             self._queue.append((offset, attempt))
         self.advance()
 
@@ -115,7 +106,7 @@ class ModelLauncher:
             self._orders.pop(0)()
         while self._queue and len(self._running) < self._slots:
             offset, attempt = self._queue.popleft()
-            task = self._farm.tasks[offset]
+            task = self._farm.task(offset)
             if task.poison:
                 self._farm.dying.add(self._rank)
             sick = self._farm.is_sick(self._node)
@@ -137,17 +128,18 @@ class ModelLauncher:
         self._running = [(end + seconds, offset, attempt, sick) for end, offset, attempt, sick in self._running]
 
     def _end(self, offset: int, attempt: int, sick: bool) -> None:
-        task = self._farm.tasks[offset]
+        name, task = self._farm.lines.at[offset], self._farm.task(offset)
         if task.kills and not sick:
-            self._farm.kills[offset] += 1
-            self._farm.killer = offset
+            self._farm.kills[name] += 1
+            self._farm.killer = name
             raise Killed
         if sick or self._farm.random.random() < task.fails:
             self._report(offset, attempt, status=self._farm.random.choice((1, -11, 255, 143, -15)))
             return
         self._farm.executions += 1
-        out = (f"<{offset}.{self._farm.executions}>".encode() * task.bytes)[: task.bytes]
-        self._farm.outputs.setdefault(offset, set()).add(out)
+        out = (f"<{name}.{self._farm.executions}>".encode() * task.bytes)[: task.bytes]
+        self._farm.outputs.setdefault(name, set()).add(out)
+        self._farm.successes[name] += 1
         streamed = out[: len(out) // 2] if self._farm.random.random() < 0.3 else b""
         if streamed:
             self._frames.append(Frame(0, Reply.CHUNK, 0, streamed))
@@ -233,7 +225,8 @@ class Simulation:
         self.look_at = 0.0  # then rank 0 has a turn, whatever happens
         self.random = random.Random(seed)
         self.now = 0.0
-        self.dealt: Counter[int] = Counter()
+        self.dealt: Counter[int] = Counter()  # by task: how often
+        self._deals: Counter[int] = Counter()  # the same of this run, by offset
         self.dying: set[int] = set()
         self.hanging: set[int] = set()
         self.poisoned: Counter[int] = Counter()  # by task: workers that died of it in this run
@@ -247,8 +240,13 @@ class Simulation:
         self.sick = ""  # the node on which everything fails, for a while
         self.sick_from, self.sick_until = NEVER, float("inf")
         self.executions = 0
-        self.joblog_before = self.progress_before = 0
+        self.joblog_before = self.progress_before = 0  # lines
         self.outputs: dict[int, set[bytes]] = {}  # of attempts that succeeded, by task
+        self.successes: Counter[int] = Counter()  # by task
+        self.settled: set[int] = set()  # tasks that are recorded, and must not be run again, whatever is edited
+        self.dropped: set[int] = set()  # tasks whose records may have been dropped by an edit
+        self.crashed = False  # so what is recorded may not count, until the next start has looked
+        self.edited = False
         self.retries = self.random.randrange(3)
         self.slots = self.random.randint(1, 3)
         self.output = self.random.random() < 0.7
@@ -263,10 +261,22 @@ class Simulation:
             fails = self.random.choice((0.0, 0.0, 0.0, 0.0, 0.3, 1.0))
             seconds = self.random.choice((0.001, 0.1, 1.0, 20.0))
             poison, size = self.random.random() < 0.01, self.random.choice((0, 1, 20, 50))
-            tasks[offset] = Task(offset, seconds, fails, poison, size, not fails and self.random.random() < 0.005)
+            tasks[offset] = Task(seconds, fails, poison, size, not fails and self.random.random() < 0.005)
             offset += len(b"> task %d\n" % offset)
-        Path("tasks.txt").write_text("".join(f"task {offset}\n" for offset in tasks))
+        self.lines = Lines(self.seed, tasks)
         return tasks
+
+    def task(self, offset: int) -> Task:
+        """Return what the task at *offset* of the list does."""
+        return self.tasks[self.lines.at[offset]]
+
+    def _edit(self) -> None:
+        """Somebody edits the list between two runs."""
+        self.edited = True
+        before, touched = self.lines.at, self.lines.edit()
+        self.tasks |= self.lines.new
+        self.settled -= self.tasks.keys() if touched is None else touched
+        self.dropped |= set(before.values()) if touched is None else touched
 
     def run(self) -> None:
         """Run the farm until it has nothing left to do, whatever happens."""
@@ -276,7 +286,10 @@ class Simulation:
             calm = number > RUNS // 2
             outcome = self._run(calm, number)
             self.check()
-            if outcome in (Outcome.ALL_SUCCEEDED, Outcome.SOME_FAILED):
+            over = outcome in (Outcome.ALL_SUCCEEDED, Outcome.SOME_FAILED)
+            if self.lines.edits and not calm and (over or self.random.random() < 0.5):
+                self._edit()
+            elif over:
                 break
             self.stops += outcome is not None
         assert outcome in (Outcome.ALL_SUCCEEDED, Outcome.SOME_FAILED), f"not done after {RUNS} runs"
@@ -285,7 +298,7 @@ class Simulation:
     def _run(self, calm: bool, number: int) -> Outcome | None:
         """One start of the farm; None: the manager was killed."""
         self.progress_before = len(self._progress())
-        self.joblog_before = tails.whole_lines(NAMES.joblog) if NAMES.joblog.exists() else 0
+        self.joblog_before = len(self._joblog())
         kills = not calm and self.random.random() < 0.6
         self.disk.left = self.random.choice((5, 20, 60, 200)) if kills else None
         if kills:
@@ -303,6 +316,9 @@ class Simulation:
                 raise
             return None  # it could not even start
         finally:
+            for offset, times in self._deals.items():
+                self.dealt[self.lines.at[offset]] += times
+            self._deals.clear()
             self.disk.hang = lambda: None
             self.now += 100.0  # a lock is stale by then; its holder is this very process
 
@@ -315,9 +331,11 @@ class Simulation:
         with suppress(FileNotFoundError):
             dealt = suspects.parse(NAMES.lock.read_text(errors="replace"))
             if dealt.alone:
-                self.victims.add(dealt.last)
+                self.victims |= {at[dealt.last] for at in (self.lines.at, self._tfin()) if dealt.last in at}
         if self.random.random() < 0.5:
             self.disk.crash()
+            self.crashed = True
+            self.settled.clear()
 
     def is_sick(self, node: str) -> bool:
         """Whether everything that starts on *node* now fails."""
@@ -328,11 +346,14 @@ class Simulation:
         output = "out" if self.output else None
         config = Config("tasks.txt", retries=self.retries, lost_after_s=LOST_AFTER_S, output=output, quiet=True)
         self.reader.begin(calm)
-        opened = open_run(config, Waiting(lambda: self.now, self._pause, lambda _: None))
+        waiting = Waiting(lambda: self.now, self._pause, lambda _: None)
+        opened = open_run(replace(config, edited=self.edited), waiting)
+        self.crashed = False
         if opened.journal is None:
             return Outcome.ALL_SUCCEEDED
+        self.progress_before = len(self._progress())
         size = self.random.choice((2, 3, 4, 5, 9))
-        network = Network(self.random, lambda: self.now, size, self.dealt)
+        network = Network(self.random, lambda: self.now, size, self._deals)
         end = self.now + self.random.uniform(5.0, 100.0) if not calm and self.random.random() < 0.2 else None
         first = 0 if site.random() < 0.2 and not any(task.poison for task in self.tasks.values()) else 1
         manager = Manager(config, network, opened, opened.journal, range(first, size), self.now, end)
@@ -418,7 +439,8 @@ class Simulation:
             if dies or rank.worker.state is State.GONE:
                 self.dying.discard(number)
                 if len(ranks) > 1 or rank.worker.state is State.GONE:
-                    self.poisoned.update(offset for offset in rank.launcher.running if self.tasks[offset].poison)
+                    names = (self.lines.at[offset] for offset in rank.launcher.running)
+                    self.poisoned.update(name for name in names if self.tasks[name].poison)
                     self.laws.dead.add(number)
                     del ranks[number]
             elif not calm and number and (number in self.hanging or self.random.random() < 0.002):
@@ -495,20 +517,20 @@ class Simulation:
 
         def watched(rank: int, innocent: bool = False) -> list[Action]:
             worker = schedule._workers.by_rank.get(rank)
-            running = {offset for offset, lease in worker.leases.items() if lease[3]} if worker else set()
-            poisons = {offset for offset in running if self.tasks[offset].poison}
-            for offset in running:
-                self.losses.setdefault(offset, []).append(not poisons)
+            running = {self.lines.at[offset] for offset, lease in worker.leases.items() if lease[3]} if worker else set()
+            poisons = {name for name in running if self.tasks[name].poison}
+            for name in running:
+                self.losses.setdefault(name, []).append(not poisons)
             before = schedule.suspects()
             actions = lose(rank, innocent)
             ending = schedule.stopping not in (None, How.DRAIN)
             assert not ending or schedule.suspects() == before, "suspected of an end that took too long"
             for action in actions:
-                for offset in action.poisoned if isinstance(action, Lost) else ():
-                    by_others = len(self.losses[offset]) + self.accidents + self.kills.total() >= LOST_LIMIT
+                for name in map(self.lines.at.__getitem__, action.poisoned if isinstance(action, Lost) else ()):
+                    by_others = len(self.losses[name]) + self.accidents + self.kills.total() >= LOST_LIMIT
                     assert by_others, "convicted too early"
-                    innocent = not self.tasks[offset].poison
-                    assert not innocent or any(self.losses[offset]) or self._many(), "convicted of what another did"
+                    innocent = not self.tasks[name].poison
+                    assert not innocent or any(self.losses[name]) or self._many(), "convicted of what another did"
             return actions
 
         schedule.worker_lost = watched  # type: ignore[method-assign]
@@ -543,10 +565,8 @@ class Simulation:
 
     def check(self) -> None:
         """Between two runs: no task is recorded twice, nothing is recorded that has not happened, every block is whole."""
-        lines = self._progress()
-        offsets = [offset for offset, _ in lines]
-        assert len(offsets) == len(set(offsets)), "recorded twice"
-        assert set(offsets) <= self.outputs.keys(), "recorded and never succeeded"
+        if not NAMES.intent.exists():  # or the files are about two lists
+            self._check_records()
         # the first one may have been waiting when it was dealt, and does not count; who is convicted acquits the others
         deadly = sum(task.poison or task.kills for task in self.tasks.values())
         most = LOST_LIMIT * deadly
@@ -556,51 +576,83 @@ class Simulation:
         assert all(times <= most for times in self.kills.values()), "what kills the farm is dealt again and again"
         attempts = self._attempts()
         assert len(attempts) == len(set(attempts)), "an attempt is recorded twice"
+
+    def _check_records(self) -> None:
+        offsets = [offset for offset, _ in self._progress()]
+        assert len(offsets) == len(set(offsets)), "recorded twice"
+        names = self._tfin()
+        recorded = Counter(names[offset] for offset in offsets)
+        assert all(times <= self.successes[name] for name, times in recorded.items()), "recorded and never succeeded"
+        assert self.settled <= recorded.keys(), "what was done is forgotten"
+        if not self.crashed and names == self.lines.at:
+            self.settled = recorded.keys() & self.lines.alone
         if not self.output:
             shown = Path("stdout").read_bytes()
-            silent = [offset for offset in offsets if not any(out in shown for out in self.outputs[offset])]
+            silent = [name for name in recorded if not any(out in shown for out in self.outputs[name])]
             assert not silent, "recorded, and what it printed was never shown"
 
     def check_end(self, outcome: Outcome) -> None:
         """In the end: each task is done once, or has failed; the output is that of the attempts that are recorded."""
-        lines = self._progress()
+        lines, at = self._progress(), self.lines.at
         done = {offset for offset, _ in lines}
+        assert not NAMES.intent.exists()
+        assert self._tfin() == at
         if outcome is Outcome.ALL_SUCCEEDED:
-            assert done == self.tasks.keys()
+            assert done == at.keys()
             first, told = NAMES.done.read_bytes().split(b"\n", 1)
             assert first == b"done"
-            assert told.startswith(b"# max: %d %d " % (len(self.tasks), NAMES.tfin.stat().st_size))
+            assert told.startswith(b"# max: %d %d " % (len(at), NAMES.tfin.stat().st_size))
             assert not NAMES.fastrecovery.exists()
         else:
             checkpoint = fastrecovery.read(NAMES.fastrecovery)
             assert checkpoint is not None
             left = set(checkpoint.left.tolist())
-            assert left == self.tasks.keys() - done, "lost"
-            blamed = self.sick or all(self.tasks[offset].fails or self._blamed(offset) for offset in left)
+            assert left == at.keys() - done, "lost"
+            blamed = self.sick or all(self.task(offset).fails or self._blamed(at[offset]) for offset in left)
             assert blamed, "failed without a reason"
         if self.output:
-            content = Path("out").read_bytes()
-            assert len(content) == sum(added for _, added in lines), "--output and progress disagree"
-            at = 0
-            for offset, added in lines:
-                assert content[at : at + added] in self.outputs[offset], "a block is not what its task wrote"
-                at += added
+            self._check_output(Path("out").read_bytes(), lines)
         expected = {"tasks.txt", "out", "stdout", *(path.name for path in NAMES.all())}
         stray = {path.name for path in Path().iterdir()} - expected
         assert not stray, f"left behind: {stray}"
 
-    def _blamed(self, offset: int) -> bool:
+    def _check_output(self, content: bytes, lines: list[tuple[int, int]]) -> None:
+        """It holds the blocks of what is recorded, in that order, and between them those of what an edit has dropped."""
+        stray = {block for name in self.dropped for block in self.outputs.get(name, ()) if block}
+        if not stray:
+            assert len(content) == sum(added for _, added in lines), "--output and progress disagree"
+        places = {0}  # to which it can be read so far
+        for offset, added in [*lines, (None, 0)]:
+            pending = [*places]
+            while pending:
+                at = pending.pop()
+                behind = {at + len(block) for block in stray if content.startswith(block, at)} - places
+                places |= behind
+                pending += behind
+            if offset is not None:
+                blocks = self.outputs[self.lines.at[offset]]
+                places = {at + added for at in places if content[at : at + added] in blocks}
+                assert places, "a block is not what its task wrote"
+        assert len(content) in places, "--output and progress disagree"
+
+    def _blamed(self, name: int) -> bool:
         """Whether a task may have been running on several workers that were lost in turn, or alone when the farm died."""
-        several = self.dealt[offset] >= LOST_LIMIT and (offset in self.losses or offset in self.victims)
-        return several or self.tasks[offset].poison or self.tasks[offset].kills
+        several = self.dealt[name] >= LOST_LIMIT and (name in self.losses or name in self.victims)
+        return several or self.tasks[name].poison or self.tasks[name].kills
 
     def _attempts(self) -> list[tuple[bytes, bytes]]:
         """Return the task and the number of each attempt in the joblog, of the last run."""
+        words = [line.split(b"\t") for line in self._joblog()[self.joblog_before :] if b"\0" not in line]
+        return [(word[13], word[8]) for word in words if len(word) == 15 and word[0] != b"Seq"]
+
+    def _joblog(self) -> list[bytes]:
         if not NAMES.joblog.exists():
             return []
-        lines = NAMES.joblog.read_bytes()[self.joblog_before : tails.whole_lines(NAMES.joblog)].split(b"\n")
-        words = [line.split(b"\t") for line in lines if b"\0" not in line]
-        return [(word[13], word[8]) for word in words if len(word) == 15 and word[0] != b"Seq"]
+        return NAMES.joblog.read_bytes()[: tails.whole_lines(NAMES.joblog)].splitlines()
+
+    def _tfin(self) -> dict[int, int]:
+        """Return the name of each task of the .tfin file, by its offset."""
+        return names_at(NAMES.tfin.read_bytes()) if NAMES.tfin.exists() else {}
 
     def _progress(self) -> list[tuple[int, int]]:
         if not NAMES.progress.exists():

@@ -105,6 +105,7 @@ TABLE = {
     },
     "tasks": {
         "bashisms": "quoting|",
+        "changes": "edits tasklist tfin|",
         "check": "bashisms foreign grammar quoting|",
         "edits": "matching tfin|",
         "foreign": "quoting|",
@@ -119,6 +120,7 @@ TABLE = {
         "tfin": "quoting|",
         "walk": "offsets tfin|",
         "which": "quoting scan tfin|",
+        "wording": "changes check|",
     },
     "schedule": {
         "answers": "quarantine|",

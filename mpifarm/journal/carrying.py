@@ -22,7 +22,7 @@ from mpifarm.journal.resume import Resume
 from mpifarm.journal.rewriting import Between, Gone, Numbers, Passage
 from mpifarm.journal.step import Step
 from mpifarm.journal.warrant import Warrant
-from mpifarm.tasks import edits
+from mpifarm.tasks import changes, edits, wording
 from mpifarm.tasks.scan import Scan, scan_of
 from mpifarm.tasks.tasklist import Tasklist
 from mpifarm.tasks.tfin import checksum
@@ -71,7 +71,9 @@ class Files:
         kept = edits.compare(before.descriptor, before.size, now.descriptor, now.size, self.warrant.keep)
 
         def tell(gone: Gone) -> list[str]:
-            return [f"{tasklist.path} was edited since the last run", *_blocks_of_gone(gone, self.output)]
+            changed = changes.find(tasklist, before.descriptor, before.size, kept, self.warrant.keep)
+            what = "; ".join(wording.sentences(changed))
+            return [f"{tasklist.path} was edited since the last run: {what}", *_blocks_of_gone(gone, self.output)]
 
         return self._rewrite(Passage(before, now, start, kept), tell)
 

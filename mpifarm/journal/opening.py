@@ -74,8 +74,7 @@ def open_run(config: Config, waiting: Waiting = IN_PERSON) -> Run:
         if output:
             lock.add(_lock_output(output, holder, _touching(waiting, lock)))
         lock.settle()
-        told = step.finish(names, lock.prove, lock.keep, lock.forget, giving_up=config.rerun)
-        run = _open(config, tasklist, names, lock, output, told or [])
+        run = _open(config, tasklist, names, lock, output, _finish(names, lock, forgiving=config.rerun))
         return run
     except TakenOver:
         raise
@@ -87,6 +86,16 @@ def open_run(config: Config, waiting: Waiting = IN_PERSON) -> Run:
             with suppress(OSError):  # somebody else's may have that name
                 tasklist.discard(lock.prove)
             lock.release()
+
+
+def _finish(names: Names, lock: Lock, forgiving: bool) -> Sequence[str]:
+    """Finish what an earlier start has begun to rewrite; return what to tell of it. Raises FarmError unless *forgiving*."""
+    try:
+        return step.finish(names, lock.prove, lock.keep, lock.forget) or ()
+    except FarmError:
+        if forgiving:
+            return ()
+        raise
 
 
 def _touching(waiting: Waiting, lock: Lock) -> Waiting:
@@ -178,6 +187,7 @@ def _lay(
     journal.reopen(names, warrant)
     if afresh:
         journal.forget(names, this, warrant)
+        step.give_up(names, warrant.prove)
     run.tasklist.commit(warrant.prove)
     if not run.scan.tasks:
         files.remove(names.fastrecovery, warrant.prove)

@@ -32,6 +32,7 @@ from mpifarm.journal.progress import Between, Progress
 from mpifarm.journal.tails import Extent
 from mpifarm.schedule import suspects
 from mpifarm.schedule.suspects import NOTHING, Dealt, Suspicion
+from mpifarm.tasks import changes, edits, wording
 from mpifarm.tasks.offsets import among
 from mpifarm.tasks.scan import Scan, position, records_at
 from mpifarm.tasks.tasklist import Tasklist
@@ -88,7 +89,7 @@ def load(
     if has_progress:
         lines = progress.read(sources.progress, sources.joblog, start.covered, scan, sources.output, between)
     list_crc = checksum(scan.descriptor, 0, start.offset, 0, between)
-    _refuse_changes(tasklist, scan, start, lines.dealt_to, list_crc)
+    _refuse_changes(tasklist, scan, start, lines.dealt_to, list_crc, between)
     if not lines.fits:
         raise FarmError(f"{sources.progress} does not fit the task list: give the list of the earlier run, or --rerun")
     at = position(scan, start.offset)
@@ -132,17 +133,27 @@ def _fits(dealt: Dealt, scan: Scan) -> bool:
     return same and position(scan, dealt.offset) is not None
 
 
-def _refuse_changes(tasklist: Tasklist, scan: Scan, start: Checkpoint, behind_done: int, list_crc: int) -> None:
+def _refuse_changes(
+    tasklist: Tasklist, scan: Scan, start: Checkpoint, behind_done: int, list_crc: int, between: Between
+) -> None:
     """Raise FarmError if a task that was dealt has changed since."""
-    path = tasklist.path
     dealt = max(start.offset, behind_done)
-    advice = "it was dealt already: restore it, or give --rerun to run the whole list again"
     # One that ends too early is as good as none: it agrees as far as it goes.
     if scan.had_tfin and scan.differs_at is not None and scan.differs_at < min(dealt, scan.old_size):
-        line = tasklist.line_at(scan.differs_at)
-        raise FarmError(f"{path}:{line}: this line has changed since the last run; {advice}")
+        raise FarmError(
+            f"{tasklist.path} has changed since the last run: {'; '.join(what_changed(tasklist, scan, between))}: give"
+            " --edited to go on with the lines that are unchanged, restore the list, or give --rerun to run all of it again"
+        )
+    advice = f"and no {tasklist.tfin} of that run tells what: restore the list, or give --rerun to run all of it again"
     if start.offset > scan.size:
-        raise FarmError(f"{path} is shorter than when it was dealt: restore it, or give --rerun")
+        raise FarmError(f"{tasklist.path} is shorter than when it was dealt, {advice}")
     if start.list_crc is not None and list_crc != start.list_crc:
         last = tasklist.line_at(start.offset - 1)
-        raise FarmError(f"{path}: one of the lines 1 to {last} has changed since the last run; {advice}")
+        raise FarmError(f"{tasklist.path}: one of the lines 1 to {last} has changed since the last run, {advice}")
+
+
+def what_changed(tasklist: Tasklist, scan: Scan, between: Between = lambda: None) -> list[str]:
+    """Return what has changed since the .tfin file of an earlier run, as a person sees it. Raises OSError."""
+    with tasklist.tfin.open("rb") as old:
+        kept = edits.compare(old.fileno(), scan.old_size, scan.descriptor, scan.size, between)
+        return wording.sentences(changes.find(tasklist, old.fileno(), scan.old_size, kept, between))

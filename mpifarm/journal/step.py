@@ -110,7 +110,7 @@ class Step:
     def drop(self) -> None:
         """Leave nothing behind of a step that is not intended. Raises OSError."""
         if not self._names.intent.exists():
-            _discard(self._names, self.prove)
+            give_up(self._names, self.prove)
 
     def _add(self, path: Path, size: int, crc: int) -> None:
         old = _synced(path) if path.exists() else None
@@ -118,28 +118,17 @@ class Step:
 
 
 def finish(
-    names: Names,
-    prove: Prove,
-    between: Between = lambda: None,
-    before_the_last: Between = lambda: None,
-    giving_up: bool = False,
+    names: Names, prove: Prove, between: Between = lambda: None, before_the_last: Between = lambda: None
 ) -> list[str] | None:
     """Finish what is intended, or take away what was not; return what it has to tell, None if nothing was to be done.
 
-    *between* is called between reads; *before_the_last* when all is in place, and the intent goes next. *giving_up*: all is
-    going to be forgotten, so what cannot be finished is dropped. Raises OSError, and FarmError if it cannot be finished.
+    *between* is called between reads; *before_the_last* when all is in place, and the intent goes next. Raises OSError, and
+    FarmError if it cannot be finished: then nothing was touched.
     """
-    try:
-        intent = _read(names)
-        waiting = _waiting(names, intent, between) if intent else None
-    except FarmError:
-        if not giving_up:
-            raise
-        waiting = None
+    intent = _read(names)
+    waiting = _waiting(names, intent, between) if intent else None
     if intent is None or waiting is None:
-        if names.intent.exists():
-            files.remove(names.intent, prove)  # first: without it, what is due is nothing
-        _discard(names, prove)
+        give_up(names, prove)
         return None
     for kind in waiting:
         path = names.of(kind)
@@ -154,6 +143,14 @@ def finish(
     files.remove(names.intent, prove)
     files.sync_directory(names.intent.parent)
     return intent.told
+
+
+def give_up(names: Names, prove: Prove) -> None:
+    """Take away what was intended, and what was due: the old files are whole, or forgotten. Raises OSError."""
+    # The intent first: without it, what is due is nothing.
+    for path in (names.intent, files.new_name(names.intent), *map(due_name, names.all())):
+        if os.path.lexists(path):
+            files.remove(path, prove)
 
 
 def _waiting(names: Names, intent: Intent, between: Between) -> list[str] | None:
@@ -206,12 +203,6 @@ def _read(names: Names) -> Intent | None:
         {kind: Seen(*seen) for kind, seen in words["gone"].items()},
         words["told"],
     )
-
-
-def _discard(names: Names, prove: Prove) -> None:
-    for path in (*map(due_name, names.all()), files.new_name(names.intent)):
-        if os.path.lexists(path):
-            files.remove(path, prove)
 
 
 def _synced(path: Path) -> Seen:

@@ -134,10 +134,19 @@ def encoding(head: bytes) -> str | None:
     return None
 
 
-def shown(text: bytes) -> str:
-    """Return *text* as it may stand in a message: in quotes, printable, not too long."""
-    words = "".join(c if c.isprintable() else "?" for c in text.strip().decode(errors="replace"))
-    return f'"{words if len(words) <= _SHOWN else words[: _SHOWN - 3] + "..."}"'
+def shown(text: bytes, start: int = 0) -> str:
+    """Return *text* as it may stand in a message: in quotes, printable, not too long; if it is, from *start* on."""
+    words = printable(text)
+    if len(words) <= _SHOWN:
+        return f'"{words}"'
+    start = max(0, min(start, len(words) - _SHOWN))
+    rest = f"...{words[start + 3 :]}" if start else words
+    return f'"{rest if len(rest) <= _SHOWN else rest[: _SHOWN - 3] + "..."}"'
+
+
+def printable(text: bytes) -> str:
+    """Return *text* without blanks at its ends, and with a question mark for what does not show."""
+    return "".join(c if c.isprintable() else "?" for c in text.strip().decode(errors="replace"))
 
 
 # A line

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from array import array
+from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
@@ -108,6 +109,11 @@ class Tasklist:
         begun = len(self._source.readline())
         tail = self._source.read(size - begun) if begun < size else b""
         return [(0, head[: head.rfind(b"\n") + 1]), (length - size + begun, tail)]
+
+    def lines(self) -> Iterator[bytes]:
+        """Yield the lines of the list, each with its newline."""
+        self._source.seek(0)
+        yield from self._source
 
     def number_at(self, place: int) -> int:
         """Return the number of the line, from 1, in which the byte at *place* of the list stands."""

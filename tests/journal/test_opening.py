@@ -69,7 +69,7 @@ REFUSALS: dict[str, tuple[Callable[[], object], str]] = {
     "a pipe": (lambda: replace_by(LIST, os.mkfifo), "not a regular file"),
     "a NUL byte": (lambda: LIST.write_bytes(b"echo 0\necho 1\necho 2\necho \0\n"), r"tasks\.txt:4: a NUL"),
     "a NUL byte in a changed list": (lambda: LIST.write_bytes(b"echo x\n\0\n"), r"tasks\.txt:2: a NUL"),
-    "a changed list": (lambda: LIST.write_bytes(b"echo 0\necho x\necho 2\n"), r"tasks\.txt:2: this line has changed"),
+    "a changed list": (lambda: LIST.write_bytes(b"echo 0\necho x\necho 2\n"), "line 2 was .echo 1., and is .echo x. now"),
     "a list made empty": (lambda: LIST.write_bytes(b""), "changed|does not fit the task list"),
     "a bad fastrecovery": (lambda: NAMES.fastrecovery.write_bytes(b"# max: x\n"), r"fastrecovery.*:1: not a line"),
     "another fastrecovery": (lambda: NAMES.fastrecovery.write_bytes(b"# max: 1 10\n"), "does not fit"),

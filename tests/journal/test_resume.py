@@ -362,23 +362,32 @@ def test_what_was_not_dealt_may_change() -> None:
 
 @pytest.mark.parametrize("checkpoint", [False, True])
 @pytest.mark.parametrize(
-    ("content", "changed"),
+    ("content", "told"),
     [
-        (CONTENT.replace(b"2", b"x"), 3),
-        (CONTENT.replace(b"3", b"x"), 4),  # done, and the last one of all that were
-        (b"# new\n" + CONTENT.replace(b"2", b"x"), 4),
-        (CONTENT.replace(b"echo 1\n", b""), 2),
-        (CONTENT[:14], 2),
-        (b"", 1),
+        (CONTENT.replace(b"2", b"x"), 'line 3 was "echo 2", and is "echo x" now'),
+        (
+            CONTENT.replace(b"3", b"x"),
+            'line 4 was "echo 3", and is "echo x" now',
+        ),  # done, and the last one of all that were
+        (b"# new\n" + CONTENT.replace(b"2", b"x"), 'line 4 was "echo 2", and is "echo x" now'),
+        (CONTENT.replace(b"echo 1", b"#echo 1"), 'line 2 was "echo 1", and is a comment now'),
+        (CONTENT.replace(b"echo 1\n", b""), 'task 2 ("echo 1") is gone'),
+        (CONTENT.replace(b"echo 1\n", b"\necho 1\n"), "1 line without a task is new (2)"),
+        (CONTENT[:14], "8 tasks are gone (3-10)"),
+        (b"", "10 tasks are gone (1-10)"),
     ],
 )
-def test_a_task_that_was_dealt_may_not(content: bytes, changed: int, checkpoint: bool) -> None:
+def test_a_task_that_was_dealt_may_not(content: bytes, told: str, checkpoint: bool) -> None:
     write_progress(0, 27)
     if checkpoint:
         write_ours(36, 9, 18, covered=10)
     LIST.write_bytes(content)
-    with pytest.raises(FarmError, match=rf"tasks\.txt:{changed}: this line has changed"):
+    with pytest.raises(FarmError) as refused:
         load()
+    assert str(refused.value) == (
+        f"tasks.txt has changed since the last run: {told}: give --edited to go on with the lines that are unchanged,"
+        " restore the list, or give --rerun to run all of it again"
+    )
 
 
 @pytest.mark.parametrize("content", [CONTENT.replace(b"2", b"x"), CONTENT[:14], b""])
@@ -387,8 +396,11 @@ def test_a_change_is_found_without_the_tfin_file(content: bytes) -> None:
     write_ours(36, 9, 18, covered=10)
     NAMES.tfin.unlink()
     LIST.write_bytes(content)
-    with pytest.raises(FarmError, match=r"changed|shorter|does not fit the task list"):
+    with pytest.raises(
+        FarmError, match=r"no tasks\.txt\.tfin of that run tells what|does not fit the task list"
+    ) as refused:
         load()
+    assert "--edited" not in str(refused.value)  # there is nothing to hold the list against
 
 
 # files that fit nothing

@@ -13,6 +13,8 @@ from mpifarm.ranks.wire import PROTOCOL
 
 from .farms import Ended, Farms, held, is_open_mpi, mpiexec, wait_until
 
+DATA = Path(__file__).parents[1] / "data"
+
 
 def assert_refused(ended: Ended, *words: str) -> None:
     assert ended.code == 2
@@ -88,12 +90,26 @@ def test_a_list_that_cannot_be_meant_is_refused_until_that_is_asked_for(
 
 
 def test_an_edited_list_is_refused_until_it_is_restored(farms: Farms) -> None:
-    farms.tasks("echo 1", "exit 1", "echo 3")
-    assert farms.run(2, "--threads", "1", "--retries", "0", "tasks.txt").code == 1
-    farms.tasks("echo 1", "exit 0", "echo 3")
+    align = farms.directory / "align.sh"
+    align.write_text('#!/bin/sh\ncase "$1 $2" in S4*|"S7 ") exit 1 ;; esac\n')
+    align.chmod(0o755)
+    shutil.copy(DATA / "edited-before.txt", farms.directory / "tasks.txt")
+    assert farms.run(0, "--threads", "4", "--retries", "0", "tasks.txt").code == 1
+    shutil.copy(DATA / "edited-after.txt", farms.directory / "tasks.txt")
     before = farms.snapshot()
-    assert_refused(farms.run(2, "tasks.txt"), "tasks.txt:2")
+    assert_refused(
+        farms.run(2, "tasks.txt"),
+        'line 5 was "./align.sh S4 > out.S4", and is a comment now',
+        'line 8 was "./align.sh S7 > out.S7", and is "./align.sh S7 --lenient > out.S7" now',
+        'task 9 ("./align.sh S9 > out.S9") is gone',
+        'line 3 ("./align.sh S13 > out.S13") is new',
+        "--edited",
+        "--rerun",
+    )
     assert farms.snapshot() == before
+    shutil.copy(DATA / "edited-before.txt", farms.directory / "tasks.txt")
+    assert farms.run(0, "--threads", "4", "--retries", "0", "tasks.txt").code == 1
+    assert farms.attempted().count(farms.left()[0]) == 2
 
 
 @pytest.mark.parametrize("content", ["# max: 2 13\n0\n", "# max: 1 9999\n", "nonsense\n"])
