@@ -50,9 +50,9 @@ the files, beside you, for a list named tasks.txt:
   log.tasks.txt.tfin           the failed attempts and what they printed
   done.tasks.txt.tfin          every task has succeeded
 The same list again goes on with what is left; where nothing is, it runs nothing, says when it was done, and exits 0.
-To start over, delete the progress and the done file, or give --rerun; to run some of it again, --again.
-A list that was begun with --output goes on with the same FILE; nothing that the list's own runs have not written is
-ever cut off or overwritten.
+To start over, delete the progress and the done file, or give --rerun; to run some of it again, --again. After an edit
+of the list --edited keeps what is done of the lines that are unchanged. A list that was begun with --output goes on
+with the same FILE; nothing that the list's own runs have not written is ever cut off or overwritten.
 
 signals to rank 0:
   INT, TERM  stop: end what runs (TERM, after 5 s KILL), write the files, exit 3; a second INT kills at once,

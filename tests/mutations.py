@@ -144,7 +144,10 @@ MUTATIONS = [
         "    files.remove(names.intent, prove)\n    for kind in waiting:\n",
     ),
     Mutation(
-        "begin without finishing what is intended", "opening", "told = step.finish(", "told = (lambda *_, **__: None)("
+        "begin without finishing what is intended",
+        "opening",
+        "return step.finish(names, lock.prove, lock.keep, lock.forget) or ()",
+        "return ()",
     ),
     Mutation(
         "do not sync what is due",
@@ -160,7 +163,27 @@ MUTATIONS = [
         "        os.fsync(file.fileno())\n    return tails",
         "        pass\n    return tails",
     ),
-    Mutation("keep the done file of an edited list", "rewriting", "    step.clear(names.done)\n", "    pass\n"),
+    Mutation(
+        "keep the done file of an edited list",
+        "rewriting",
+        "    step.clear(names.done)\n",
+        "    pass\n",
+        hunted_by="tests/journal/test_carrying.py",
+    ),
+    Mutation(
+        "keep what was dealt of the list before",
+        "lock",
+        "        self.found = NOTHING\n        self.note(NOTHING)\n",
+        "",
+        hunted_by="tests/journal/test_carrying.py",
+    ),
+    Mutation(
+        "take who ran in between for ours",
+        "step",
+        "elif path.exists() and tails.seen(path) != due.old:",
+        "elif False:",
+        hunted_by="tests/journal/test_step.py",
+    ),
     Mutation(
         "keep the offsets of progress",
         "rewriting",

@@ -282,3 +282,10 @@ def test_to_run_some_again_does_not_go_with_what_means_another_list_or_all_of_it
 def test_an_empty_name_of_what_runs_again_is_refused() -> None:
     with pytest.raises(FarmError, match="is a variable not set"):
         read("--again", "")
+
+
+def test_edited_and_rerun_are_not_given_together() -> None:
+    assert read("--edited").edited
+    assert not read().edited
+    with pytest.raises(FarmError, match=r"--edited .* and --rerun .*: give one of them"):
+        read("--edited", "--rerun")

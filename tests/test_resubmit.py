@@ -54,6 +54,13 @@ def test_a_job_that_has_finished_tasks_is_requeued(here: Path) -> None:
     assert asked(here) == ["scontrol requeue 7"]
 
 
+def test_a_job_that_has_rewritten_progress_for_an_edited_list_is_requeued(here: Path) -> None:
+    (here / f"progress.{NAME}").write_text("0 n1-1 1.0 0 1 1\n" * 9)
+    rewritten = f"echo line > new; mv new progress.{NAME}; exit 3"
+    assert submitted(here, rewritten, "--edited", "tasks.txt").returncode == 0
+    assert asked(here) == ["scontrol requeue 7"]
+
+
 @pytest.mark.parametrize("before", ["", "0 n1-1 1.0 0 1 1\n"])
 def test_a_job_that_has_finished_none_is_not_requeued_and_says_so(here: Path, before: str) -> None:
     if before:

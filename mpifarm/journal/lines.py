@@ -5,7 +5,8 @@ of its end, bytes of its record.
 
     61 nid0001-1 0.004 0 1795344287 32
 
-joblog: GNU Parallel's columns (--joblog), then ours; separated by tabs. Seq is the line of the .tfin file.
+joblog: GNU Parallel's columns (--joblog), then ours; separated by tabs. Seq is the line of the .tfin file. When a list was
+edited, Seq and Offset of what was there before are those that its task has now, or 0 and -1 if that is gone: `rewriting`.
 
     Seq Host Starttime JobRuntime Send Receive Exitval Signal Attempt Slot MaxRSS UserTime SystemTime Offset Command
     18 nid0001 1795344287.123 0.004 0 8 3 0 1 2 1824 0.001 0.002 432 echo task 17 >&2; exit 3

@@ -11,15 +11,16 @@ import numpy as np
 import pytest
 from fakes import success
 from fuzz import scratch
-from lists import tfin_of
+from lists import at_will, tfin_of
 from simdisk import Disk, Killed
 
 from mpifarm import FarmError
-from mpifarm.journal import carrying, fastrecovery, identity
+from mpifarm.journal import carrying, fastrecovery, identity, step
 from mpifarm.journal.holder import this_process
 from mpifarm.journal.lines import Attempt
 from mpifarm.journal.names import Names, due_name
 from mpifarm.journal.opening import Run, open_run
+from mpifarm.journal.step import Step
 from mpifarm.journal.warrant import Warrant
 from mpifarm.schedule.suspects import Dealt
 from mpifarm.settings import Config
@@ -360,15 +361,64 @@ def test_a_kill_at_any_moment_leaves_the_old_records_or_the_new_ones(done: bool,
     assert not killed, "the opening has never come to its end"
 
 
-def test_a_list_that_is_edited_again_after_a_kill_is_told_so_or_gone_on_with() -> None:
+def killed_with_the_intent(*lines: str, output: Path | None = OUT) -> None:
+    """Edit the list, and be killed as soon as it is intended that the files are about that."""
+    edit(*lines)
+    intend = Step.intend
+
+    def last(self: Step, told: Sequence[str]) -> None:
+        intend(self, told)
+        raise Killed
+
     with pytest.MonkeyPatch.context() as patch:
-        edit("a", "b", "c")
-        ran(failing="b")
-        edit("a", "B", "c")
-        patch.setattr("mpifarm.journal.carrying.step.finish", lambda *_: None)
-        with pytest.raises((FarmError, RecursionError)):
-            opened(edited=True)
+        patch.setattr(Step, "intend", last)
+        with pytest.raises(Killed):
+            opened(output, edited=True)
+    for path in (NAMES.lock, Path("lock.all.out")):
+        path.unlink(missing_ok=True)
     assert NAMES.intent.exists()
+
+
+def test_the_done_file_goes_in_the_same_step() -> None:
+    edit("a", "b")
+    ran()
+    killed_with_the_intent("a", "new")
+    assert NAMES.done.exists()
+    assert step.finish(NAMES, at_will)
+    assert not NAMES.done.exists()
+    assert NAMES.fastrecovery.exists()
+
+
+def test_deleted_progress_means_to_start_over_after_a_kill_as_well() -> None:
+    edit("a", "b")
+    ran(output=None, failing="b")
+    killed_with_the_intent("b", "a", output=None)
+    NAMES.progress.unlink()
+    assert ran(output=None) == ["b", "a"]
+
+
+def test_rerun_forgets_a_rewriting_that_cannot_be_finished() -> None:
+    edit("a", "b")
+    ran(failing="b")
+    killed_with_the_intent("a", "B")
+    NAMES.intent.write_bytes(NAMES.intent.read_bytes() + b"damaged")
+    with pytest.raises(FarmError, match="is damaged"):
+        opened(edited=True)
+    before = snapshot()
+    with pytest.raises(FarmError, match="is not empty"):
+        other = Path("other.out")
+        other.write_bytes(b"precious")
+        opened(other, rerun=True)
+    assert {name: snapshot()[name] for name in before} == before
+    assert ran(rerun=True) == ["a", "B"]
+    assert not NAMES.intent.exists()
+    assert OUT.read_text() == "<a><B>"
+
+
+def test_a_list_that_is_edited_again_after_a_kill_is_told_so_or_gone_on_with() -> None:
+    edit("a", "b", "c")
+    ran(failing="b")
+    killed_with_the_intent("a", "B", "c")
     edit("x", "a", "B", "c")
     with pytest.raises(FarmError, match="--edited"):
         opened()
