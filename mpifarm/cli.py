@@ -50,9 +50,10 @@ the files, beside you, for a list named tasks.txt:
   log.tasks.txt.tfin           the failed attempts and what they printed
   done.tasks.txt.tfin          every task has succeeded
   lock.tasks.txt.tfin          is there while it runs
-To start over, delete the progress and the done file, or give --rerun. After an edit of the list --edited keeps what is
-done of the lines that are unchanged. A list that was begun with --output goes on with
-the same FILE; nothing that the list's own runs have not written is ever cut off or overwritten.
+The same list again goes on with what is left; where nothing is, it runs nothing, says when it was done, and exits 0.
+To start over, delete the progress and the done file, or give --rerun; to run some of it again, --again. After an edit
+of the list --edited keeps what is done of the lines that are unchanged. A list that was begun with --output goes on
+with the same FILE; nothing that the list's own runs have not written is ever cut off or overwritten.
 
 signals to rank 0:
   INT, TERM  stop: end what runs (TERM, after --kill-after KILL), write the files, exit 3; a second INT
@@ -127,6 +128,10 @@ def parser() -> Parser:
              " at once, before other tasks, to decide that")
     add("--manager-works", action="store_true", help="rank 0 runs tasks, too (always so with one rank)")
     add("--rerun", action="store_true", help="forget the progress of earlier runs")
+    add("--again", metavar="WHICH", type=_checked(str, bool, "numbers or a name of a file; is a variable not set?"),
+        help="run these tasks once more though they are done: 3,17-20 (numbers as in log and joblog), or a file of lines as"
+             " they stand in the list. Say it once: to go on after an interruption leave it out, or what is done then runs"
+             " again, too. Not with --output")
     add("--edited", action="store_true",
         help="the list was edited since the last run: what is done of lines that have not changed stays done, wherever they"
              " stand now; what is new or changed runs, and what is gone is forgotten")

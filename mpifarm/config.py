@@ -82,6 +82,7 @@ def read(args: argparse.Namespace) -> tuple[Config, dict[str, str]]:
     task_environ = environ if args.keep_mpi_env else scrub(environ)
     if args.shell is not None and is_first(args.no_mpi):  # elsewhere it would be a fault of that node
         _check_shell(args.shell)
+    _check_again(args)
     if args.edited and args.rerun:
         raise FarmError("--edited keeps what is done of an edited list, and --rerun forgets all of it: give one of them")
     config = Config(
@@ -93,6 +94,7 @@ def read(args: argparse.Namespace) -> tuple[Config, dict[str, str]]:
         max_fails=args.max_fails,
         manager_works=args.manager_works,
         rerun=args.rerun,
+        again=args.again,
         edited=args.edited,
         lost_after_s=args.lost_after,
         output=args.output,
@@ -212,6 +214,17 @@ def _cpus(environ: Mapping[str, str]) -> tuple[int, int]:
     bound, usable = affinity.counted()
     ours = _number(environ.get("SLURM_CPUS_ON_NODE")) or usable
     return min(bound, ours), min(usable, ours)
+
+
+def _check_again(args: argparse.Namespace) -> None:
+    if args.again is None:
+        return
+    if args.rerun:
+        raise FarmError("--again is for some of the tasks and --rerun for all of them: leave one of them out")
+    if args.edited:
+        raise FarmError(
+            "--again with --edited may mean the tasks of either list: start with --edited first, then with --again"
+        )
 
 
 def _check_shell(shell: str) -> None:

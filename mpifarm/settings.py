@@ -52,6 +52,7 @@ class Config:
     max_fails: MaxFails | None = None
     manager_works: bool = False
     rerun: bool = False
+    again: str | None = None  # tasks to run once more, as `tasks.which` reads them
     edited: bool = False
     lost_after_s: float = 120.0
     output: str | None = None

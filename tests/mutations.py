@@ -515,6 +515,48 @@ MUTATIONS = [
         "True\n",
         hunted_by="tests/tasks/test_changes.py",
     ),
+    Mutation(
+        "take back in the log what another command has failed",
+        "retraction",
+        'if length and line.endswith(b": " + self._command(offset, length)):',
+        "if length:",
+        hunted_by="tests/journal/test_retraction.py",
+    ),
+    Mutation(
+        "take back in the log what was taken back",
+        "retraction",
+        "retractions.succeeded(offset)",
+        "pass",
+        hunted_by="tests/journal/test_retraction.py",
+    ),
+    Mutation(
+        "run again what --output holds",
+        "repeating",
+        "output.check_again(start)",
+        "pass",
+        hunted_by="tests/journal/test_repeating.py",
+    ),
+    Mutation(
+        "believe progress rather than the done file",
+        "repeating",
+        "if finished and start.done_count < scan.tasks:",
+        "if False:",
+        hunted_by="tests/journal/test_repeating.py",
+    ),
+    Mutation(
+        "call done what is left",
+        "repeating",
+        ' & ~among(chosen["offset"], start.again["offset"])',
+        "",
+        hunted_by="tests/journal/test_repeating.py",
+    ),
+    Mutation(
+        "take any file for numbers",
+        "which",
+        "if numbers and path.exists():",
+        "if False:",
+        hunted_by="tests/tasks/test_which.py",
+    ),
 ]
 
 

@@ -13,7 +13,7 @@ import pytest
 from mpifarm import __version__
 
 OPTIONS = """-j --threads --retries --timeout --kill-after --walltime --margin --time-request --max-fails --manager-works
-    --rerun --lost-after --output --shell
+    --rerun --edited --again --lost-after --output --shell
     --keep-mpi-env --ignore-directives --anyway --no-mpi --quiet --version --help"""
 LAUNCHERS = [
     ("PMI_RANK", "PMI_SIZE"), ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"), ("SLURM_PROCID", "SLURM_NTASKS"),

@@ -280,6 +280,22 @@ def test_what_runs_a_list_all_the_same_has_to_be_given() -> None:
     assert (read("--ignore-directives").anyway, read("--ignore-directives").ignore_directives) == (False, True)
 
 
+def test_tasks_to_run_again_are_handed_on_as_they_are_written() -> None:
+    assert read("--again", "3,17-20").again == "3,17-20"
+    assert read().again is None
+
+
+@pytest.mark.parametrize("other", ["--rerun", "--edited"])
+def test_to_run_some_again_does_not_go_with_what_means_another_list_or_all_of_it(other: str) -> None:
+    with pytest.raises(FarmError, match=other):
+        read("--again", "3", other)
+
+
+def test_an_empty_name_of_what_runs_again_is_refused() -> None:
+    with pytest.raises(FarmError, match="is a variable not set"):
+        read("--again", "")
+
+
 def test_edited_and_rerun_are_not_given_together() -> None:
     assert read("--edited").edited
     assert not read().edited

@@ -62,17 +62,22 @@ TABLE = {
         "fastrecovery": "identity|schedule",
         "holder": "|schedule",
         "identity": "|launcher",
-        "journal": "appender fastrecovery identity lines names output resume spool tails warrant|schedule ground",
+        "journal": "appender fastrecovery identity lines names output resume retraction spool tails warrant"
+        "|schedule ground",
         "lines": "|ground",
         "lock": "acquisition holder watch|schedule",
         "names": "acquisition tails|ground",
-        "opening": "carrying claim fastrecovery holder identity journal lock names resume step warrant watch"
+        "opening": "carrying claim fastrecovery holder identity journal lock names repeating resume retraction standing"
+        " step warrant watch"
         "|launcher tasks schedule ground",
         "output": "appender blocks lines spool warrant|ground",
         "progress": "fastrecovery tails|tasks",
         "resume": "fastrecovery progress tails|tasks schedule",
+        "repeating": "carrying claim lines resume|tasks",
+        "retraction": "lines|tasks",
         "rewriting": "fastrecovery identity names progress resume step tails|schedule tasks",
         "spool": "|ground",
+        "standing": "names|tasks",
         "step": "names tails|tasks ground",
         "tails": "|",
         "warrant": "lock tails|ground",
@@ -118,6 +123,7 @@ TABLE = {
         "tasklist": "scan tfin|ground",
         "tfin": "quoting|",
         "walk": "offsets tfin|",
+        "which": "quoting scan tfin|",
         "wording": "changes check|",
     },
     "schedule": {
@@ -154,10 +160,10 @@ TABLE = {
 }
 NUMPY = {
     "journal/fastrecovery", "journal/journal", "journal/lines", "journal/output", "journal/progress", "journal/resume",
-    "journal/rewriting",
+    "journal/retraction", "journal/rewriting",
     "ranks/comm", "ranks/credit", "ranks/custody", "ranks/doubt", "ranks/manager", "ranks/reports", "ranks/unread",
     "ranks/wire", "ranks/worker", "schedule/queue", "site/packages", "tasks/edits", "tasks/matching", "tasks/offsets",
-    "tasks/scan", "tasks/tasklist", "tasks/tfin", "tasks/walk",
+    "tasks/scan", "tasks/tasklist", "tasks/tfin", "tasks/walk", "tasks/which",
 }  # fmt: skip
 # What runs before the helpers are forked: these, and what they import at module level.
 BEFORE_THE_FORK = {

@@ -91,6 +91,14 @@ def test_starting_over_in_every_job_is_refused(here: Path) -> None:
     assert not (here / "started").exists()
 
 
+@pytest.mark.parametrize("again", [["--again", "3,17-20"], ["--again=3"]])
+def test_running_some_again_in_every_job_is_refused(here: Path, again: list[str]) -> None:
+    ended = submitted(here, "exit 3", *again, "sub/tasks.txt")
+    assert ended.returncode == 2
+    assert "--again would run them again in every job: give it once, to cpu.sbatch" in ended.stderr
+    assert not (here / "started").exists()
+
+
 def test_an_element_of_an_array_requeues_itself_alone(here: Path) -> None:
     """One of them has the id of the whole array."""
     element = {"SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": "2"}

@@ -160,6 +160,15 @@ class Output:
         else:
             self._check_sum(start)
 
+    def check_again(self, start: Resume) -> None:
+        """Raise FarmError if what tasks print that run again would have to replace what they have printed before."""
+        where = self.given or self._collected_in(start)
+        if where:
+            raise FarmError(
+                f"--again would need new blocks in place of those in --output {where}, and that is only added to: put those"
+                " lines into a list of their own, or give --rerun to run the whole list again"
+            )
+
     def check_finished(self, collected: int) -> None:
         """Raise FarmError if the list is done and its output is not all in the file.
 

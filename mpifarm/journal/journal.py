@@ -12,7 +12,8 @@ The rule: at any moment the farm may be killed, and what the files then say is t
 
 progress and joblog have a line for each task that succeeded, and for each attempt that ended: see `lines`.
 
-log: for people. What an attempt that failed has printed is indented below it.
+log: for people. What an attempt that failed has printed is indented below it. What has failed for good and succeeds
+later is taken back: see `retraction`.
 
     2026-11-22 12:00:01 failed: task 18 (offset 432), attempt 1, nid0001-2, exit code 3, 0.004 s: echo 17 >&2; exit 3
         task 17
@@ -28,13 +29,14 @@ from pathlib import Path
 import numpy as np
 
 from mpifarm import files
-from mpifarm.journal import fastrecovery, lines, resume, tails
+from mpifarm.journal import fastrecovery, lines, resume, retraction, tails
 from mpifarm.journal.appender import Appender
 from mpifarm.journal.fastrecovery import Covered
 from mpifarm.journal.identity import Identity
 from mpifarm.journal.lines import Attempt, Attempts, Numbers
 from mpifarm.journal.names import Names
 from mpifarm.journal.output import Output
+from mpifarm.journal.retraction import Retractions
 from mpifarm.journal.spool import Spool
 from mpifarm.journal.warrant import Warrant
 from mpifarm.schedule.suspects import Word
@@ -49,12 +51,22 @@ class Journal:
     """The open files of a run. Every method may raise OSError; nothing is half written then, and nothing more should be."""
 
     def __init__(
-        self, names: Names, output: Path | None, start: resume.Resume, warrant: Warrant, run: Identity | None = None
+        self,
+        names: Names,
+        output: Path | None,
+        start: resume.Resume,
+        warrant: Warrant,
+        run: Identity | None = None,
+        retractions: Retractions | None = None,
     ) -> None:
-        """Open the files, and cut off what does not count of them: see `judge`."""
+        """Open the files, and cut off what does not count of them: see `judge`.
+
+        *retractions* are due for what earlier runs have said.
+        """
         self._names = names
         self._warrant = warrant
         self._identity = run
+        self._retractions = Retractions() if retractions is None else retractions
         for path in names.all():
             files.remove(files.new_name(path), warrant.prove)  # of a manager that was killed
         self.output = Output(output, start.output_bytes, warrant)
@@ -85,10 +97,12 @@ class Journal:
         """Record an attempt that failed; *final*: it was the task's last one in this run."""
         self._add_to_joblog(attempt)
         header = (
-            f"failed{' for good' if final else ''}: task {attempt.seq} (offset {attempt.offset}),"
+            f"{retraction.FAILED if final else 'failed'}: task {attempt.seq} (offset {attempt.offset}),"
             f" attempt {attempt.attempt}, {attempt.node}-{attempt.slot}, {lines.reason(attempt)}, {attempt.seconds:.3f} s: "
         )
-        self._add_to_log(header.encode() + lines.in_one_line(attempt.command), err, out)
+        when = self._add_to_log(header.encode() + lines.in_one_line(attempt.command), err, out)
+        if final:
+            self._retractions.failed(attempt.offset, when)
 
     def interrupted(self, attempt: Attempt, by: str = "") -> None:
         """Record an attempt that was stopped with the farm: no failure, it will run again. What *by* is told to people."""
@@ -128,6 +142,7 @@ class Journal:
             else:
                 batches.append(entry.batch)
                 added.append(entry.added)
+                self._retract(entry.batch)
         self._add_successes(batches, added)
 
     def _add_successes(self, batches: list[Attempts], added: list[Numbers]) -> None:
@@ -141,6 +156,14 @@ class Journal:
         self._unwritten += in_output.size
         batches.clear()
         added.clear()
+
+    def _retract(self, batch: Attempts) -> None:
+        for attempt, when in self._retractions.take(batch):
+            header = (
+                f"{retraction.SUCCEEDED}: task {attempt.seq} (offset {attempt.offset}), attempt {attempt.attempt},"
+                f" {attempt.node}-{attempt.slot}, had {retraction.FAILED} on {when}: "
+            )
+            self._add_to_log(header.encode() + lines.in_one_line(attempt.command))
 
     def sync(self, now: float) -> None:
         """Make what was flushed survive a crash of the node; at most once a second."""
@@ -195,13 +218,15 @@ class Journal:
     def _add_to_joblog(self, attempt: Attempt) -> None:
         self.output.add_line(lines.joblog_line(attempt))
 
-    def _add_to_log(self, text: bytes, *captured: memoryview) -> None:
-        stamp = time.strftime("%Y-%m-%d %H:%M:%S ").encode()
-        entry = [stamp + text + b"\n"]
+    def _add_to_log(self, text: bytes, *captured: memoryview) -> str:
+        """Add an entry, and what is *captured* of an attempt; return the local time that it bears."""
+        when = time.strftime("%Y-%m-%d %H:%M:%S")
+        entry = [when.encode() + b" " + text + b"\n"]
         for output in captured:
             if output:
                 entry.append(_INDENT + bytes(output).removesuffix(b"\n").replace(b"\n", b"\n" + _INDENT) + b"\n")
         self._lines[self._log] += entry
+        return when
 
 
 def judge(warrant: Warrant, names: Names, output: Path | None, start: resume.Resume) -> None:

@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 
 from mpifarm import FarmError, files
-from mpifarm.journal import carrying, claim, fastrecovery, identity, journal, resume, step
+from mpifarm.journal import carrying, claim, fastrecovery, identity, journal, repeating, resume, retraction, standing, step
 from mpifarm.journal.claim import Output
 from mpifarm.journal.fastrecovery import Checkpoint
 from mpifarm.journal.holder import Holder, this_process
@@ -26,6 +26,7 @@ from mpifarm.journal.journal import Journal
 from mpifarm.journal.lock import Lock, TakenOver
 from mpifarm.journal.names import Names, check_files, check_length, check_output
 from mpifarm.journal.resume import Resume, Sources
+from mpifarm.journal.retraction import Retractions
 from mpifarm.journal.warrant import Warrant
 from mpifarm.journal.watch import IN_PERSON, Waiting
 from mpifarm.launcher.frames import SHELL
@@ -140,7 +141,8 @@ def _open(
     load = partial(_load, tasklist, names, output, warrant, scan=scan)
     if config.edited and scan.had_tfin and scan.differs_at is None:
         notices.append(f"{tasklist.path} has not changed since the last run: nothing is to be done for --edited")
-    if not config.rerun and _is_finished(names, scan, last, warrant):
+    finished = not config.rerun and _is_finished(names, scan, last, warrant)
+    if finished and (config.again is None or not scan.tasks):
         return Run([*notices, _finished(tasklist, names, scan, output, load)], tasklist, names, scan, Resume(), lock)
     lint.refuse_words(config, tasklist, watch, scan)
     remarks = lint.remarks(config, tasklist, dash)
@@ -157,19 +159,27 @@ def _open(
             told = carrying.Files(names, output_file, this, warrant, lock).carry(tasklist, before, scan, start)
         return _open(replace(config, edited=False), tasklist, names, lock, output_file, told)
     start = Resume() if afresh else load(lock.found)
+    if config.again is not None:
+        claim.check_shell(last, this, given=config.shell is not None)
+        kept = carrying.Files(names, output_file, this, warrant, lock)
+        told = _damage(names, start) + repeating.repeat(config.again, tasklist, scan, start, output, kept, finished)
+        return _open(replace(config, again=None), tasklist, names, lock, output_file, told)
     if scan.tasks and afresh:
         output.check_afresh()
     elif scan.tasks:
         output.check_resumed(start)
         notices += claim.check_shell(last, this, given=config.shell is not None)
     run = Run(notices, tasklist, names, scan, start, lock, told)
-    opened = _lay(run, this, output_file, warrant, afresh)
+    retractions = retraction.read(names.log, start.again, scan, warrant.keep)
+    opened = _lay(run, this, output_file, warrant, afresh, retractions)
     if opened is None:
-        return replace(run, notices=[f"{tasklist.path} has no tasks: nothing to do"])
+        return replace(run, notices=[_nothing(tasklist)])
     return replace(run, notices=[*notices, *_notices(run, watch), *remarks], journal=opened)
 
 
-def _lay(run: Run, this: Identity, output: Path | None, warrant: Warrant, afresh: bool) -> Journal | None:
+def _lay(
+    run: Run, this: Identity, output: Path | None, warrant: Warrant, afresh: bool, retractions: Retractions
+) -> Journal | None:
     """Everything has been checked, and is touched now; return the open files, None if there are no tasks."""
     names, start = run.names, run.start
     journal.judge(warrant, names, output, start)
@@ -183,7 +193,7 @@ def _lay(run: Run, this: Identity, output: Path | None, warrant: Warrant, afresh
         files.remove(names.fastrecovery, warrant.prove)
         files.replace(names.done, fastrecovery.done_content(b""), warrant.prove)
         return None
-    opened = Journal(names, output, start, warrant, this)
+    opened = Journal(names, output, start, warrant, this, retractions)
     suspects = start.suspicion.words()
     opened.checkpoint(start.seq - 1, start.offset, start.list_crc, start.again["offset"], suspects)
     run.lock.note(NOTHING)  # that stands in the checkpoint from now on
@@ -211,22 +221,31 @@ def _is_finished(names: Names, scan: Scan, last: Checkpoint | None, warrant: War
 
 def _finished(tasklist: Tasklist, names: Names, scan: Scan, output: Output, load: Callable[[], Resume]) -> str:
     """Return what to say of a list that is done. Raises FarmError if its output is not where it should be."""
-    if scan.tasks and output.found is not None:
+    if not scan.tasks:
+        return _nothing(tasklist)
+    if output.found is not None:
         unrecorded = output.last is None or output.last.identity is None
         output.check_finished(load().output_bytes if unrecorded else 0)
-    again = f"to run it again, give --rerun, or delete {names.progress} and {names.done}"
-    if output.recorded is None:
-        return f"{tasklist.path} is done: {again}"
-    return f"{tasklist.path} is done, its output went to {output.recorded}: {again}, and that file"
+    return standing.finished(tasklist.path, names, scan.tasks, output.recorded)
+
+
+def _nothing(tasklist: Tasklist) -> str:
+    return f"{tasklist.path} has no tasks: nothing to do"
 
 
 def _notices(run: Run, watch: Watch) -> list[str]:
     path, scan, start = run.tasklist.path, run.scan, run.start
-    notices = [f"{path}: {scan.tasks} tasks" + (f", {start.done_count} done" if start.done_count else "")]
+    done = f", {start.done_count} done" if start.done_count else ""
+    notices = [f"{path}: {scan.tasks} tasks{done}{standing.more(scan)}"]
     if scan.carriage_returns:
         notices.append(f"{path} has lines that end in a carriage return: it is left out of the commands")
     if watch.byte_order_mark:
         notices.append(f"{path}:{watch.byte_order_mark}: a byte-order mark: it is left out of the command")
-    if start.bad:
-        notices.append(f"{run.names.progress} is damaged: {start.bad} lines do not count, their tasks run again")
-    return notices
+    return notices + _damage(run.names, start)
+
+
+def _damage(names: Names, start: Resume) -> list[str]:
+    """Return what to say of lines that do not count: whoever rewrites the files leaves them out."""
+    if not start.bad:
+        return []
+    return [f"{names.progress} is damaged: {start.bad} lines do not count, their tasks run again"]

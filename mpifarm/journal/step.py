@@ -147,7 +147,8 @@ def finish(
 
 def give_up(names: Names, prove: Prove) -> None:
     """Take away what was intended, and what was due: the old files are whole, or forgotten. Raises OSError."""
-    for path in (names.intent, *map(due_name, names.all())):  # the intent first: without it, what is due is nothing
+    # The intent first: without it, what is due is nothing.
+    for path in (names.intent, files.new_name(names.intent), *map(due_name, names.all())):
         if os.path.lexists(path):
             files.remove(path, prove)
 

@@ -73,9 +73,9 @@ def records_at(scan: Scan, offsets: NDArray[np.int64]) -> tuple[Records, NDArray
     is_task = np.zeros(offsets.size, dtype=np.bool_)
     chunks = np.searchsorted(scan.index.offsets, offsets, side="right") - 1
     for number in distinct(chunks[(offsets >= 0) & (offsets < scan.size)]):
-        start, end = _bounds(scan, number)
-        records, tasks = records_of(os.pread(scan.descriptor, end - start, start), start, int(scan.index.seqs[number]))
-        first, last = np.searchsorted(offsets, (start, end))
+        chunk, start, seq = chunk_at(scan, number)
+        records, tasks = records_of(chunk, start, seq)
+        first, last = np.searchsorted(offsets, (start, start + len(chunk)))
         wanted = offsets[first:last]
         places = np.searchsorted(records["offset"], wanted, side="right") - 1
         hits = records["offset"][places] == wanted
@@ -96,6 +96,12 @@ def position(scan: Scan, offset: int) -> tuple[int, int] | None:
         return None
     records, is_task = records_of(before, start, int(scan.index.seqs[number]))
     return int(scan.index.seqs[number]) + records.size, int(scan.index.tasks[number]) + int(np.count_nonzero(is_task))
+
+
+def chunk_at(scan: Scan, number: int) -> tuple[bytes, int, int]:
+    """Return the records of a chunk, its offset, and the seq of its first record. Raises OSError."""
+    start, end = _bounds(scan, number)
+    return os.pread(scan.descriptor, end - start, start), start, int(scan.index.seqs[number])
 
 
 def _bounds(scan: Scan, number: int) -> tuple[int, int]:

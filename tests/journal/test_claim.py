@@ -227,7 +227,7 @@ def test_output_that_is_forgotten_at_the_resume_is_refused(here: Path) -> None:
 def test_of_a_finished_list_is_said_where_its_output_went(here: Path) -> None:
     ran(ALL, OUT)
     (notice,) = opened().notices
-    assert f"tasks.txt is done, its output went to {here}/all.out:" in notice
+    assert f"done, with their output in {here}/all.out, by " in notice
     for path in (NAMES.progress, NAMES.done, OUT):
         path.unlink()  # as it says
     ran(ALL, OUT)

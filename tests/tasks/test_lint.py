@@ -116,7 +116,7 @@ def test_a_list_that_is_done_is_not_judged() -> None:
     Path("done.tasks.txt.tfin").write_bytes(b"done")
     before = snapshot()
     run = opened(content)
-    assert [notice.partition(":")[0] for notice in run.notices] == ["tasks.txt is done"]
+    assert [notice.partition(" by ")[0] for notice in run.notices] == ["tasks.txt: nothing was run: all 11 tasks were done"]
     assert snapshot() == before
 
 
