@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 import sys
@@ -41,11 +42,46 @@ def test_cpu_runs_tasks_txt_if_it_is_given_nothing_and_shows_how_it_ended(jobs: 
     assert numbers(ended.out) == [2]
 
 
+def test_cpu_as_it_stands_uses_every_cpu_of_every_node(jobs: Jobs) -> None:
+    """So many tasks wait for each other as there are CPUs, those of the manager's node among them."""
+    meet = "touch met.$MPIFARM_SEQ; until [ $(ls met.* | wc -l) = %d ]; do sleep 0.05; done; echo $MPIFARM_THREADS"
+    cpus = min(4, len(os.sched_getaffinity(0)))  # of a node, and of this machine
+    jobs.farms.tasks(*[meet % (2 * cpus)] * 2 * cpus)
+    ended = jobs.sbatch(script("cpu.sbatch"), "--timeout", "30s", "--retries", "0", "tasks.txt").wait()
+    assert ended.code == 0, ended.err
+    assert numbers(ended.out) == [cpus] * 2 * cpus
+    assert {line["Host"] for line in jobs.farms.joblog()} == {"n0", "n1"}
+
+
+def test_another_python_on_path_and_in_pythonpath_is_the_tasks_alone(jobs: Jobs) -> None:
+    """As in most scripts that activate something: a python without mpifarm, and a numpy for another one."""
+    other = jobs.directory / "other"
+    (other / "numpy").mkdir(parents=True)
+    (other / "numpy" / "__init__.py").write_text("raise ImportError('a numpy for another Python')\n")
+    (other / "python").write_text("#!/bin/sh\necho another python\n[ $# = 0 ]\n")
+    (other / "python").chmod(0o755)
+    jobs.farms.tasks("python", "echo $PYTHONPATH")
+    theirs = {"PATH": f"{other}:{jobs.environ()['PATH']}", "PYTHONPATH": str(other)}
+    ended = jobs.sbatch(*SMALL, script("cpu.sbatch"), "--retries", "0", "tasks.txt", environ=theirs).wait()
+    assert ended.code == 0, ended.err
+    assert {"another python", str(other)} <= set(ended.out.decode().splitlines())
+    lacking = jobs.sbatch(*SMALL, script("cpu.sbatch"), environ={**theirs, "MPIFARM_PYTHON": ""}).wait()
+    assert lacking.code == 2
+    assert lacking.err.startswith("cpu.sbatch: python -I has no mpifarm: ")
+
+
+def test_gpu_as_it_stands_runs_on_nodes_of_any_size(jobs: Jobs) -> None:
+    jobs.farms.tasks(*(f"echo {number}" for number in range(8)))
+    ended = jobs.sbatch(script("gpu.sbatch")).wait()
+    assert ended.code == 0, ended.err
+    assert numbers(ended.out) == list(range(8))
+
+
 def test_gpu_gives_each_task_a_gpu_of_its_own(jobs: Jobs) -> None:
     one_gpu = shlex.quote(script("one_gpu.sh"))
     meet = "touch met.$MPIFARM_SLOT; until [ $(ls met.* | wc -l) = 4 ]; do sleep 0.05; done; echo $CUDA_VISIBLE_DEVICES"
     jobs.farms.tasks(*[f"{one_gpu} sh -c {shlex.quote(meet)}"] * 4)
-    ended = jobs.sbatch(*SMALL, script("gpu.sbatch"), "tasks.txt").wait()
+    ended = jobs.sbatch("-N", "1", "-t", "5", script("gpu.sbatch"), "tasks.txt").wait()
     assert ended.code == 0, ended.err
     assert numbers(ended.out) == [0, 1, 2, 3]
 
@@ -86,7 +122,7 @@ def test_a_batch_script_of_taskfarmer_runs_as_it_stands(jobs: Jobs) -> None:
     assert ended.code == 0, ended.err
     assert sorted(jobs.farms.progress()) == offsets
     assert {line.split()[1] for line in ended.out.decode().splitlines() if line[0].isdigit()} == {"4"}
-    assert {line["Host"] for line in jobs.farms.joblog()} == {"n1"}
+    assert {line["Host"] for line in jobs.farms.joblog()} == {"n0", "n1"}
 
 
 def test_runcommands_works_outside_of_slurm(jobs: Jobs) -> None:
