@@ -23,7 +23,7 @@ TABLE = {
     "hall": {
         "__main__": "cli|",
         "cli": "config entry|ranks launcher site ground",
-        "config": "|launcher site ground",
+        "config": "|launcher tasks site ground",
         "entry": "|",
     },
     "ranks": {
@@ -100,11 +100,12 @@ TABLE = {
         "check": "bashisms foreign grammar quoting|",
         "foreign": "quoting|",
         "grammar": "quoting|",
-        "lint": "check scan tasklist|ground",
+        "lint": "check grammar quoting scan starters tasklist|ground",
         "offsets": "|",
         "quoting": "|",
         "reader": "|",
         "scan": "offsets tfin|",
+        "starters": "|",
         "tasklist": "scan tfin|ground",
         "tfin": "quoting|",
         "walk": "offsets tfin|",
@@ -131,6 +132,7 @@ TABLE = {
         "packages": "|",
         "quota": "mounts|",
         "slurm": "|ground",
+        "steps": "|",
     },
     "ground": {
         "awake": "|",

@@ -3,5 +3,5 @@
 Its rule: neither the list nor its .tfin file is ever in memory as a whole. `tasklist` is the list and the pass over it,
 `scan` what that has found, `tfin` the format; `walk` reads records in order and `reader` those at known places, `offsets`
 are sets of tasks. `quoting` and `grammar` read a line as a shell does, `bashisms` and `foreign` know what is another
-shell's or another farm's, `check` judges, `lint` tells.
+shell's or another farm's, `check` judges, `lint` tells; `starters` are commands that start a step of Slurm's.
 """

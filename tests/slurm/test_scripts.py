@@ -9,12 +9,13 @@ import sys
 from functools import partial
 
 import pytest
-from mpi.farms import held, wait_until
+from mpi.farms import held, live_processes, wait_until
 
 from .cluster import SCRIPTS, Jobs
 
 PYTHON = shlex.quote(sys.executable)
 HELLO = "from mpi4py.MPI import COMM_WORLD as world; world.Barrier(); world.rank or print('size', world.size)"
+FOR_A_WHILE = ("--retries", "0", "--timeout", "30s", "tasks.txt")
 SMALL = ("-N", "2", "-c", "2", "-t", "5")
 
 
@@ -205,6 +206,59 @@ def test_resubmit_goes_on_in_the_same_job_with_the_nodes_that_are_left(jobs: Job
 
 
 # what tasks start
+
+EXCLUSIVE = "srun --exclusive -N1 -n1"  # as people write it in a loop
+
+
+def test_steps_of_tasks_run_beside_the_farm_and_are_spread_over_the_nodes_by_slurm(jobs: Jobs) -> None:
+    """All eight are there at once, a CPU each: with SLURM_OVERLAP=1 in the tasks all would be on the first node."""
+    meet = "touch met.$0; until [ $(ls met.* | wc -l) = 8 ]; do sleep 0.05; done; echo $SLURMD_NODENAME"
+    jobs.farms.tasks(*(f"{EXCLUSIVE} sh -c {shlex.quote(meet)} {number}" for number in range(8)))
+    ended = jobs.sbatch(script("cpu.sbatch"), "--threads", "4", *FOR_A_WHILE, environ={"OMP_NUM_THREADS": "1"}).wait()
+    assert ended.code == 0, jobs.farms.file("log").read_text() + ended.err
+    assert sorted(line for line in ended.out.splitlines() if line in (b"n0", b"n1", b"n2")) == [b"n0"] * 4 + [b"n1"] * 4
+    assert "waits" not in ended.err
+
+
+FORMS = ("", "-n1", "-N1 -n1", "--exact -n1", "--exclusive -N1 -n1 -c 2", "-N1 -n1 -w $SLURMD_NODENAME", "--overlap -n1")
+
+
+def test_every_form_of_srun_starts_its_step_in_a_task(jobs: Jobs) -> None:
+    program = f"{PYTHON} -c {shlex.quote(HELLO)}"
+    mpi = f"--mpi={jobs.cluster.mpi}"
+    lines = [f"srun {form} echo ran" for form in FORMS]
+    jobs.farms.tasks(*lines, "srun -n 4 echo ran", f"srun {mpi} -n 2 {program}", f"{calls_srun(jobs)} {program}")
+    ended = jobs.sbatch(script("cpu.sbatch"), "--threads", "1", *FOR_A_WHILE).wait()
+    assert ended.code == 0, jobs.farms.file("log").read_text() + ended.err
+    assert ended.out.count(b"ran\n") == len(FORMS) + 4
+    assert ended.out.count(b"size 2\n") == 2
+
+
+def test_a_farm_whose_step_has_all_cpus_tells_before_a_srun_waits(jobs: Jobs) -> None:
+    jobs.farms.tasks("echo 1", f"{EXCLUSIVE} echo 2")
+    arguments = ("--timeout", "2s", "--retries", "0", "tasks.txt")
+    ended = jobs.farm("-N", "2", "-c", "4", arguments=arguments).wait()
+    assert ended.code == 1
+    assert f'mpifarm: tasks.txt:2: "{EXCLUSIVE} echo 2": srun in a task waits for the farm\'s own step' in ended.err
+    ended = jobs.farm("--overlap", "-N", "2", "-c", "4", arguments=arguments).wait()
+    assert ended.code == 0, ended.err
+    assert "waits" not in ended.err
+
+
+def test_a_step_ends_with_its_task(jobs: Jobs) -> None:
+    """At a timeout: srun is told, and ends its step, wherever that runs."""
+    jobs.farms.tasks(f"{EXCLUSIVE} -w n2 sh -c 'touch began; sleep 600'")
+    options = ("--timeout", "3s", "--retries", "0", "tasks.txt")
+    ended = jobs.sbatch("-N", "3", script("cpu.sbatch"), *options).wait()
+    assert ended.code == 1
+    assert (jobs.directory / "began").exists()
+    wait_until(lambda: not any(process.arguments[:1] == ["sleep"] for process in live_processes(jobs.mark)), "all ended")
+
+
+def calls_srun(jobs: Jobs) -> str:
+    """Return how a task starts ranks over the nodes of the job, by an mpiexec that calls srun."""
+    mpiexec = own_mpiexec(jobs)
+    return mpiexec.replace("-launcher fork ", "").replace("SLURM_OVERLAP=1 ", "")
 
 
 def own_mpiexec(jobs: Jobs) -> str:
