@@ -22,8 +22,9 @@ from pathlib import Path
 from mpifarm import FarmError, NodeError, say
 from mpifarm.launcher.frames import MAX_SLOTS, SHELL
 from mpifarm.settings import Config, Interface, MaxFails
-from mpifarm.site import affinity, hosts, quota, slurm
+from mpifarm.site import affinity, hosts, quota, slurm, steps
 from mpifarm.site.environ import scrub
+from mpifarm.tasks.starters import mentioned
 
 # What each launcher says about which process this is, and of how many. Hydra (MPICH, Intel) and Slurm's pmi2 set PMI_*,
 # Open MPI's mpiexec OMPI_*, srun SLURM_*. The innermost comes first: mpiexec is started in a batch script, not the other
@@ -116,6 +117,7 @@ def read(args: argparse.Namespace) -> tuple[Config, dict[str, str]]:
         anyway=args.anyway,
         ignore_directives=args.ignore_directives,
         variables=frozenset(task_environ),
+        steps_wait=_steps_wait(args, environ, task_environ),
     )
     return config, task_environ
 
@@ -225,6 +227,13 @@ def _check_again(args: argparse.Namespace) -> None:
         raise FarmError(
             "--again with --edited may mean the tasks of either list: start with --edited first, then with --again"
         )
+
+
+def _steps_wait(args: argparse.Namespace, environ: Mapping[str, str], task_environ: Mapping[str, str]) -> bool:
+    """Find out whether a srun in a task would wait for ever, if the list has one. The first process does, for all."""
+    if slurm.job(environ) is None or not is_first(args.no_mpi) or not mentioned(args.tasklist):
+        return False
+    return steps.wait(task_environ)
 
 
 def _check_shell(shell: str) -> None:

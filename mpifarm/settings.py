@@ -74,3 +74,4 @@ class Config:
     anyway: bool = False
     ignore_directives: bool = False
     variables: frozenset[str] = frozenset()  # names of those that the tasks find set
+    steps_wait: bool = False  # that a task would start with srun: for the farm's own, which has all CPUs

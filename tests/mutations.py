@@ -557,6 +557,27 @@ MUTATIONS = [
         "if False:",
         hunted_by="tests/tasks/test_which.py",
     ),
+    Mutation(
+        "take any failure of srun for a step that waits",
+        "steps",
+        ' and b"busy" in tried.stderr',
+        "",
+        hunted_by="tests/site/test_steps.py",
+    ),
+    Mutation(
+        "look for srun at the head of a list alone",
+        "starters",
+        "return bool(STARTER.search(source.read(_LOOK_BYTES)))",
+        "return False",
+        hunted_by="tests/tasks/test_starters.py",
+    ),
+    Mutation(
+        "warn of a srun that overlaps",
+        "starters",
+        " or _CARED_FOR.search(command)",
+        "",
+        hunted_by="tests/tasks/test_starters.py",
+    ),
 ]
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -320,3 +322,28 @@ def test_so_many_tasks_may_fail(text: str, tasks: int, most: int) -> None:
 def test_what_is_no_number_of_tasks_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is "):
         config.max_fails(text)
+
+
+def test_slurm_is_asked_whether_steps_wait_only_where_the_list_starts_some(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    asked: list[Mapping[str, str]] = []
+
+    def wait(environ: Mapping[str, str]) -> bool:
+        asked.append(environ)
+        return True
+
+    monkeypatch.setattr("mpifarm.site.steps.wait", wait)
+    Path("tasks.txt").write_text("srun -n1 ./x\n")
+    assert not read().steps_wait  # no job
+    monkeypatch.setenv("SLURM_JOB_ID", "4711")
+    assert read().steps_wait
+    assert "SLURM_NTASKS" in asked[0]  # as a task sees it
+    monkeypatch.setenv("SLURM_PROCID", "1")
+    monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "2")
+    assert not read().steps_wait  # the first process asks for all
+    monkeypatch.setenv("SLURM_PROCID", "0")
+    Path("tasks.txt").write_text("./x\n")
+    assert not read().steps_wait
+    assert len(asked) == 1

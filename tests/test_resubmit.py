@@ -23,13 +23,14 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def submitted(here: Path, srun: str, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
     """Run the script; *srun* is what srun does, a shell script. What requeues and sleeps is written to `asked`."""
-    commands = {"srun": f'printf "%s\\n" "$*" >> started\n{srun}', "squeue": "echo 2"}
+    commands = {"srun": f'[ "$1" = --help ] && exit\nprintf "%s\\n" "$*" >> started\n{srun}', "squeue": "echo 2"}
+    commands |= {"python": "exit 0"}  # it has mpifarm
     commands |= {name: f'echo {name} "$*" >> asked' for name in ("scontrol", "sleep")}
     (here / "bin").mkdir()
     for name, body in commands.items():
         (here / "bin" / name).write_text(f"#!/bin/sh\n{body}\n")
         (here / "bin" / name).chmod(0o755)
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("SLURM")}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("SLURM", "MPIFARM"))}
     job = {"SLURM_JOB_ID": "7", "SLURM_CPUS_PER_TASK": "4", **more}
     environ = {**inherited, "PATH": f"{here}/bin:{os.environ['PATH']}", **job}
     return subprocess.run(
@@ -43,8 +44,10 @@ def asked(here: Path) -> list[str]:
 
 
 def starts(here: Path) -> list[str]:
-    """Return what follows `python -m mpifarm` at each start."""
-    return [line.partition("-m mpifarm ")[2] for line in (here / "started").read_text().splitlines()]
+    """Return what follows `python -I -m mpifarm --manager-works` at each start."""
+    return [
+        line.partition("python -I -m mpifarm --manager-works ")[2] for line in (here / "started").read_text().splitlines()
+    ]
 
 
 def test_a_job_that_has_finished_tasks_is_requeued(here: Path) -> None:

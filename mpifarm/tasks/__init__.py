@@ -5,5 +5,5 @@ Its rule: neither the list nor its .tfin file is ever in memory as a whole. `tas
 are sets of tasks, `which` those that their owner names. `edits` tell what stands both in a list and in an edited copy of
 it, by the `matching` of lines; `changes` are what a person has edited, and `wording` says it. `quoting` and `grammar` read
 a line as a shell does, `bashisms` and `foreign` know what is another shell's or another farm's, `check` judges, `lint`
-tells.
+tells; `starters` are commands that start a step of Slurm's.
 """

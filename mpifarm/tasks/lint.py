@@ -10,8 +10,10 @@ from pathlib import Path
 
 from mpifarm import FarmError
 from mpifarm.settings import Config
-from mpifarm.tasks import check
+from mpifarm.tasks import check, starters
 from mpifarm.tasks.check import Found, Kind, Watch
+from mpifarm.tasks.grammar import parse
+from mpifarm.tasks.quoting import BYTE_ORDER_MARK, read
 from mpifarm.tasks.scan import Scan
 from mpifarm.tasks.tasklist import Tasklist
 
@@ -52,12 +54,27 @@ def remarks(config: Config, tasklist: Tasklist, dash: bool) -> list[str]:
     accepted = {kind for kind in check.REFUSED if config.anyway}
     if config.ignore_directives:
         accepted.add(Kind.FOREIGN)
+    waiting = _waiting(parts, dash) if config.steps_wait else None
     refused = [found[kind] for kind in check.REFUSED if kind in found and kind not in accepted]
     if refused:
         first = min(refused, key=lambda what: what.at)
         option = "--ignore-directives" if first is found.get(Kind.FOREIGN) else "--anyway"
         raise FarmError(f"{told(first)}; or give {option} to run the list as it stands")
-    return [told(what) for kind, what in found.items() if kind not in check.REFUSED]
+    remarked = [what for kind, what in found.items() if kind not in check.REFUSED]
+    return [told(what) for what in (*remarked, waiting) if what]
+
+
+def _waiting(parts: list[tuple[int, bytes]], dash: bool) -> Found | None:
+    """Return the first line whose step would wait for the farm's."""
+    for start, lines in parts:
+        at = start
+        for text in lines.split(b"\n"):
+            if starters.STARTER.search(text) and (line := read(text.removeprefix(BYTE_ORDER_MARK), dash)).sure:
+                for command in parse(line).simple:
+                    if said := starters.advice(b" ".join(command.words)):
+                        return Found(at, f"{check.shown(text)}: {said}", count=1)
+            at += len(text) + 1
+    return None
 
 
 def _more(count: int, exact: bool) -> str:

@@ -84,7 +84,7 @@ class Process:
     @property
     def farms(self) -> bool:
         """Whether it is one of ours: a rank, a guardian or a helper."""
-        return self.arguments[1:3] == ["-m", "mpifarm"]
+        return [word for word in self.arguments[1:4] if word != "-I"][:2] == ["-m", "mpifarm"]
 
     @property
     def rank(self) -> int | None:

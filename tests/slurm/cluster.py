@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import checkout
 import pytest
 from mpi.farms import MARK, Ended, Farm, Farms, live_processes, wait_until
 
@@ -72,6 +73,7 @@ class Cluster:
             **inherited,
             "PATH": f"{Path(sys.executable).parent}:{path}",
             "SLURM_CONF": str(self.directory / "slurm.conf"),
+            "MPIFARM_PYTHON": str(checkout.python(self.directory / "environment")),
             **_AS_ROOT,
             **_SHORT_ADDRESSES,
             **_APART,
@@ -193,9 +195,7 @@ class Jobs:
 
     def ranks(self) -> dict[int, int]:
         """Return the pids of the live ranks, by rank; their helpers are not among them."""
-        found = {
-            process.pid: process for process in live_processes(self.mark) if process.arguments[1:3] == ["-m", "mpifarm"]
-        }
+        found = {process.pid: process for process in live_processes(self.mark) if process.farms}
         return {
             int(process.environ["SLURM_PROCID"]): process.pid
             for process in found.values()

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 import sys
 from functools import partial
 
 import pytest
-from mpi.farms import held, wait_until
+from mpi.farms import held, live_processes, wait_until
 
 from .cluster import SCRIPTS, Jobs
 
 PYTHON = shlex.quote(sys.executable)
 HELLO = "from mpi4py.MPI import COMM_WORLD as world; world.Barrier(); world.rank or print('size', world.size)"
+FOR_A_WHILE = ("--retries", "0", "--timeout", "30s", "tasks.txt")
 SMALL = ("-N", "2", "-c", "2", "-t", "5")
 
 
@@ -41,11 +43,46 @@ def test_cpu_runs_tasks_txt_if_it_is_given_nothing_and_shows_how_it_ended(jobs: 
     assert numbers(ended.out) == [2]
 
 
+def test_cpu_as_it_stands_uses_every_cpu_of_every_node(jobs: Jobs) -> None:
+    """So many tasks wait for each other as there are CPUs, those of the manager's node among them."""
+    meet = "touch met.$MPIFARM_SEQ; until [ $(ls met.* | wc -l) = %d ]; do sleep 0.05; done; echo $MPIFARM_THREADS"
+    cpus = min(4, len(os.sched_getaffinity(0)))  # of a node, and of this machine
+    jobs.farms.tasks(*[meet % (2 * cpus)] * 2 * cpus)
+    ended = jobs.sbatch(script("cpu.sbatch"), "--timeout", "30s", "--retries", "0", "tasks.txt").wait()
+    assert ended.code == 0, ended.err
+    assert numbers(ended.out) == [cpus] * 2 * cpus
+    assert {line["Host"] for line in jobs.farms.joblog()} == {"n0", "n1"}
+
+
+def test_another_python_on_path_and_in_pythonpath_is_the_tasks_alone(jobs: Jobs) -> None:
+    """As in most scripts that activate something: a python without mpifarm, and a numpy for another one."""
+    other = jobs.directory / "other"
+    (other / "numpy").mkdir(parents=True)
+    (other / "numpy" / "__init__.py").write_text("raise ImportError('a numpy for another Python')\n")
+    (other / "python").write_text("#!/bin/sh\necho another python\n[ $# = 0 ]\n")
+    (other / "python").chmod(0o755)
+    jobs.farms.tasks("python", "echo $PYTHONPATH")
+    theirs = {"PATH": f"{other}:{jobs.environ()['PATH']}", "PYTHONPATH": str(other)}
+    ended = jobs.sbatch(*SMALL, script("cpu.sbatch"), "--retries", "0", "tasks.txt", environ=theirs).wait()
+    assert ended.code == 0, ended.err
+    assert {"another python", str(other)} <= set(ended.out.decode().splitlines())
+    lacking = jobs.sbatch(*SMALL, script("cpu.sbatch"), environ={**theirs, "MPIFARM_PYTHON": ""}).wait()
+    assert lacking.code == 2
+    assert lacking.err.startswith("cpu.sbatch: python -I has no mpifarm: ")
+
+
+def test_gpu_as_it_stands_runs_on_nodes_of_any_size(jobs: Jobs) -> None:
+    jobs.farms.tasks(*(f"echo {number}" for number in range(8)))
+    ended = jobs.sbatch(script("gpu.sbatch")).wait()
+    assert ended.code == 0, ended.err
+    assert numbers(ended.out) == list(range(8))
+
+
 def test_gpu_gives_each_task_a_gpu_of_its_own(jobs: Jobs) -> None:
     one_gpu = shlex.quote(script("one_gpu.sh"))
     meet = "touch met.$MPIFARM_SLOT; until [ $(ls met.* | wc -l) = 4 ]; do sleep 0.05; done; echo $CUDA_VISIBLE_DEVICES"
     jobs.farms.tasks(*[f"{one_gpu} sh -c {shlex.quote(meet)}"] * 4)
-    ended = jobs.sbatch(*SMALL, script("gpu.sbatch"), "tasks.txt").wait()
+    ended = jobs.sbatch("-N", "1", "-t", "5", script("gpu.sbatch"), "tasks.txt").wait()
     assert ended.code == 0, ended.err
     assert numbers(ended.out) == [0, 1, 2, 3]
 
@@ -86,7 +123,7 @@ def test_a_batch_script_of_taskfarmer_runs_as_it_stands(jobs: Jobs) -> None:
     assert ended.code == 0, ended.err
     assert sorted(jobs.farms.progress()) == offsets
     assert {line.split()[1] for line in ended.out.decode().splitlines() if line[0].isdigit()} == {"4"}
-    assert {line["Host"] for line in jobs.farms.joblog()} == {"n1"}
+    assert {line["Host"] for line in jobs.farms.joblog()} == {"n0", "n1"}
 
 
 def test_runcommands_works_outside_of_slurm(jobs: Jobs) -> None:
@@ -127,7 +164,7 @@ def test_resubmit_requeues_itself_until_all_is_done(jobs: Jobs) -> None:
 def test_resubmit_gets_through_more_work_than_the_limit_of_a_job_allows(jobs: Jobs) -> None:
     if jobs.cluster.mpi != "pmi2":
         pytest.skip("takes three minutes and is the same with every MPI: runs with pmi2")
-    assert run_until_done(jobs, 30, "10") >= 2
+    assert run_until_done(jobs, 60, "10") >= 2
 
 
 def test_resubmit_ends_with_1_when_a_task_has_failed_for_good(jobs: Jobs) -> None:
@@ -169,6 +206,59 @@ def test_resubmit_goes_on_in_the_same_job_with_the_nodes_that_are_left(jobs: Job
 
 
 # what tasks start
+
+EXCLUSIVE = "srun --exclusive -N1 -n1"  # as people write it in a loop
+
+
+def test_steps_of_tasks_run_beside_the_farm_and_are_spread_over_the_nodes_by_slurm(jobs: Jobs) -> None:
+    """All eight are there at once, a CPU each: with SLURM_OVERLAP=1 in the tasks all would be on the first node."""
+    meet = "touch met.$0; until [ $(ls met.* | wc -l) = 8 ]; do sleep 0.05; done; echo $SLURMD_NODENAME"
+    jobs.farms.tasks(*(f"{EXCLUSIVE} sh -c {shlex.quote(meet)} {number}" for number in range(8)))
+    ended = jobs.sbatch(script("cpu.sbatch"), "--threads", "4", *FOR_A_WHILE, environ={"OMP_NUM_THREADS": "1"}).wait()
+    assert ended.code == 0, jobs.farms.file("log").read_text() + ended.err
+    assert sorted(line for line in ended.out.splitlines() if line in (b"n0", b"n1", b"n2")) == [b"n0"] * 4 + [b"n1"] * 4
+    assert "waits" not in ended.err
+
+
+FORMS = ("", "-n1", "-N1 -n1", "--exact -n1", "--exclusive -N1 -n1 -c 2", "-N1 -n1 -w $SLURMD_NODENAME", "--overlap -n1")
+
+
+def test_every_form_of_srun_starts_its_step_in_a_task(jobs: Jobs) -> None:
+    program = f"{PYTHON} -c {shlex.quote(HELLO)}"
+    mpi = f"--mpi={jobs.cluster.mpi}"
+    lines = [f"srun {form} echo ran" for form in FORMS]
+    jobs.farms.tasks(*lines, "srun -n 4 echo ran", f"srun {mpi} -n 2 {program}", f"{calls_srun(jobs)} {program}")
+    ended = jobs.sbatch(script("cpu.sbatch"), "--threads", "1", *FOR_A_WHILE).wait()
+    assert ended.code == 0, jobs.farms.file("log").read_text() + ended.err
+    assert ended.out.count(b"ran\n") == len(FORMS) + 4
+    assert ended.out.count(b"size 2\n") == 2
+
+
+def test_a_farm_whose_step_has_all_cpus_tells_before_a_srun_waits(jobs: Jobs) -> None:
+    jobs.farms.tasks("echo 1", f"{EXCLUSIVE} echo 2")
+    arguments = ("--timeout", "2s", "--retries", "0", "tasks.txt")
+    ended = jobs.farm("-N", "2", "-c", "4", arguments=arguments).wait()
+    assert ended.code == 1
+    assert f'mpifarm: tasks.txt:2: "{EXCLUSIVE} echo 2": srun in a task waits for the farm\'s own step' in ended.err
+    ended = jobs.farm("--overlap", "-N", "2", "-c", "4", arguments=arguments).wait()
+    assert ended.code == 0, ended.err
+    assert "waits" not in ended.err
+
+
+def test_a_step_ends_with_its_task(jobs: Jobs) -> None:
+    """At a timeout: srun is told, and ends its step, wherever that runs."""
+    jobs.farms.tasks(f"{EXCLUSIVE} -w n2 sh -c 'touch began; sleep 600'")
+    options = ("--timeout", "3s", "--retries", "0", "tasks.txt")
+    ended = jobs.sbatch("-N", "3", script("cpu.sbatch"), *options).wait()
+    assert ended.code == 1
+    assert (jobs.directory / "began").exists()
+    wait_until(lambda: not any(process.arguments[:1] == ["sleep"] for process in live_processes(jobs.mark)), "all ended")
+
+
+def calls_srun(jobs: Jobs) -> str:
+    """Return how a task starts ranks over the nodes of the job, by an mpiexec that calls srun."""
+    mpiexec = own_mpiexec(jobs)
+    return mpiexec.replace("-launcher fork ", "").replace("SLURM_OVERLAP=1 ", "")
 
 
 def own_mpiexec(jobs: Jobs) -> str:

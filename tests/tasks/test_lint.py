@@ -223,3 +223,23 @@ def test_utf_16_is_called_by_its_name(encoding: str) -> None:
 @pytest.mark.parametrize("content", [VARIABLES, b"./a {}\n"])
 def test_words_of_other_farms_run_anyway(content: bytes) -> None:
     assert commands(opened(content, anyway=True)) == content.split(b"\n")[:-1]
+
+
+# steps
+
+
+def test_a_srun_that_would_wait_for_the_farms_step_is_told_before_it_does() -> None:
+    content = b"# srun ./x\necho 1 # srun\nsrun --overlap ./x\n./prepare && srun --exclusive -N1 -n1 ./x 1\nsrun ./x 2\n"
+    _, told = opened(content, steps_wait=True).notices
+    assert told == (
+        'tasks.txt:4: "./prepare && srun --exclusive -N1 -n1 ./x 1": '
+        "srun in a task waits for the farm's own step, which has all CPUs of the job: start the farm with srun --overlap"
+    )
+
+
+def test_a_srun_that_does_not_wait_is_not_remarked_upon() -> None:
+    assert opened(b"srun --exclusive -N1 -n1 ./x 1\n").notices[1:] == []
+
+
+def test_where_all_care_for_themselves_nothing_is_told() -> None:
+    assert opened(b"srun --overlap ./x\nmpiexec -launcher fork ./x\n", steps_wait=True).notices[1:] == []
