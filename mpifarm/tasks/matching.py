@@ -5,8 +5,8 @@ settled at once. Where few places of one could be matched with few of the other,
 distinct, the longest increasing subsequence of the pairs is the answer (Hunt and Szymanski 1977), in whatever order the
 lines are. Where lines are repeated often, the few edits between the sequences are looked for from both ends at once, all
 diagonals in one numpy operation (Myers 1986, in linear space). Only if lines are repeated often and there are many edits,
-the answer may be shorter than the longest: lines that stand once in both are matched first, and where there are none the
-sequences are split at the farthest point that was reached.
+the answer may be shorter than the longest: then the lines that stand once in both are matched first, or where there are
+none each line with one of a few of its equals, and then what is between these.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ Numbers = NDArray[np.int64]
 MOST_EDITS = 1024  # looked for from each end
 _PAIRS_A_LINE = 8  # so many, on average, are few
 _FEW_PAIRS = 4096
+_NEAR = 8
 _NOWHERE = -(2**62)  # a diagonal that no path has reached
 _CELLS = 2**18  # compared at once
 
@@ -68,12 +69,14 @@ class _Matched:
         low, high = (np.searchsorted(b[order], a, side=side) for side in ("left", "right"))
         counts = high - low
         if int(counts.sum()) <= max(_FEW_PAIRS, _PAIRS_A_LINE * (a.size + b.size)):
-            self._add(ones, others, *_increasing(counts, high, order))
+            first, second = _increasing(counts, high, order)
+            self._found.append((ones[first], others[second]))
             return []
-        x, y, exact = _halfway(a, b)
-        if not exact and (anchors := _anchors(a, b))[0].size:
-            return self._between(ones, others, *anchors)
-        return [(ones[:x], others[:y]), (ones[x:], others[y:])]
+        if (point := _halfway(a, b)) is not None:
+            x, y = point
+            return [(ones[:x], others[:y]), (ones[x:], others[y:])]
+        few, skipped = _near(a, counts)
+        return self._between(ones, others, *_increasing(few, low + skipped + few, order))
 
     def _without_ends(self, ones: Numbers, others: Numbers) -> tuple[Numbers, Numbers]:
         """Match what both sides begin and end with, which never makes the rest shorter."""
@@ -86,12 +89,9 @@ class _Matched:
             ones, others = ones[::step][same:][::step], others[::step][same:][::step]
         return ones, others
 
-    def _add(self, ones: Numbers, others: Numbers, first: Numbers, second: Numbers) -> None:
-        self._found.append((ones[first], others[second]))
-
     def _between(self, ones: Numbers, others: Numbers, first: Numbers, second: Numbers) -> list[tuple[Numbers, Numbers]]:
         """Match the places *first* and *second* of a box, and return what is between them."""
-        self._add(ones, others, first, second)
+        self._found.append((ones[first], others[second]))
         sides = (np.split(ones, first), np.split(others, second))
         boxes = [(sides[0][0], sides[1][0])]
         boxes += [(one[1:], other[1:]) for one, other in zip(sides[0][1:], sides[1][1:], strict=True)]
@@ -122,30 +122,29 @@ def _increasing(counts: Numbers, ends: Numbers, order: Numbers) -> tuple[Numbers
     return firsts[chain], seconds[chain]
 
 
-def _anchors(a: Numbers, b: Numbers) -> tuple[Numbers, Numbers]:
-    """Return the longest chain of lines that stand once in both."""
-    ones, others = _standing_once(a), _standing_once(b)
-    keys = np.intersect1d(a[ones], b[others], assume_unique=True)
-    ones, others = ones[among(a[ones], keys)], others[among(b[others], keys)]
-    order = np.argsort(b[others])
-    first, second = _increasing(np.ones_like(ones), np.searchsorted(b[others][order], a[ones]) + 1, order)
-    return ones[first], others[second]
+def _near(a: Numbers, counts: Numbers) -> tuple[Numbers, Numbers]:
+    """Return with how many of its *counts* equals on the other side each of *a* is to be paired, and how many to skip.
 
-
-def _standing_once(keys: Numbers) -> Numbers:
-    """Return the places of keys that stand once, in order."""
-    _, places, counts = np.unique(keys, return_index=True, return_counts=True)
-    once: Numbers = np.sort(places[counts == 1])
-    return once
+    Lines that stand once on both sides if there are any, and no others. Else each with those that have about as many equals
+    before them as it has itself.
+    """
+    order = np.argsort(a, kind="stable")
+    first = np.searchsorted(a[order], a)
+    nth = np.empty_like(order)
+    nth[order] = np.arange(a.size)
+    once = (counts == 1) & (np.searchsorted(a[order], a, side="right") == first + 1)
+    if once.any():
+        return once.astype(np.int64), np.zeros_like(counts)
+    return np.minimum(counts, _NEAR), np.clip(nth - first - _NEAR // 2, 0, np.maximum(counts - _NEAR, 0))
 
 
 # Myers: x counts places of the first, y of the second, and diagonal k holds the points with x - y = k.
 
 
-def _halfway(a: Numbers, b: Numbers) -> tuple[int, int, bool]:
-    """Return a point on a shortest path from (0, 0) to (a.size, b.size), and whether it is one; else the farthest found.
+def _halfway(a: Numbers, b: Numbers) -> tuple[int, int] | None:
+    """Return a point on a shortest path from (0, 0) to (a.size, b.size); None if it has too many edits.
 
-    The sequences differ at both ends, so the path has two edits or more.
+    The sequences differ at both ends, so it has two or more.
     """
     delta = a.size - b.size
     most = min(MOST_EDITS, (a.size + b.size + 1) // 2)
@@ -155,12 +154,8 @@ def _halfway(a: Numbers, b: Numbers) -> tuple[int, int, bool]:
             front.step(edits)
             if delta % 2 == odd and (met := front.meets(other, delta)) is not None:
                 x, y = met
-                return (x, y, True) if front is ahead else (a.size - x, b.size - y, True)
-    x, y = ahead.farthest()
-    back_x, back_y = back.farthest()
-    if x + y >= back_x + back_y:
-        return x, y, False
-    return a.size - back_x, b.size - back_y, False
+                return (x, y) if front is ahead else (a.size - x, b.size - y)
+    return None
 
 
 class _Front:
@@ -200,13 +195,6 @@ class _Front:
         x = self._reached[diagonals + self._most + 2]
         met = np.flatnonzero(x + other._reached[opposite + self._most + 2] >= self._size[0])
         return (int(x[met[0]]), int(x[met[0]] - diagonals[met[0]])) if met.size else None
-
-    def farthest(self) -> tuple[int, int]:
-        """Return the point with the largest x + y."""
-        diagonals = np.arange(self._low, self._high + 1, 2)
-        x = self._reached[diagonals + self._most + 2]
-        best = int(np.argmax(2 * x - diagonals))
-        return int(x[best]), int(x[best] - diagonals[best])
 
     def _slide(self, x: Numbers, diagonals: Numbers) -> None:
         """Let each of *x* go on along its diagonal as long as keys are equal; first one step, then ever more at a time."""
