@@ -22,6 +22,7 @@ from mpifarm.journal.names import Names, due_name
 from mpifarm.journal.opening import Run, open_run
 from mpifarm.journal.step import Step
 from mpifarm.journal.warrant import Warrant
+from mpifarm.schedule.suspects import NOTHING as NO_DEAL
 from mpifarm.schedule.suspects import Dealt
 from mpifarm.settings import Config
 from mpifarm.tasks.tfin import checksum, records_of
@@ -310,6 +311,7 @@ def test_suspects_keep_their_counts_and_who_died_without_a_word_is_counted_once(
     run = let_go(opened(edited=True))
     at = {command(run, offset): count for offset, count in run.start.suspicion.counts.items()}
     assert at == {"a": 2, "b": 2}
+    assert run.lock.found == NO_DEAL, "its offsets are those of the list before"
     assert let_go(opened()).start.suspicion.counts == run.start.suspicion.counts
 
 
