@@ -47,13 +47,14 @@ TABLE = {
         "worker": "comm credit doubt unread wire|launcher site ground",
     },
     "view": {
-        "status": "|journal launcher schedule site ground",
+        "placement": "|site ground",
+        "status": "|journal launcher schedule ground",
     },
     "journal": {
         "acquisition": "holder watch|schedule ground",
         "appender": "tails warrant|ground",
         "blocks": "lines spool|",
-        "claim": "fastrecovery identity lock names progress resume tails|tasks",
+        "claim": "fastrecovery identity lock names progress resume tails|tasks ground",
         "fastrecovery": "identity|schedule",
         "holder": "|schedule",
         "identity": "|launcher",
@@ -64,7 +65,7 @@ TABLE = {
         "opening": "claim fastrecovery holder identity journal lock names resume warrant watch"
         "|launcher tasks schedule ground",
         "output": "appender blocks lines spool warrant|ground",
-        "progress": "fastrecovery tails|tasks",
+        "progress": "fastrecovery tails|tasks ground",
         "resume": "fastrecovery progress tails|tasks schedule",
         "spool": "|ground",
         "tails": "|",
@@ -138,7 +139,8 @@ TABLE = {
         "files": "|",
         "outlet": "|",
         "settings": "|",
-        "voice": "outlet|",
+        "voice": "outlet words|",
+        "words": "|",
     },
 }
 NUMPY = {

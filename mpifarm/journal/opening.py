@@ -36,6 +36,7 @@ from mpifarm.tasks.check import Watch
 from mpifarm.tasks.scan import Scan
 from mpifarm.tasks.tasklist import Tasklist
 from mpifarm.tasks.tfin import checksum
+from mpifarm.words import count
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,11 +191,12 @@ def _finished(tasklist: Tasklist, names: Names, scan: Scan, output: Output, load
 
 def _notices(run: Run, watch: Watch) -> list[str]:
     path, scan, start = run.tasklist.path, run.scan, run.start
-    notices = [f"{path}: {scan.tasks} tasks" + (f", {start.done_count} done" if start.done_count else "")]
+    notices = [f"{path}: {count(scan.tasks, 'task')}" + (f", {start.done_count} done" if start.done_count else "")]
     if scan.carriage_returns:
         notices.append(f"{path} has lines that end in a carriage return: it is left out of the commands")
     if watch.byte_order_mark:
         notices.append(f"{path}:{watch.byte_order_mark}: a byte-order mark: it is left out of the command")
     if start.bad:
-        notices.append(f"{run.names.progress} is damaged: {start.bad} lines do not count, their tasks run again")
+        bad = count(start.bad, "line")
+        notices.append(f"{run.names.progress} is damaged: {bad} cannot count, and what that was about runs again")
     return notices

@@ -29,6 +29,7 @@ from contextlib import contextmanager, suppress
 
 from mpifarm import files
 from mpifarm.launcher.frames import MAX_SLOTS
+from mpifarm.words import counted
 
 INLINE_BYTES = 16 * 1024  # standard output up to here travels with its record; the rest is streamed
 CLIP_BYTES = 256 * 1024  # of a standard error, and of a failed attempt's output, head and tail make at most this
@@ -235,7 +236,7 @@ def read_part(file: int, size: int, at: int) -> bytes:
     """Return *size* bytes at *at*, which were written there. Raises OSError, if they are not all there as well."""
     part = os.pread(file, size, at)
     if len(part) < size:
-        raise OSError(errno.EIO, f"{size - len(part)} bytes of what was written are not there any more")
+        raise OSError(errno.EIO, f"{counted(size - len(part), 'byte')} not there any more of what was written")
     return part
 
 

@@ -13,6 +13,7 @@ from mpifarm.schedule.schedule import Schedule
 from mpifarm.settings import Config
 from mpifarm.site.offer import Offer
 from mpifarm.view import status
+from mpifarm.view.placement import placement
 
 _MOST_TOLD = 3  # of tasks that leave processes behind, on standard error; the log has them all
 
@@ -59,7 +60,7 @@ class Notices:
             return
         self._offers[rank] = offer
         if len(self._offers) == self._expected:
-            for notice in status.placement(self._offers, self._config):
+            for notice in placement(self._offers, self._config):
                 self.say(notice)
 
     def left_behind(self, attempt: Attempt) -> None:

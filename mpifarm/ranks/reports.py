@@ -20,6 +20,7 @@ from mpifarm.ranks.notices import Notices
 from mpifarm.ranks.wire import Report
 from mpifarm.schedule.answers import Verdict
 from mpifarm.schedule.schedule import Schedule
+from mpifarm.words import counted
 
 _NOTHING = memoryview(b"")
 
@@ -66,7 +67,7 @@ class Reports:
         spool = self._take_spool((rank, report.lane), begun)
         plain = ends.verdicts.count(Verdict.SUCCEEDED) == len(offsets) and not np.count_nonzero(ended["left"])
         if begun and spool is None and ends.verdicts[0] is Verdict.SUCCEEDED:
-            self._custody.stop(f"{begun} bytes that the task at offset {offsets[0]} has printed are lost")
+            self._custody.stop(f"{counted(begun, 'byte')} lost of what the task at offset {offsets[0]} has printed")
         elif begun or not plain or np.count_nonzero(ended["err_bytes"]):
             self._record_each(told, ends.verdicts, spool, report.output)
         else:

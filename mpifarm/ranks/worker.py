@@ -56,6 +56,7 @@ class Settings:
     alone: bool  # manager and worker share the process: no heartbeats
     mates: int = 1  # workers on this node, with this one
     tell_cpus: bool = False  # to the tasks of a Slurm job
+    node_cpus: int = 0  # of the machine
 
     @property
     def manager_patience_s(self) -> float:
@@ -168,7 +169,8 @@ class Worker:
     def _join(self, now: float) -> None:
         self._seen = 0
         told = self._settings
-        self._send(Tag.HELLO, wire.pack_hello(Offer(told.slots, told.cpus, told.usable_cpus, told.node)), now)
+        offer = Offer(told.slots, told.cpus, told.usable_cpus, told.node, told.node_cpus)
+        self._send(Tag.HELLO, wire.pack_hello(offer), now)
         self._report(now)
 
     def _break(self, why: str, now: float, notes: Note = Note.BROKEN | Note.LACKING) -> None:

@@ -1,4 +1,5 @@
 """What people see while it runs and when it ends.
 
-Its rule: it is told, and reaches into nobody. `status` is the words of rank 0 on standard error.
+Its rule: it is told, and reaches into nobody. `status` is the words of rank 0 on standard error,
+`placement` those about who works where, and what lies idle.
 """

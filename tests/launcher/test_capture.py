@@ -177,7 +177,7 @@ def test_an_unnamed_file_lies_in_tmpdir_and_has_no_name(tmp_path: Path, monkeypa
 def test_what_is_not_there_any_more_is_an_error_and_not_less_output(size: int) -> None:
     stream = written(Capture(), *[bytes(60_000)] * (size // 60_000), bytes(size % 60_000))
     os.ftruncate(stream.file, size - 1)
-    with pytest.raises(OSError, match="1 bytes of what was written"):
+    with pytest.raises(OSError, match="1 byte is not there any more of what was written"):
         stream.clipped()
     closed(stream)
 
