@@ -142,6 +142,7 @@ class Manager:
 
     def finish(self, now: float) -> None:
         """Write the last word on the tasks. Nothing runs any more but what some have left behind."""
+        self._reports.finish()
         if given_up := self._custody.given_up:
             self._notices.tell(status.unread(given_up))
         if self.outcome is Outcome.ALL_SUCCEEDED:
@@ -235,7 +236,8 @@ class Manager:
         self._reports.forget(lost.rank)
         self._ending.worker_lost(lost)
         where = f" on {lost.node}" if lost.node else ""
-        self._notices.tell(f"worker {lost.rank}{where} is lost: what it had is dealt again, {count(lost.leases, 'task')}")
+        had = f"what it had is dealt again, {count(lost.leases, 'task')}" if lost.leases else "it had no task"
+        self._notices.tell(f"worker {lost.rank}{where} is lost: {had}")
         for offset in lost.poisoned:
             self._convict(offset, f"has lost its worker {LOST_LIMIT} times in turn, those of earlier runs counted")
 

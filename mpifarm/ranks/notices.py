@@ -1,4 +1,4 @@
-"""What people hear of a farm: on standard error unless --quiet, and in the log what they may look for later.
+"""What people hear of a farm: on standard error, with --quiet only of what is not well, and in the log what lasts.
 
 How it is put stands in `status`; here is when it is said, and how often. Nothing is decided.
 """
@@ -93,9 +93,10 @@ class Notices:
         return waiting
 
     def verdict(self, outcome: Outcome, counts: Counts, now: float) -> None:
-        """Say how the run has ended."""
-        self.say(status.verdict(outcome, counts, self.total, self._before, now - self._began, self._log))
+        """Say how the run has ended; with --quiet, only if it is not all well."""
+        said = self.say if outcome is Outcome.ALL_SUCCEEDED else self.warn
+        said(status.verdict(outcome, counts, self.total, self._before, now - self._began, self._log))
 
     def in_vain(self) -> None:
         """Say that nothing came of this run, and nothing will of another one like it."""
-        self.say(status.in_vain(self._before, self.total))
+        self.warn(status.in_vain(self._before, self.total))

@@ -12,10 +12,11 @@ import numpy as np
 
 from mpifarm.ended import Ended
 from mpifarm.journal.journal import Journal
-from mpifarm.journal.lines import Attempt, Attempts
+from mpifarm.journal.lines import Attempts
 from mpifarm.journal.spool import Spool
 from mpifarm.ranks.custody import Custody
 from mpifarm.ranks.deadline import Deadline
+from mpifarm.ranks.interruptions import Interruptions
 from mpifarm.ranks.notices import Notices
 from mpifarm.ranks.wire import Report
 from mpifarm.schedule.answers import Verdict
@@ -34,7 +35,7 @@ class Reports:
         self._schedule = schedule
         self._custody = custody
         self._journal = journal
-        self._deadline = deadline
+        self._interruptions = Interruptions(journal, deadline)
         self._notices = notices
         self._spools: dict[tuple[int, int], Spool] = {}  # by rank and lane
 
@@ -50,6 +51,10 @@ class Reports:
         """A worker is lost: forget what its tasks had begun to print."""
         for key in [key for key in self._spools if key[0] == rank]:
             self._spools.pop(key).close()
+
+    def finish(self) -> None:
+        """Nothing more will be reported."""
+        self._interruptions.finish()
 
     def ended(self, rank: int, report: Report, now: float) -> None:
         """Attempts have ended: ask what they count, and record them."""
@@ -106,11 +111,4 @@ class Reports:
         if verdict is not Verdict.INTERRUPTED:
             self._journal.failed(attempt, out, err, verdict is Verdict.FAILED_FOR_GOOD)
         elif not attempt.flags & Ended.NOT_STARTED:
-            self._record_interrupted(attempt)
-
-    def _record_interrupted(self, attempt: Attempt) -> None:
-        if not self._deadline.ends_tasks:
-            self._journal.interrupted(attempt)
-            return
-        self._journal.interrupted(attempt, "the end of the job")
-        self._deadline.cut_off(attempt)
+            self._interruptions.record(attempt, out, err)

@@ -299,7 +299,8 @@ def test_a_full_place_for_capture_fails_only_the_tasks_that_wrote_there(disks: D
     assert farms.run(2, "--threads", "1", *OPTIONS[2:], before=before).code == 1
     assert sorted(farms.progress()) == rest
     assert farms.left() == [deaf]
-    assert "no place for what it printed: No space left on device (set TMPDIR)" in farms.file("log").read_text()
+    why = f"no place for what it printed, in {place}: No space left on device: make room there, or set TMPDIR"
+    assert why in farms.file("log").read_text()
     disks.resize(place, 4096)
     printed = ["loud\n" * 80_000, "2\n", "", "4\n", ""]
     assert farms.run(2, *OPTIONS, before=before).code == 0
