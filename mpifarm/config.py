@@ -107,6 +107,7 @@ def read(args: argparse.Namespace) -> tuple[Config, dict[str, str]]:
         host=host,
         cpus=cpus,
         usable_cpus=usable_cpus,
+        node_cpus=os.cpu_count() or 0,
         quota_cpus=quota.cpus(),
         launched_ranks=1 if args.no_mpi else _launched_ranks(environ),
         interface=_interface(environ),

@@ -4,8 +4,8 @@ The launcher's helper is forked before numpy exists, so the layout is written do
 alone, and `wire.ENDED` is built from the same FIELDS. Little-endian, packed.
 
 The captured bytes follow the records of one batch in the same order, for each record its standard output, then its
-standard error. Standard output that is too large for that has been sent ahead in chunks: `out_total` counts all of it,
-`out_bytes` what stands in this batch.
+standard error. `out_total` counts all of a standard output, `out_bytes` what stands in this batch: what is missing of one
+that succeeded has been sent ahead in chunks, and of another one was left out.
 """
 
 from __future__ import annotations

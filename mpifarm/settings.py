@@ -25,6 +25,8 @@ class Job:
     nodes: int
     cpus: int  # of a node, the largest number if they differ; 0 if this step has them all, or nobody says
     end: float | None  # Unix time of its limit, if the environment tells; nan if that is none
+    uneven: bool = False  # its nodes have not all as many CPUs
+    cpus_per_task: int = 0  # that this step was given by -c; 0: it was not
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,7 @@ class Config:
     host: str = "localhost"  # which one that is
     cpus: int = 1  # that this process is bound to
     usable_cpus: int = 1  # that the job allows it on this node
+    node_cpus: int = 0  # that the machine has, whoever may use them
     quota_cpus: int = 0  # whose time the container is given; 0: no limit
     launched_ranks: int = 1  # what the launcher says it started
     interface: Interface = Interface.NONE

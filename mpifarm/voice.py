@@ -12,6 +12,7 @@ from contextlib import suppress
 
 from mpifarm import as_line
 from mpifarm.outlet import Outlet
+from mpifarm.words import counted
 
 MOST_BYTES = 4 * 1024 * 1024
 LAST_PATIENCE_S = 1.0  # in the end, for what is left
@@ -87,4 +88,4 @@ class Voice:
         if self._size > MOST_BYTES // 2:
             return
         dropped, self._dropped = self._dropped, 0
-        self.say(f"nobody has read standard error in time: {dropped} bytes are left out here")
+        self.say(f"nobody has read standard error in time: {counted(dropped, 'byte')} left out here")

@@ -578,6 +578,55 @@ MUTATIONS = [
         "",
         hunted_by="tests/tasks/test_starters.py",
     ),
+    Mutation(
+        "say nothing of a manager's node that runs nothing",
+        "placement",
+        "if config.node not in nodes:",
+        "if False:",
+        hunted_by="tests/view/test_placement.py",
+    ),
+    Mutation(
+        "lose that the output of a failed attempt had no place",
+        "outcome",
+        "if missing := out.trouble or err.trouble:",
+        "if succeeded and (missing := out.trouble or err.trouble):",
+        hunted_by="tests/launcher/test_outcome.py",
+    ),
+    Mutation(
+        "tell all that was interrupted has printed",
+        "outcome",
+        "if len(output) + len(errors) > self._to_tell:",
+        "if False:",
+        hunted_by="tests/launcher/test_outcome.py",
+    ),
+    Mutation(
+        "name all that was interrupted",
+        "interruptions",
+        "if self._number <= MOST_TOLD:",
+        "if True:",
+        hunted_by="tests/ranks/test_interruptions.py",
+    ),
+    Mutation(
+        "ask a file system that may hang whether it is full",
+        "space",
+        "if self._mounts.place(self._place) is not Place.HERE:",
+        "if False:",
+        hunted_by="tests/launcher/test_space.py",
+    ),
+    Mutation(
+        "find too long a path of a lock when it is taken",
+        "names",
+        "over = _length(str(longest)) - _longest_path(target.parent)",
+        "over = 0",
+        hunted_by="tests/journal/test_names.py",
+    ),
+    Mutation(
+        "say nothing of failures with --quiet",
+        "notices",
+        "self.say if outcome is Outcome.ALL_SUCCEEDED else self.warn",
+        "self.say",
+        hunted_by="tests/ranks/test_notices.py",
+    ),
 ]
 
 

@@ -244,7 +244,7 @@ def test_a_run_outside_slurm_has_no_job(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("SLURM_JOB_NUM_NODES", "3")
     monkeypatch.setenv("SLURM_JOB_CPUS_PER_NODE", "64,128(x2)")
     monkeypatch.setenv("SLURM_JOB_END_TIME", "1795351983")
-    assert read().job == Job("4711", 2, 3, 128, 1795351983.0)
+    assert read().job == Job("4711", 2, 3, 128, 1795351983.0, uneven=True)
 
 
 def test_the_tasks_environment_is_scrubbed_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:

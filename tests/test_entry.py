@@ -120,7 +120,7 @@ def test_a_task_writes_into_nobodys_socket_and_a_failure_is_logged(here: Path, d
     )
     assert ended.returncode == 1
     log = (here / "log.tasks.txt.tfin").read_text()
-    assert "\n    err\n    out\n" in log
+    assert "\n    stderr:\n        err\n    stdout:\n        out\n" in log
 
 
 def test_a_refusal_with_nothing_open_ends_and_is_exit_2(here: Path) -> None:

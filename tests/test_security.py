@@ -141,11 +141,13 @@ def ask_sh(directory: Path, line: bytes) -> Result:
     return ended.returncode, ended.stdout, ended.stderr
 
 
-OURS = re.compile(rb"^    mpifarm: .*\n", re.MULTILINE)  # a remark on a failure
+OURS = re.compile(rb"^        mpifarm: .*\n", re.MULTILINE)  # a remark on a failure
+NOTHING_ELSE = re.compile(rb"^    stderr:\n(?!        )", re.MULTILINE)  # was there but such remarks
 
 
-def indented(captured: bytes) -> bytes:
-    return b"    " + captured.removesuffix(b"\n").replace(b"\n", b"\n    ") + b"\n" if captured else b""
+def labelled(label: bytes, captured: bytes) -> bytes:
+    indented = captured.removesuffix(b"\n").replace(b"\n", b"\n        ")
+    return b"    %s:\n        %s\n" % (label, indented) if captured else b""
 
 
 def assert_as_sh(lines: list[bytes]) -> None:
@@ -158,8 +160,8 @@ def assert_as_sh(lines: list[bytes]) -> None:
             if status == 0:
                 assert out == stdout, line
             else:
-                captured = OURS.sub(b"", logged.split(b"\n", 1)[1])
-                assert captured == indented(stderr) + indented(stdout), line
+                captured = NOTHING_ELSE.sub(b"", OURS.sub(b"", logged.split(b"\n", 1)[1]))
+                assert captured == labelled(b"stderr", stderr) + labelled(b"stdout", stdout), line
         names = set(os.listdir(ours))
         farms = {"tasks.txt", TFIN, "all.out", *(f"{kind}.{TFIN}" for kind in ("progress", "joblog", "log"))}
         assert names - {f"done.{TFIN}", f"fastrecovery.{TFIN}"} == farms | set(os.listdir(theirs))

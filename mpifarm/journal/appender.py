@@ -18,6 +18,7 @@ from pathlib import Path
 from mpifarm import files
 from mpifarm.journal import tails
 from mpifarm.journal.warrant import Warrant
+from mpifarm.words import count
 
 _WRITE_BYTES = 1024 * 1024  # small parts are joined up to this much; one write() for each would cost more
 
@@ -111,7 +112,8 @@ class Appender:
         if not status.st_nlink:
             raise self._gone()
         if status.st_size != expected:
-            raise self._warrant.changed(self.path, f": it has {status.st_size} bytes, and {expected} were written")
+            has = count(status.st_size, "byte")
+            raise self._warrant.changed(self.path, f": it has {has}, and {expected} were written")
 
     def _gone(self) -> OSError:
         """Return the error that it was removed. Raises TakenOver if more than that is gone."""

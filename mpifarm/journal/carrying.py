@@ -26,6 +26,7 @@ from mpifarm.tasks import changes, edits, wording
 from mpifarm.tasks.scan import Scan, scan_of
 from mpifarm.tasks.tasklist import Tasklist
 from mpifarm.tasks.tfin import checksum
+from mpifarm.words import count
 
 _MOST_SHOWN = 50  # of the tasks that are gone
 
@@ -110,5 +111,5 @@ def _blocks_of_gone(gone: Gone, output: Path | None) -> list[str]:
         return []
     shown = ", ".join(map(str, sorted(gone.seqs)[:_MOST_SHOWN]))
     more = f", and {gone.count - _MOST_SHOWN} more" if gone.count > _MOST_SHOWN else ""
-    what = "the block of 1 task that is" if gone.count == 1 else f"the blocks of {gone.count} tasks that are"
-    return [f"--output {output} keeps {what} gone: in the list before, task {shown}{more}"]
+    blocks = count(gone.count, "block")
+    return [f"--output {output} keeps {blocks} of what is gone: in the list before, task {shown}{more}"]

@@ -32,6 +32,7 @@ from mpifarm.journal.resume import Resume
 from mpifarm.journal.tails import Extent
 from mpifarm.tasks.scan import Scan
 from mpifarm.tasks.tfin import checksum
+from mpifarm.words import count, counted
 
 
 def last_checkpoint(names: Names, forgiving: bool = False) -> Checkpoint | None:
@@ -186,7 +187,7 @@ class Output:
             what = "was done without --output, so what it printed is in no file"
             if collected or (then and then.output):
                 size = collected or self._covered.output
-                what = f"is done, and {self.given} is not the file of {size} bytes that its runs had as --output"
+                what = f"is done, and {self.given} is not the file of {count(size, 'byte')} that its runs had as --output"
                 what += f", {then.output}: restore that one" if then else ": give that one"
             raise FarmError(
                 f"the list {what}; leave --output out, or run it again with --rerun and the name of an empty file"
@@ -227,7 +228,7 @@ class Output:
             return self._then.output
         # Without words a single line could be damaged; TaskFarmer's say 0, and it has no joblog.
         if start.output_bytes and (self.last is None or self.names.joblog.exists()):
-            return f"(a file of {start.output_bytes} bytes)"
+            return f"(a file of {count(start.output_bytes, 'byte')})"
         return None
 
     def _check_tail(self) -> None:
@@ -245,11 +246,11 @@ class Output:
         untold = self.last is None or (self.last.covered is not None and self.last.identity is None)
         if not untold or not wrote:
             raise FarmError(
-                f"{start.done_count} tasks are done without --output: what they printed would not be in {self.given}:"
+                f"{counted(start.done_count, 'task')} done without --output: what was printed would not be in {self.given}:"
                 " go on without it, or give --rerun to run the whole list again"
             )
         if wrote != size:
             raise FarmError(
-                f"--output {self.given} has {size} bytes, and the tasks that are done wrote {wrote}:"
+                f"--output {self.given} has {count(size, 'byte')}, and the tasks that are done wrote {wrote}:"
                 " give the file of the earlier runs as they left it, or --rerun and the name of an empty file"
             )

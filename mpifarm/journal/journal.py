@@ -12,17 +12,20 @@ The rule: at any moment the farm may be killed, and what the files then say is t
 
 progress and joblog have a line for each task that succeeded, and for each attempt that ended: see `lines`.
 
-log: for people. What an attempt that failed has printed is indented below it. What has failed for good and succeeds
-later is taken back: see `retraction`.
+log: for people. What an attempt that failed, or was interrupted, has printed is indented below it. What has failed for
+good and succeeds later is taken back: see `retraction`.
 
-    2026-11-22 12:00:01 failed: task 18 (offset 432), attempt 1, nid0001-2, exit code 3, 0.004 s: echo 17 >&2; exit 3
-        task 17
+    2026-11-22 12:00:01 failed: task 18 (offset 432), attempt 1, nid0001-2, exit code 3, 0.004 s: echo 17; ls x; exit 3
+        stderr:
+            ls: cannot access 'x': No such file or directory
+        stdout:
+            17
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -45,6 +48,7 @@ from mpifarm.voice import Voice
 SYNC_S = 1.0
 
 _INDENT = b"    "
+_NOTHING = memoryview(b"")
 
 
 class Journal:
@@ -104,13 +108,15 @@ class Journal:
         if final:
             self._retractions.failed(attempt.offset, when)
 
-    def interrupted(self, attempt: Attempt, by: str = "") -> None:
-        """Record an attempt that was stopped with the farm: no failure, it will run again. What *by* is told to people."""
+    def interrupted(self, attempt: Attempt) -> None:
+        """Record an attempt that was stopped with the farm: no failure, it will run again."""
         self._add_to_joblog(attempt)
-        if by:
-            ran = f"{attempt.node}-{attempt.slot}, had run {attempt.seconds:.3f} s: "
-            header = f"interrupted by {by}: task {attempt.seq} (offset {attempt.offset}), attempt {attempt.attempt}, {ran}"
-            self._add_to_log(header.encode() + lines.in_one_line(attempt.command))
+
+    def tell_interrupted(self, attempt: Attempt, by: str, out: memoryview, err: memoryview) -> None:
+        """Tell people of such an attempt, where it stood, and *by* what it was interrupted, if there is more to say."""
+        ran = f"{attempt.node}-{attempt.slot}, had run {attempt.seconds:.3f} s: "
+        header = f"interrupted{by}: task {attempt.seq} (offset {attempt.offset}), attempt {attempt.attempt}, {ran}"
+        self._add_to_log(header.encode() + lines.in_one_line(attempt.command), err, out)
 
     def event(self, text: str) -> None:
         """Tell people what happened to the farm."""
@@ -218,15 +224,19 @@ class Journal:
     def _add_to_joblog(self, attempt: Attempt) -> None:
         self.output.add_line(lines.joblog_line(attempt))
 
-    def _add_to_log(self, text: bytes, *captured: memoryview) -> str:
-        """Add an entry, and what is *captured* of an attempt; return the local time that it bears."""
+    def _add_to_log(self, text: bytes, err: memoryview = _NOTHING, out: memoryview = _NOTHING) -> str:
+        """Add an entry, and what an attempt has printed; return the local time that it bears."""
         when = time.strftime("%Y-%m-%d %H:%M:%S")
-        entry = [when.encode() + b" " + text + b"\n"]
-        for output in captured:
-            if output:
-                entry.append(_INDENT + bytes(output).removesuffix(b"\n").replace(b"\n", b"\n" + _INDENT) + b"\n")
-        self._lines[self._log] += entry
+        head = when.encode() + b" " + text + b"\n"
+        self._lines[self._log] += [head, *_labelled(b"stderr", err), *_labelled(b"stdout", out)]
         return when
+
+
+def _labelled(label: bytes, printed: memoryview) -> Iterator[bytes]:
+    """Yield what was printed, if anything was, indented below its *label*."""
+    if printed:
+        yield b"%s%s:\n" % (_INDENT, label)
+        yield 2 * _INDENT + bytes(printed).removesuffix(b"\n").replace(b"\n", b"\n" + 2 * _INDENT) + b"\n"
 
 
 def judge(warrant: Warrant, names: Names, output: Path | None, start: resume.Resume) -> None:

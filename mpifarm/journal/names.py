@@ -6,6 +6,7 @@ be written, is refused. A run that has begun may fail over a full disk, not over
 
 from __future__ import annotations
 
+import errno
 import os
 import pwd
 from contextlib import suppress
@@ -15,6 +16,7 @@ from pathlib import Path
 from mpifarm import FarmError, files
 from mpifarm.journal import acquisition, tails
 from mpifarm.journal.tails import Extent
+from mpifarm.words import count
 
 _TFIN = "tfin"
 
@@ -78,11 +80,16 @@ def due_name(path: Path) -> Path:
 def check_length(path: Path, names: Names) -> None:
     """Raise FarmError if the name of the list *path* is too long for those of its files, before one of them is made."""
     longest = max((file.name for file in names.passing()), key=_length)
+    name = os.fsencode(path.name).decode(errors="backslashreplace")
     most, length = _longest_name(Path()), _length(longest)
     if length > most:
-        name = os.fsencode(path.name).decode(errors="backslashreplace")
         too_long = f"a file beside it has a name of {length} bytes, and {most} is the most here"
-        raise FarmError(f"{name}: the name is {length - most} bytes too long ({too_long}): rename the list")
+        raise FarmError(f"{name}: the name is {count(length - most, 'byte')} too long ({too_long}): rename the list")
+    for place, mend in ((Path(), "start in a directory"), (path.parent, "put the list into a directory")):
+        over = _length(os.path.abspath(place / longest)) - _longest_path(Path())
+        if over > 0:
+            too_long = f"the path of a file that belongs to it would be {count(over, 'byte')} too long"
+            raise FarmError(f"{name}: {too_long}: {mend} that has a shorter path")
 
 
 def check_files(names: Names) -> None:
@@ -99,7 +106,7 @@ def check_files(names: Names) -> None:
 def check_output(path: Path, tasklist: Path, names: Names) -> Extent:
     """Return what there is of the file given as --output. Raises FarmError if it cannot be one."""
     try:
-        files.own(path)
+        target = files.own(path)
         found = path.resolve()
         locks = [name for pair in acquisition.places(names.lock) for name in pair]
         if any(_same(found, other) for other in (tasklist, *names.all(), *names.passing(), *locks)):
@@ -108,12 +115,25 @@ def check_output(path: Path, tasklist: Path, names: Names) -> Extent:
             raise FarmError(f"--output {path} is not a regular file: it could not be shortened after a kill")
         if not os.access(path if path.exists() else path.parent, os.W_OK):
             raise FarmError(f"cannot write to --output {path}")
-        (*_, (_, longest)) = acquisition.places(path.with_name(f"lock.{path.name}"))
-        if _length(longest.name) > _longest_name(path.parent):
-            raise FarmError(f"--output {path}: the name is too long for that of its lock beside it: give a shorter one")
+        _check_lock_length(path, target)
         return tails.extent(path)
-    except (OSError, RuntimeError) as error:  # a loop of links is a RuntimeError before Python 3.13
+    except OSError as error:
+        mend = ": give a shorter one" if error.errno == errno.ENAMETOOLONG else ""
+        raise FarmError(f"cannot use --output {path}: {error.strerror or error}{mend}") from None
+    except RuntimeError as error:  # a loop of links, before Python 3.13
         raise FarmError(f"cannot use --output {path}: {error}") from None
+
+
+def _check_lock_length(path: Path, target: Path) -> None:
+    """Raise FarmError if the lock of *target*, to which the file *path* given as --output leads, cannot have a name."""
+    (*_, (_, longest)) = acquisition.places(target.with_name(f"lock.{target.name}"))
+    over = _length(longest.name) - _longest_name(target.parent)
+    if over <= 0:
+        over = _length(str(longest)) - _longest_path(target.parent)
+    if over > 0:
+        leads = f", a link to {target}" if target != path else ""
+        too_long = f"the name is {count(over, 'byte')} too long for that of its lock beside it"
+        raise FarmError(f"--output {path}{leads}: {too_long}: give a shorter one")
 
 
 def _same(resolved: Path, other: Path) -> bool:
@@ -142,3 +162,8 @@ def _length(name: str) -> int:
 def _longest_name(directory: Path) -> int:
     """Return how long a name may be in *directory*: pathconf(3)."""
     return os.pathconf(directory, "PC_NAME_MAX")
+
+
+def _longest_path(directory: Path) -> int:
+    """Return how long a path may be in *directory*: pathconf(3), which counts the NUL at its end."""
+    return os.pathconf(directory, "PC_PATH_MAX") - 1

@@ -37,6 +37,7 @@ from mpifarm.tasks.check import Watch
 from mpifarm.tasks.scan import Scan
 from mpifarm.tasks.tasklist import Tasklist
 from mpifarm.tasks.tfin import checksum
+from mpifarm.words import count
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +237,7 @@ def _nothing(tasklist: Tasklist) -> str:
 def _notices(run: Run, watch: Watch) -> list[str]:
     path, scan, start = run.tasklist.path, run.scan, run.start
     done = f", {start.done_count} done" if start.done_count else ""
-    notices = [f"{path}: {scan.tasks} tasks{done}{standing.more(scan)}"]
+    notices = [f"{path}: {count(scan.tasks, 'task')}{done}{standing.more(scan)}"]
     if scan.carriage_returns:
         notices.append(f"{path} has lines that end in a carriage return: it is left out of the commands")
     if watch.byte_order_mark:
@@ -248,4 +249,4 @@ def _damage(names: Names, start: Resume) -> list[str]:
     """Return what to say of lines that do not count: whoever rewrites the files leaves them out."""
     if not start.bad:
         return []
-    return [f"{names.progress} is damaged: {start.bad} lines do not count, their tasks run again"]
+    return [f"{names.progress} is damaged: {count(start.bad, 'line')} cannot count, and what that was about runs again"]

@@ -29,6 +29,7 @@ from mpifarm.journal.tails import Extent
 from mpifarm.tasks.offsets import among, distinct
 from mpifarm.tasks.scan import Scan, records_at
 from mpifarm.tasks.tfin import Records
+from mpifarm.words import count
 
 _CHUNK_BYTES = 256 * 1024  # a line takes ten times its bytes while it is looked at
 LINE = re.compile(rb"(\d{1,18}(?:,\d{1,18})*) \S+ \d+(?:\.\d+)? (\d{1,18}) \d+ (\d{1,18}(?:,\d{1,18})*)\n")
@@ -203,6 +204,6 @@ def _stop(lines: _Lines, good: Mask, output_start: int, output: Extent | None) -
 
 def _other_output(size: int, wanted: int) -> FarmError:
     return FarmError(
-        f"--output has {size} bytes, but the tasks that are done wrote {wanted} or more:"
+        f"--output has {count(size, 'byte')}, but the tasks that are done wrote {wanted} or more:"
         " give the file of the earlier runs, or --rerun"
     )

@@ -19,6 +19,7 @@ from mpifarm.tasks.offsets import among
 from mpifarm.tasks.scan import Scan
 from mpifarm.tasks.tasklist import Tasklist
 from mpifarm.tasks.tfin import Records, command_of
+from mpifarm.words import count
 
 _OPTION = "--again"
 _SHOWN = 100  # characters of a command
@@ -36,7 +37,7 @@ def repeat(
     if finished and start.done_count < scan.tasks:
         names = kept.names
         raise FarmError(
-            f"{names.done} says that all is done, and {names.progress} tells of {start.done_count} of {scan.tasks} tasks:"
+            f"{names.done} says that all is done, and {names.progress} tells of {start.done_count} of {count(scan.tasks, 'task')}:"
             f" remove {names.done} to run the others, too, or give --rerun to run the whole list again"
         )
     chosen = which.select(named, _OPTION, tasklist.path, scan, kept.warrant.keep)
@@ -57,4 +58,4 @@ def _told(named: str, scan: Scan, done: Records, left: int) -> str:
     others = f" ({left} more that it names had not been done yet)" if left else ""
     if done.size == 1:
         return f"{_OPTION} {named}: 1 task that was done runs again{others}: {task}"
-    return f"{_OPTION} {named}: {done.size} tasks that were done run again{others}, the first of them {task}"
+    return f"{_OPTION} {named}: {count(done.size, 'task')} that were done run again{others}, the first of them {task}"

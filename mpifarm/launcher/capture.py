@@ -29,9 +29,11 @@ from contextlib import contextmanager, suppress
 
 from mpifarm import files
 from mpifarm.launcher.frames import MAX_SLOTS
+from mpifarm.words import count, counted
 
 INLINE_BYTES = 16 * 1024  # standard output up to here travels with its record; the rest is streamed
-CLIP_BYTES = 256 * 1024  # of a standard error, and of a failed attempt's output, head and tail make at most this
+ERROR_BYTES = 256 * 1024  # of a standard error, head and tail make at most this
+OUTPUT_BYTES = 4 * 1024  # the same, of the output of an attempt that has not succeeded: for people, in the log
 
 _PIPE_BYTES = 64 * 1024  # what a pipe holds on Linux, unless it is told otherwise: pipe(7)
 _LARGE_BYTES = 256 * 1024  # what it is told to hold where much is printed; a user may have so much in 256 pipes
@@ -93,13 +95,17 @@ class Capture:
         """Return all of it. Raises OSError."""
         return read_part(self._file, self.size, 0) if self._in_file else b"".join(self._parts)
 
-    def clipped(self) -> tuple[bytes, bool]:
-        """Return all of it and False, or, of more than CLIP_BYTES, head, notice and tail, and True. Raises OSError."""
-        if self.size <= CLIP_BYTES:
+    def clipped(self, most: int) -> tuple[bytes, bool]:
+        """Return all of it and False, or, of more than *most* bytes, head, notice and tail, and True. Raises OSError."""
+        if self.size <= most:
             return self.whole(), False
-        half = CLIP_BYTES // 2
-        notice = b"\n[mpifarm: %d bytes left out here]\n" % (self.size - 2 * half)
-        return read_part(self._file, half, 0) + notice + read_part(self._file, half, self.size - half), True
+        half = most // 2
+        notice = f"\n[mpifarm: {count(self.size - 2 * half, 'byte')} left out here]\n"
+        if self._in_file:
+            head, tail = (read_part(self._file, half, at) for at in (0, self.size - half))
+        else:
+            head, tail = self.whole()[:half], self.whole()[-half:]
+        return head + notice.encode() + tail, True
 
     def empty(self) -> None:
         """Forget it: the next task begins."""
@@ -235,7 +241,7 @@ def read_part(file: int, size: int, at: int) -> bytes:
     """Return *size* bytes at *at*, which were written there. Raises OSError, if they are not all there as well."""
     part = os.pread(file, size, at)
     if len(part) < size:
-        raise OSError(errno.EIO, f"{size - len(part)} bytes of what was written are not there any more")
+        raise OSError(errno.EIO, f"{counted(size - len(part), 'byte')} not there any more of what was written")
     return part
 
 

@@ -31,6 +31,7 @@ from mpifarm.launcher.outbox import Outbox, Stream
 from mpifarm.launcher.outcome import Outcomes
 from mpifarm.launcher.scarcity import Scarcity, is_scarcity
 from mpifarm.launcher.slot import Result, Slot
+from mpifarm.launcher.space import Space
 from mpifarm.launcher.strays import Strays
 from mpifarm.launcher.termination import Termination
 from mpifarm.site.environ import CPUS_PER_TASK
@@ -95,7 +96,7 @@ class Slots:
         mounts = Mounts(self._shell)
         self._functions = Functions(self._environ, self._shell, mounts)
         self._direct = Direct(self._environ, mounts, self._shell, self._functions.lost)
-        self._outcomes = Outcomes(self._outbox, node, self._environ, self._shell)
+        self._outcomes = Outcomes(self._outbox, node, self._environ, self._shell, Space(self._environ, mounts))
         self._slots += [Slot(index, first + index) for index in range(count)]
         self._free = self._slots[::-1]
         with suppress(OSError):  # chosen now: later on TMPDIR may be full, and outputs would go to /tmp unasked

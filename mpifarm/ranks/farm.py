@@ -33,6 +33,7 @@ from mpifarm.ranks.worker import ManagerLost, Settings, Worker
 from mpifarm.schedule.answers import Outcome
 from mpifarm.settings import Config, Interface
 from mpifarm.site import slurm
+from mpifarm.words import count
 
 _ALLOCATIONS = 50_000  # between two searches for cycles: gc.set_threshold
 
@@ -48,7 +49,7 @@ def run(settings: Config, crew: Crew, asked: subprocess.Popen[str] | None = None
     launcher = Launcher(crew, settings.shell or SHELL, settings.kill_after_s)
     try:
         if not launcher.most_slots:
-            raise NodeError(f"ulimit -n is too low on {settings.node} for any task to be started: raise it")
+            raise NodeError("ulimit -n is too low for any task to be started: raise it")
         comm = _connect(settings)
     except FarmError:
         launcher.close()
@@ -177,6 +178,7 @@ def _make_worker(settings: Config, comm: Comm, launcher: Launcher, index: int, m
         alone=comm.rank == 0,
         mates=mates,
         tell_cpus=not settings.keep_mpi_env,
+        node_cpus=settings.node_cpus,
     )
     return Worker(told, launcher, lambda tag, message: comm.send(0, tag, message), time.monotonic())
 
@@ -191,5 +193,5 @@ def _slots(settings: Config, launcher: Launcher, mates: int) -> int:
     wanted = settings.threads or max(1, cpus // mates)
     slots = min(wanted, launcher.most_slots)
     if slots < wanted:
-        say(f"{settings.node}: {slots} tasks at a time and not {wanted}, for want of descriptors: raise ulimit -n")
+        say(f"{settings.node}: {count(slots, 'task')} at a time and not {wanted}, for want of descriptors: raise ulimit -n")
     return slots

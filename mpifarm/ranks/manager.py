@@ -40,6 +40,7 @@ from mpifarm.site.offer import Offer
 from mpifarm.tasks.offsets import among
 from mpifarm.tasks.tfin import Records
 from mpifarm.view import status
+from mpifarm.words import count
 
 _NONE_KILLED = Killed()
 
@@ -144,6 +145,7 @@ class Manager:
 
     def finish(self, now: float) -> None:
         """Write the last word on the tasks. Nothing runs any more but what some have left behind."""
+        self._reports.finish()
         if given_up := self._custody.given_up:
             self._notices.tell(status.unread(given_up))
         self._ending.note_failures()
@@ -239,7 +241,8 @@ class Manager:
         self._reports.forget(lost.rank)
         self._ending.worker_lost(lost)
         where = f" on {lost.node}" if lost.node else ""
-        self._notices.tell(f"worker {lost.rank}{where} is lost: {lost.leases} tasks that it had are dealt again")
+        had = f"what it had is dealt again, {count(lost.leases, 'task')}" if lost.leases else "it had no task"
+        self._notices.tell(f"worker {lost.rank}{where} is lost: {had}")
         for offset in lost.poisoned:
             self._convict(offset, f"has lost its worker {LOST_LIMIT} times in turn, those of earlier runs counted")
 
@@ -248,7 +251,7 @@ class Manager:
             deaths = suspicion.counts[offset]
             self._convict(offset, f"was running when its worker or the farm died, {deaths} times, the last one alone")
         if suspicion.raised and not suspicion.convicted:
-            raised = f"what may have run then goes last: {suspicion.raised} tasks"
+            raised = f"what may have run then goes last: {count(suspicion.raised, 'task')}"
             self._notices.tell(f"a farm ended here without a word; {raised}")
 
     def _convict(self, offset: int, why: str) -> None:

@@ -1,4 +1,4 @@
-"""What people hear of a farm: on standard error unless --quiet, and in the log what they may look for later.
+"""What people hear of a farm: on standard error, with --quiet only of what is not well, and in the log what lasts.
 
 How it is put stands in `status`; here is when it is said, and how often. Nothing is decided.
 """
@@ -13,6 +13,7 @@ from mpifarm.schedule.schedule import Schedule
 from mpifarm.settings import Config
 from mpifarm.site.offer import Offer
 from mpifarm.view import status
+from mpifarm.view.placement import placement
 
 _MOST_TOLD = 3  # of tasks that leave processes behind, on standard error; the log has them all
 
@@ -65,7 +66,7 @@ class Notices:
             return
         self._offers[rank] = offer
         if len(self._offers) == self._expected:
-            for notice in status.placement(self._offers, self._config):
+            for notice in placement(self._offers, self._config):
                 self.say(notice)
 
     def left_behind(self, attempt: Attempt) -> None:
@@ -98,8 +99,9 @@ class Notices:
         return waiting
 
     def verdict(self, outcome: Outcome, counts: Counts, now: float) -> None:
-        """Say how the run has ended."""
-        self.say(status.verdict(outcome, counts, self.total, self._before, now - self._began, self.log))
+        """Say how the run has ended; with --quiet, only if it is not all well."""
+        said = self.say if outcome is Outcome.ALL_SUCCEEDED else self.warn
+        said(status.verdict(outcome, counts, self.total, self._before, now - self._began, self.log))
 
     def giving_up(self, counts: Counts) -> None:
         """Say that nothing more is started: too many tasks have failed."""
@@ -118,4 +120,4 @@ class Notices:
 
     def in_vain(self) -> None:
         """Say that nothing came of this run, and nothing will of another one like it."""
-        self.say(status.in_vain(self._before, self.total))
+        self.warn(status.in_vain(self._before, self.total))

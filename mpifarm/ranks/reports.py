@@ -12,15 +12,17 @@ import numpy as np
 
 from mpifarm.ended import Ended
 from mpifarm.journal.journal import Journal
-from mpifarm.journal.lines import Attempt, Attempts
+from mpifarm.journal.lines import Attempts
 from mpifarm.journal.spool import Spool
 from mpifarm.ranks.alarm import Alarm
 from mpifarm.ranks.custody import Custody
 from mpifarm.ranks.deadline import Deadline
+from mpifarm.ranks.interruptions import Interruptions
 from mpifarm.ranks.notices import Notices
 from mpifarm.ranks.wire import Report
 from mpifarm.schedule.answers import Verdict
 from mpifarm.schedule.schedule import Schedule
+from mpifarm.words import counted
 
 _NOTHING = memoryview(b"")
 
@@ -34,7 +36,7 @@ class Reports:
         self._schedule = schedule
         self._custody = custody
         self._journal = journal
-        self._deadline = deadline
+        self._interruptions = Interruptions(journal, deadline)
         self._notices = notices
         self._alarm = Alarm(schedule, custody, notices)
         self._spools: dict[tuple[int, int], Spool] = {}  # by rank and lane
@@ -52,6 +54,10 @@ class Reports:
         for key in [key for key in self._spools if key[0] == rank]:
             self._spools.pop(key).close()
 
+    def finish(self) -> None:
+        """Nothing more will be reported."""
+        self._interruptions.finish()
+
     def ended(self, rank: int, report: Report, now: float) -> None:
         """Attempts have ended: ask what they count, and record them."""
         ended = report.ended
@@ -68,7 +74,7 @@ class Reports:
         spool = self._take_spool((rank, report.lane), begun)
         plain = ends.verdicts.count(Verdict.SUCCEEDED) == len(offsets) and not np.count_nonzero(ended["left"])
         if begun and spool is None and ends.verdicts[0] is Verdict.SUCCEEDED:
-            self._custody.stop(f"{begun} bytes that the task at offset {offsets[0]} has printed are lost")
+            self._custody.stop(f"{counted(begun, 'byte')} lost of what the task at offset {offsets[0]} has printed")
         elif begun or not plain or np.count_nonzero(ended["err_bytes"]):
             self._record_each(told, ends.verdicts, spool, report.output)
         else:
@@ -108,11 +114,4 @@ class Reports:
             self._journal.failed(attempt, out, err, verdict is Verdict.FAILED_FOR_GOOD)
             self._alarm.failed(attempt, err)
         elif not attempt.flags & Ended.NOT_STARTED:
-            self._record_interrupted(attempt)
-
-    def _record_interrupted(self, attempt: Attempt) -> None:
-        if not self._deadline.ends_tasks:
-            self._journal.interrupted(attempt)
-            return
-        self._journal.interrupted(attempt, "the end of the job")
-        self._deadline.cut_off(attempt)
+            self._interruptions.record(attempt, out, err)

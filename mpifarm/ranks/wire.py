@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from mpifarm import FarmError, ended
 from mpifarm.site.offer import Offer
 
-PROTOCOL = 3
+PROTOCOL = 4
 BEATS_PER_LOST_AFTER = 8  # how often both sides say that they are alive
 
 Message = NDArray[np.uint8]
@@ -71,7 +71,8 @@ class Note(IntFlag):
 
 NO_NOTE = Note(0)
 
-HELLO = np.dtype([("version", "<i4"), ("slots", "<i4"), ("cpus", "<i4"), ("usable_cpus", "<i4"), ("node", "S256")])
+_HELLO_COUNTS = ("slots", "cpus", "usable_cpus", "node_cpus")
+HELLO = np.dtype([("version", "<i4"), *((name, "<i4") for name in _HELLO_COUNTS), ("node", "S256")])
 GRANTED = np.dtype([("offset", "<i8"), ("length", "<i8"), ("seq", "<i8"), ("attempt", "<i4")])
 _REPORT = struct.Struct("<qiiiiI")  # seen, credit, doubted, records, lane, notes: the one header for which numpy is slow
 REPORT_BYTES = _REPORT.size
@@ -92,7 +93,7 @@ class Report(NamedTuple):
 
 def pack_hello(hello: Offer) -> Message:
     """Return a HELLO."""
-    row = (PROTOCOL, hello.slots, hello.cpus, hello.usable_cpus, hello.node.encode()[:256])
+    row = (PROTOCOL, *(getattr(hello, name) for name in _HELLO_COUNTS), hello.node.encode()[:256])
     return _bytes(np.array([row], dtype=HELLO))
 
 
@@ -104,8 +105,8 @@ def unpack_hello(message: Message) -> Offer:
             f"a worker speaks protocol {version}, rank 0 speaks {PROTOCOL}: install one version of mpifarm on all nodes"
         )
     (hello,) = message.view(HELLO)
-    slots, cpus, usable_cpus = (int(hello[name]) for name in ("slots", "cpus", "usable_cpus"))
-    return Offer(slots, cpus, usable_cpus, hello["node"].decode(errors="replace"))
+    counts = {name: int(hello[name]) for name in _HELLO_COUNTS}
+    return Offer(node=hello["node"].decode(errors="replace"), **counts)
 
 
 def pack_report(

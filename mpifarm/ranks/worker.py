@@ -28,8 +28,7 @@ from mpifarm.site.offer import Offer
 
 PATIENCE_S = 0.03  # not to look for messages while there is enough to do; a helper's ends, after 20 ms, come first
 MOST_UNSENT_BYTES = 8 * 1024 * 1024  # of reports on their way; beyond it the helpers are not read, and so slow down
-# A manager may hang so much longer in a slow file system than a worker may be silent: a minute, or, where those are to be
-# missed within seconds, some times as long as that.
+# So much longer than a worker may be silent a manager may hang in a slow file system: a minute, or some times as long.
 MANAGER_SLOW_S, MANAGER_SLOW_TIMES = 60.0, 8.0
 
 
@@ -56,6 +55,7 @@ class Settings:
     alone: bool  # manager and worker share the process: no heartbeats
     mates: int = 1  # workers on this node, with this one
     tell_cpus: bool = False  # to the tasks of a Slurm job
+    node_cpus: int = 0  # of the machine
 
     @property
     def manager_patience_s(self) -> float:
@@ -167,8 +167,8 @@ class Worker:
 
     def _join(self, now: float) -> None:
         self._seen = 0
-        told = self._settings
-        self._send(Tag.HELLO, wire.pack_hello(Offer(told.slots, told.cpus, told.usable_cpus, told.node)), now)
+        own = self._settings
+        self._send(Tag.HELLO, wire.pack_hello(Offer(own.slots, own.cpus, own.usable_cpus, own.node, own.node_cpus)), now)
         self._report(now)
 
     def _break(self, why: str, now: float, notes: Note = Note.BROKEN | Note.LACKING) -> None:

@@ -36,7 +36,10 @@ def job(environ: Mapping[str, str]) -> Job | None:
     if cpus <= (_number(environ.get("SLURM_CPUS_ON_NODE", "")) or 0):
         cpus = 0
     end = environ.get("SLURM_JOB_END_TIME", "")
-    return Job(job_id, restart or 0, nodes or 1, cpus, _time(end) if end else None)
+    per_task = _number(environ.get("SLURM_CPUS_PER_TASK", "")) or 0
+    return Job(
+        job_id, restart or 0, nodes or 1, cpus, _time(end) if end else None, len(set(listed)) > 1, per_task
+    )  # fmt: skip
 
 
 def node(environ: Mapping[str, str]) -> str | None:

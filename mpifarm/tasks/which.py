@@ -21,6 +21,7 @@ from mpifarm import FarmError
 from mpifarm.tasks.quoting import BYTE_ORDER_MARK
 from mpifarm.tasks.scan import Scan, chunk_at, position
 from mpifarm.tasks.tfin import MARK, RECORD, Records, records_of
+from mpifarm.words import count
 
 _NUMBERS = re.compile(r"[\d\s,-]*\d[\d\s,-]*", re.ASCII)
 _WORD = re.compile(r"(\d{1,18})(?:\s*-\s*(\d{1,18}))?", re.ASCII)
@@ -79,8 +80,8 @@ def _by_number(ranges: list[_Range], option: str, tasklist: Path, scan: Scan, be
     records = end[0] - 1 if end else 0
     for one in ranges:
         if one.last > records:
-            there = "1 line" if records == 1 else f"{records} lines"
-            raise FarmError(f"{option}: {one.text} is not in the list: {tasklist.name}.tfin has {there}, numbered from 1")
+            there = f"{tasklist.name}.tfin has {count(records, 'line')}, numbered from 1"
+            raise FarmError(f"{option}: {one.text} is not in the list: {there}")
     firsts, lasts = _merged(ranges)
     found = [np.empty(0, dtype=RECORD)]
     for number in _chunks_of(scan, firsts, lasts):

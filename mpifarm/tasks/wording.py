@@ -35,8 +35,8 @@ def sentences(changes: Iterable[Change]) -> list[str]:
     more = " more" if singles else ""
     said = [
         *map(_word_by_word, singles),
-        tallies[What.CHANGED].said(f"1{more} line has changed", f"%d{more} lines have changed"),
-        tallies[What.COMMENTED].said(f"1{more} line is a comment now", f"%d{more} lines are comments now"),
+        tallies[What.CHANGED].said(f"1{more} line has changed", "%d" + more + " lines have changed"),
+        tallies[What.COMMENTED].said(f"1{more} line is a comment now", "%d" + more + " lines are comments now"),
         _gone(tallies[What.GONE]),
         _new(tallies[What.NEW]),
         tallies[What.MOVED].said("1 line has moved, and counts as new", "%d lines have moved, and count as new"),

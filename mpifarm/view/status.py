@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
 from mpifarm.journal.lines import Attempt, in_one_line
 from mpifarm.launcher.frames import Killed
 from mpifarm.schedule.answers import Counts, Outcome
 from mpifarm.schedule.quarantine import Fitness, Judged
-from mpifarm.settings import Config
-from mpifarm.site.offer import Offer
+from mpifarm.words import count, done_of
 
 EVERY_S = 5.0
 _MOST_TOLD = 3  # workers
@@ -22,11 +20,11 @@ def line(counts: Counts, total: int, done_before: int, slots: int, elapsed_s: fl
     done = done_before + counts.done
     words = [f"{done}/{total} done"]
     if counts.failed_attempts:
-        for_good = f" ({_count(counts.failed, 'task')} for good)" if counts.failed else ""
-        words.append(f"{_count(counts.failed_attempts, 'attempt')} failed{for_good}")
+        for_good = f" ({count(counts.failed, 'task')} for good)" if counts.failed else ""
+        words.append(f"{count(counts.failed_attempts, 'attempt')} failed{for_good}")
     elif counts.failed:
-        words.append(f"{_count(counts.failed, 'task')} failed for good")
-    words.append(f"{counts.leased} running or queued on {slots} slots")
+        words.append(f"{count(counts.failed, 'task')} failed for good")
+    words.append(f"{counts.leased} running or queued on {count(slots, 'slot')}")
     if counts.done and elapsed_s > 0:
         rate = counts.done / elapsed_s
         words.append(f"{rate:.1f}/s")
@@ -39,15 +37,18 @@ def verdict(outcome: Outcome, counts: Counts, total: int, done_before: int, elap
     """Return the last line of a run."""
     done = done_before + counts.done
     if outcome is Outcome.ALL_SUCCEEDED:
+        if total == 1:
+            return f"the one task is done, in {duration(elapsed_s)}"
         return f"all {total} tasks are done, {counts.done} of them now, in {duration(elapsed_s)}"
     failed = f", {counts.failed} failed (see {log})" if counts.failed else ""
-    again = "start again to go on" if outcome is Outcome.WORK_LEFT else "start again to try them again"
-    return f"{done} of {total} tasks are done{failed}: {again}"
+    them = "it" if counts.failed == 1 else "them"
+    again = "start again to go on" if outcome is Outcome.WORK_LEFT else f"start again to try {them} again"
+    return f"{done_of(done, total)}{failed}: {again}"
 
 
 def giving_up(limit: str, counts: Counts) -> str:
     """Return what is to be said when more tasks have failed than --max-fails *limit* allows."""
-    running = f", and {_count(counts.leased, 'task')} may end" if counts.leased else ""
+    running = f", and {count(counts.leased, 'task')} may end" if counts.leased else ""
     return f"--max-fails {limit}: {_have(counts.failed, 'task')} failed for good: nothing more is started{running}"
 
 
@@ -68,7 +69,7 @@ def gave_up(limit: str, counts: Counts, total: int, done_before: int, log: Path)
 def in_vain(done: int, total: int) -> str:
     """Return the last line of a run that the end of the job has ended before anything came of it."""
     return (
-        f"{done} of {total} tasks are done: nothing was finished in this job, and nothing begun that an earlier one had not"
+        f"{done_of(done, total)}: nothing was finished in this job, and nothing begun that an earlier one had not"
         " begun: starting again does not help, ask for a longer job"
     )
 
@@ -77,42 +78,27 @@ def no_worker(missing: Iterable[str], done: int, total: int) -> str:
     """Return the last line of a run in which nobody could run anything, and *missing* is why, for each worker."""
     told = list(dict.fromkeys(missing))
     why = "; ".join(told[:_MOST_TOLD]) + (f"; and {len(told) - _MOST_TOLD} more" if len(told) > _MOST_TOLD else "")
-    return f"{done} of {total} tasks are done, and no worker could run anything: {why}: mend that, or start elsewhere"
+    return f"{done_of(done, total)}, and no worker could run anything: {why}: mend that, or start elsewhere"
 
 
-def cut_off(count: int, longest: Attempt, place: str) -> str:
-    """Return what is to be said of *count* tasks that the end of the job has ended, the *longest* of them at *place*."""
+def cut_off(tasks: int, longest: Attempt, place: str) -> str:
+    """Return what is to be said of as many *tasks* that the end of the job has ended, the *longest* of them at *place*."""
     command = in_one_line(longest.command).decode(errors="replace")
     ran = f"task {longest.seq} ({place}), had run {duration(longest.seconds)}: {command}"
-    return f"the end of the job has interrupted {_count(count, 'task')} (see the log); the longest, {ran}"
+    return f"the end of the job has interrupted {count(tasks, 'task')} (see the log); the longest, {ran}"
 
 
-def unread_yet(count: int) -> str:
-    """Return what is to be said while what *count* tasks have printed is not read."""
-    return f"nobody reads standard output: what {_count(count, 'task')} had printed waits, and is not recorded before"
+def unread_yet(tasks: int) -> str:
+    """Return what is to be said while what so many *tasks* have printed is not read."""
+    return f"nobody reads standard output: what {count(tasks, 'task')} had printed waits, and is not recorded before"
 
 
-def unread(count: int) -> str:
-    """Return what is to be said of *count* tasks that are done, and of which what they have printed was not read."""
+def unread(tasks: int) -> str:
+    """Return what is to be said of so many *tasks* that are done, and of which what they have printed was not read."""
     return (
-        f"standard output was not read: what {_count(count, 'task')} had printed is lost, or cut at its end:"
+        f"standard output was not read: what {count(tasks, 'task')} had printed is lost, or cut at its end:"
         " they are not recorded, and will run again"
     )
-
-
-def placement(hellos: Mapping[int, Offer], config: Config) -> list[str]:
-    """Return who works where, and what about it could be better: *hellos* are the workers' by rank."""
-    nodes = Counter(hello.node for hello in hellos.values())
-    slots = sum(hello.slots for hello in hellos.values())
-    notices = [f"{_count(len(hellos), 'worker')} on {_count(len(nodes), 'node')}, {_count(slots, 'slot')}"]
-    if config.job:
-        used = len(nodes | Counter([config.node]))
-        if used < config.job.nodes:
-            notices.append(f"the job has {config.job.nodes} nodes and {used} in use: start one rank on each, srun -N")
-        shared = next((node for node, ranks in nodes.items() if ranks > 1), None)
-        if shared:
-            notices.append(f"{nodes[shared]} workers share node {shared}: one is enough, srun --ntasks-per-node=1")
-    return notices + sorted({notice for hello in hellos.values() if (notice := _binding(hello, config))})
 
 
 def judgement(judged: Judged) -> str:
@@ -134,7 +120,7 @@ def judgement(judged: Judged) -> str:
 
 def left_behind(attempt: Attempt) -> str:
     """Return what is to be said of a task that has succeeded, and left processes behind."""
-    processes = _count(attempt.left, "process", "es")
+    processes = count(attempt.left, "process", "es")
     command = in_one_line(attempt.command).decode(errors="replace")
     return (
         f"task {attempt.seq} has ended with 0, and {processes} of it went on in the background: it counts as done,"
@@ -147,23 +133,7 @@ def killed(killed: Killed) -> str:
     if not killed.processes:
         return ""
     tasks = f" (left by task {', '.join(map(str, killed.tasks))})" if killed.tasks else ""
-    return f"{_count(killed.processes, 'process', 'es')} that went on in the background{tasks} had not ended: killed"
-
-
-def _binding(hello: Offer, config: Config) -> str | None:
-    """Return what is to be said about the CPUs of a worker: nothing if it has what its tasks need."""
-    theirs = max(hello.usable_cpus, config.job.cpus if config.job else 0)  # Slurm may keep the step from some of them
-    flag = f"srun -c {theirs}" if config.job else "mpiexec --bind-to none"
-    wanted = theirs if config.threads is None else min(theirs, hello.slots)
-    if hello.usable_cpus < wanted:
-        return f"workers have {hello.usable_cpus} of the job's {theirs} CPUs on a node for {hello.slots} slots: give {flag}"
-    if hello.cpus < min(hello.slots, hello.usable_cpus):
-        return f"workers are bound to {hello.cpus} of {theirs} CPUs: their tasks may use all; {flag} would not bind them"
-    if hello.cpus < wanted:
-        return (
-            f"workers are bound to {hello.cpus} of {theirs} CPUs, and run {hello.slots} at a time: give {flag}, or THREADS"
-        )
-    return None
+    return f"{count(killed.processes, 'process', 'es')} that went on in the background{tasks} had not ended: killed"
 
 
 def _are(number: int) -> str:
@@ -171,11 +141,7 @@ def _are(number: int) -> str:
 
 
 def _have(number: int, noun: str) -> str:
-    return f"{_count(number, noun)} {'has' if number == 1 else 'have'}"
-
-
-def _count(number: int, noun: str, plural: str = "s") -> str:
-    return f"{number} {noun}" + ("" if number == 1 else plural)
+    return f"{count(number, noun)} {'has' if number == 1 else 'have'}"
 
 
 def duration(seconds: float) -> str:

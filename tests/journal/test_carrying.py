@@ -132,7 +132,7 @@ def test_it_is_told_on_both_ways_and_an_edit_that_is_done_is_harmless() -> None:
     let_go(told)
     about, kept = told.notices[:2]
     assert about.startswith('tasks.txt was edited since the last run: line 2 was "b", and is "B" now; task 4 ("d")')
-    assert kept == "--output all.out keeps the block of 1 task that is gone: in the list before, task 4"
+    assert kept == "--output all.out keeps 1 block of what is gone: in the list before, task 4"
     log = NAMES.log.read_text()
     assert all(log.count(sentence) == 1 for sentence in (about, kept))
     again = let_go(opened(edited=True))

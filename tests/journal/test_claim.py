@@ -26,6 +26,7 @@ from mpifarm.journal.opening import Run, open_run
 from mpifarm.settings import Config
 from mpifarm.tasks.tfin import checksum
 from mpifarm.tasks.walk import Walk
+from mpifarm.words import counted
 
 NAMES = Names(Path("tasks.txt.tfin"))
 OUT, OTHER = Path("all.out"), Path("other.out")
@@ -192,7 +193,7 @@ def test_a_name_that_the_farm_takes_away_is_no_output(name: str) -> None:
 @pytest.mark.parametrize("done", [1, 2])
 def test_output_that_is_given_only_at_the_resume_is_refused(done: int) -> None:
     ran(done)
-    refused(f"{done} tasks are done without --output.*go on without it, or give --rerun", OUT)
+    refused(f"{counted(done, 'task')} done without --output.*go on without it, or give --rerun", OUT)
     ran(ALL - done)
     refused("was done without --output.*leave --output out, or .*--rerun", OUT)
 
@@ -208,9 +209,9 @@ def test_what_taskfarmer_has_done_is_in_no_file() -> None:
     NAMES.tfin.write_bytes(b"> echo 0\n> echo 1\n> echo 2\n")
     NAMES.progress.write_bytes(b"0 n-1 1 0 1 9\n")
     NAMES.fastrecovery.write_bytes(b"# max: 1 9\n")
-    refused("1 tasks are done without --output", OUT)
+    refused("1 task is done without --output", OUT)
     NAMES.fastrecovery.unlink()
-    refused("1 tasks are done without --output", OUT)
+    refused("1 task is done without --output", OUT)
     NAMES.progress.write_bytes(b"0 n-1 1 0 1 9\n9 n-1 1 0 1 9\n18 n-1 1 0 1 9\n")
     NAMES.done.write_bytes(b"done")
     refused("was done without --output", OUT)

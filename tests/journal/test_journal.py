@@ -97,17 +97,26 @@ def test_a_failure_is_told_to_people_with_its_output(
     head, *rest = NAMES.log.read_bytes().split(b"\n")
     text = rf"failed{' for good' if final else ''}: task 18 \(offset 432\), attempt 1, nid-0001-2, {reason}, 0.004 s: echo"
     assert re.fullmatch(rb"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d " + text.encode() + rb"\ttask 17; exit \xff", head)
-    assert rest == [b"    err", b"    out", b"    ", b"    more", b""]
+    printed = [b"    stderr:", b"        err", b"    stdout:", b"        out", b"        ", b"        more"]
+    assert rest == [*printed, b""]
     assert NAMES.joblog.read_bytes().splitlines()[1].split(b"\t")[6:8] == exit_and_signal
     assert (NAMES.progress.read_bytes(), OUTPUT.read_bytes()) == (b"", b"")
 
 
-def test_an_interrupted_attempt_is_in_the_joblog_alone() -> None:
+def test_an_interrupted_attempt_is_in_the_joblog_and_people_are_told_how_far_it_was() -> None:
     farm = open_journal(NAMES, None, resume.Resume())
-    farm.interrupted(replace(ATTEMPT, status=-15))
+    attempt = replace(ATTEMPT, status=-15)
+    farm.interrupted(attempt)
     farm.flush()
     assert len(NAMES.joblog.read_bytes().splitlines()) == 2
     assert (NAMES.progress.read_bytes(), NAMES.log.read_bytes()) == (b"", b"")
+    farm.tell_interrupted(attempt, " by the end of the job", memoryview(b"step 3\n"), NOTHING)
+    farm.flush()
+    assert len(NAMES.joblog.read_bytes().splitlines()) == 2
+    head, *rest = NAMES.log.read_bytes().split(b"\n")
+    told = b"interrupted by the end of the job: task 18 (offset 432), attempt 1, nid-0001-2, had run 0.004 s: echo\ttask 17"
+    assert told in head
+    assert rest == [b"    stdout:", b"        step 3", b""]
 
 
 # opening and ending

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from fakes import AT_ONCE
 
 from mpifarm import FarmError
 from mpifarm.journal.acquisition import places
@@ -61,8 +62,54 @@ def test_an_output_file_has_a_size() -> None:
 
 def test_an_output_whose_lock_would_have_too_long_a_name_is_refused() -> None:
     name = "x" * 250
-    with pytest.raises(FarmError, match="too long for that of its lock"):
+    with pytest.raises(FarmError, match="6 bytes too long for that of its lock"):
         check_output(Path(name), LIST, NAMES)
+    Path("link").symlink_to(name)
+    with pytest.raises(FarmError, match=r"--output link, a link to xxx.*: the name is 6 bytes too long.*: give a shorter"):
+        check_output(Path("link"), LIST, NAMES)
+    with pytest.raises(FarmError, match=r"cannot use --output xxx.*xxx: File name too long: give a shorter one"):
+        check_output(Path("x" * 256), LIST, NAMES)
+
+
+def deep(length: int) -> Path:
+    """Make a directory of which the path has so many bytes, and go there; return its path."""
+    path = Path.cwd()
+    while (left := length - len(str(path)) - 1) > 0:
+        path /= "d" * (left if left <= 200 else min(200, left - 2))
+        path.mkdir()
+    os.chdir(path)
+    assert len(str(path)) == length
+    return path
+
+
+@pytest.mark.parametrize(("directory", "over"), [(4063, 0), (4064, 1), (4080, 17)])
+def test_a_list_in_a_directory_with_too_long_a_path_is_refused_and_nothing_is_left(
+    tmp_path: Path, directory: int, over: int
+) -> None:
+    """/fastrecovery.tasks.txt.tfin.new are 32 more, and 4095 are allowed."""
+    there = deep(directory)
+    LIST.write_bytes(b"echo 1\n")
+    wrong = f"^tasks.txt: .* {over} bytes? too long: (start in|put the list into) a directory that has a shorter path$"
+    for directory_of_farm in (there, tmp_path):
+        os.chdir(directory_of_farm)
+        if not over:
+            assert open_run(Config(str(there / LIST)), AT_ONCE).journal
+            break
+        with pytest.raises(FarmError, match=wrong):
+            open_run(Config(str(there / LIST)), AT_ONCE)
+        assert [path.name for path in Path().iterdir() if path.is_file()] == ["tasks.txt"] * (directory_of_farm == there)
+
+
+@pytest.mark.parametrize(("directory", "over"), [(4077, 0), (4078, 1), (4080, 3)])
+def test_an_output_whose_lock_would_have_too_long_a_path_is_refused(tmp_path: Path, directory: int, over: int) -> None:
+    """/lock.output.3.old are 18 more."""
+    there = deep(directory)
+    os.chdir(tmp_path)
+    if not over:
+        check_output(there / "output", LIST, NAMES)
+        return
+    with pytest.raises(FarmError, match=f"{over} bytes? too long for that of its lock beside it: give a shorter one"):
+        check_output(there / "output", LIST, NAMES)
 
 
 @pytest.mark.parametrize(("length", "over"), [(233, 0), (234, 1), (244, 11), (255, 22)])
@@ -77,7 +124,7 @@ def test_a_list_with_too_long_a_name_is_refused_with_the_reason_and_nothing_is_l
         check_length(Path(name), Names(Path(f"{name}.tfin")))
         assert open_run(Config(name)).journal
         return
-    with pytest.raises(FarmError, match=f"the name is {over} bytes too long .*: rename the list"):
+    with pytest.raises(FarmError, match=f"the name is {over} bytes? too long .*: rename the list"):
         open_run(Config(name))
     assert os.listdir() == [name]
 

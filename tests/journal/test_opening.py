@@ -74,7 +74,7 @@ REFUSALS: dict[str, tuple[Callable[[], object], str]] = {
     "a bad fastrecovery": (lambda: NAMES.fastrecovery.write_bytes(b"# max: x\n"), r"fastrecovery.*:1: not a line"),
     "another fastrecovery": (lambda: NAMES.fastrecovery.write_bytes(b"# max: 1 10\n"), "does not fit"),
     "another progress": (lambda: NAMES.progress.write_bytes(b"1 n-1 1 0 1 9\n"), "does not fit"),
-    "a short output": (shorten_output, "--output has 1 bytes"),
+    "a short output": (shorten_output, "--output has 1 byte, "),
     "an output that is no file": (lambda: replace_by(OUTPUT, Path.mkdir), "not a regular file"),
     "an output that is the list": (lambda: replace_by(OUTPUT, lambda path: path.symlink_to(LIST)), "task list or one of"),
     "another manager at work": (

@@ -48,7 +48,7 @@ def test_all_that_was_written_is_there_and_little_of_it_needs_no_file(sizes: tup
 def test_nothing_is_read_where_nothing_was_written() -> None:
     stream = Capture()
     stream.read()
-    assert (stream.whole(), stream.clipped()) == (b"", (b"", False))
+    assert (stream.whole(), stream.clipped(9)) == (b"", (b"", False))
     closed(stream)
 
 
@@ -62,16 +62,16 @@ def test_the_next_task_begins_with_nothing(size: int) -> None:
     closed(stream)
 
 
-@given(st.binary(max_size=60), st.integers(1, 20))
-def test_clipping_keeps_head_and_tail_and_counts_the_rest(content: bytes, half: int) -> None:
+@given(st.binary(max_size=60), st.integers(1, 20), st.integers(0, 60))
+def test_clipping_keeps_head_and_tail_and_counts_the_rest(content: bytes, half: int, inline: int) -> None:
     stream = Capture()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(capture, "CLIP_BYTES", 2 * half)
-        patch.setattr(capture, "INLINE_BYTES", half)
-        kept, clipped = written(stream, content).clipped()
+        patch.setattr(capture, "INLINE_BYTES", inline)
+        kept, clipped = written(stream, content).clipped(2 * half)
     closed(stream)
     assert clipped == (len(content) > 2 * half)
-    notice = b"\n[mpifarm: %d bytes left out here]\n" % (len(content) - 2 * half)
+    left_out = len(content) - 2 * half
+    notice = b"\n[mpifarm: %d byte%s left out here]\n" % (left_out, b"" if left_out == 1 else b"s")
     assert kept == (content[:half] + notice + content[-half:] if clipped else content)
 
 
@@ -173,12 +173,12 @@ def test_an_unnamed_file_lies_in_tmpdir_and_has_no_name(tmp_path: Path, monkeypa
     closed(stream)
 
 
-@pytest.mark.parametrize("size", [INLINE_BYTES + 1, 3 * capture.CLIP_BYTES])
+@pytest.mark.parametrize("size", [INLINE_BYTES + 1, 3 * capture.ERROR_BYTES])
 def test_what_is_not_there_any_more_is_an_error_and_not_less_output(size: int) -> None:
     stream = written(Capture(), *[bytes(60_000)] * (size // 60_000), bytes(size % 60_000))
     os.ftruncate(stream.file, size - 1)
-    with pytest.raises(OSError, match="1 bytes of what was written"):
-        stream.clipped()
+    with pytest.raises(OSError, match="1 byte is not there any more of what was written"):
+        stream.clipped(capture.ERROR_BYTES)
     closed(stream)
 
 

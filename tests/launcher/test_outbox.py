@@ -252,7 +252,7 @@ def test_a_file_that_cannot_be_read_to_its_end_makes_a_failure_and_the_next_stre
     assert len(chunks) == left // CHUNK_BYTES
     assert end[:2] == (Reply.ENDED, 1)
     assert end[2].startswith(record(101))
-    assert b"bytes of what was written are not there any more" in end[2]
+    assert b"not there any more of what was written" in end[2]
     assert (other_chunk, other_end) == ((Reply.CHUNK, 0, b"other"), (Reply.ENDED, 1, record(2) + b"err"))
 
 

@@ -8,28 +8,58 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from mpi.farms import wait_until
 from test_launcher import Launch, blob, launch, linux
 
 from mpifarm.ended import Ended
-from mpifarm.launcher.capture import CLIP_BYTES, INLINE_BYTES
+from mpifarm.launcher.capture import ERROR_BYTES, INLINE_BYTES, OUTPUT_BYTES
+from mpifarm.launcher.outcome import INTERRUPTED_BYTES
 
 __all__ = ["launch"]  # a fixture
 
 
-@pytest.mark.parametrize(("size", "clips"), [(CLIP_BYTES, False), (CLIP_BYTES + 1000, True)])
+@pytest.mark.parametrize("line", [b"cat blob; exit 1", b"cat blob >&2"])
+@pytest.mark.parametrize("more", [0, 1000, 300_000])
 def test_a_long_error_and_a_failed_attempts_long_output_keep_head_and_tail(
-    launch: Launch, tmp_path: Path, size: int, clips: bool
+    launch: Launch, tmp_path: Path, line: bytes, more: int
 ) -> None:
-    whole, half = blob(size), CLIP_BYTES // 2
+    most = ERROR_BYTES if b">&2" in line else OUTPUT_BYTES
+    whole, half = blob(most + more), most // 2
     (tmp_path / "blob").write_bytes(whole)
-    failed, succeeded = launch().run(b"cat blob; exit 1", b"cat blob >&2")
-    for written, flags in ((failed.out, failed.flags), (succeeded.err, succeeded.flags)):
-        assert bool(flags & Ended.CLIPPED) == clips
-        if clips:
-            assert (written[:half], written[-half:]) == (whole[:half], whole[-half:])
-            assert b" %d bytes " % (size - CLIP_BYTES) in written[half:-half]
-        else:
-            assert written == whole
+    (end,) = launch().run(line)
+    assert bool(end.flags & Ended.CLIPPED) == bool(more)
+    written = end.out + end.err
+    if more:
+        assert (written[:half], written[-half:]) == (whole[:half], whole[-half:])
+        assert written[half:-half] == b"\n[mpifarm: %d bytes left out here]\n" % more
+    else:
+        assert written == whole
+
+
+def test_what_succeeds_keeps_all_of_a_little_output(launch: Launch, tmp_path: Path) -> None:
+    (tmp_path / "blob").write_bytes(blob(OUTPUT_BYTES + 1))
+    assert [end.out for end in launch().run(b"cat blob")] == [blob(OUTPUT_BYTES + 1)]
+
+
+@pytest.mark.parametrize("size", [10, 3 * OUTPUT_BYTES, 3 * INLINE_BYTES])
+def test_of_what_is_interrupted_the_output_so_far_is_told_as_far_as_there_is_room(
+    launch: Launch, tmp_path: Path, size: int
+) -> None:
+    """Hundreds of thousands may be interrupted in the last seconds of a job, so what a helper tells has a bound."""
+    (tmp_path / "blob").write_bytes(blob(size))
+    slots = 2 * INTERRUPTED_BYTES // OUTPUT_BYTES
+    farm = launch(slots=slots)
+    farm.start(*[b"cat blob; echo word >&2; : > held.$MPIFARM_SLOT; exec sleep 100"] * slots)
+    wait_until(lambda: len(list(tmp_path.glob("held.*"))) == slots, "all have printed")
+    farm.launcher.terminate()
+    ends = farm.take(slots)
+    assert {end.flags for end in ends} == {Ended.INTERRUPTED}
+    told = [end for end in ends if end.out]
+    assert {end.err for end in told} == {b"word\n"}
+    assert len(told) == (slots if size == 10 else INTERRUPTED_BYTES // len(told[0].out + told[0].err))
+    half = OUTPUT_BYTES // 2
+    assert all(end.out[:half] == blob(size)[:half] and end.out[-half:] == blob(size)[-half:] for end in told)
+    assert sum(len(end.out) + len(end.err) for end in ends) <= INTERRUPTED_BYTES
 
 
 def test_only_what_prints_much_needs_a_place_for_it_and_fails_without(
@@ -41,11 +71,15 @@ def test_only_what_prints_much_needs_a_place_for_it_and_fails_without(
     farm = launch()
     place.rmdir()
     much = b"head -c %d /dev/zero" % (INLINE_BYTES + 1)
-    little, out, err = farm.run(b"head -c %d /dev/zero" % INLINE_BYTES, much, much + b" >&2; echo out")
+    little, out, err, failed = farm.run(
+        b"head -c %d /dev/zero" % INLINE_BYTES, much, much + b" >&2; echo out", much + b"; exit 3"
+    )
     assert (little.status, little.out) == (0, bytes(INLINE_BYTES))
     assert (out.status, err.status) == (os.EX_IOERR, os.EX_IOERR)
-    assert b"nid0001: no place for what it printed: No such file or directory (set TMPDIR)" in out.err
+    why = b"No such file or directory: make room there, or set TMPDIR\n"
+    assert out.err == b"mpifarm: nid0001: no place for what it printed, in %s: %s" % (os.fsencode(place), why)
     assert err.out == b"out\n"
+    assert (failed.status, failed.err) == (3, out.err), "it has failed by itself, and what it printed is gone all the same"
     place.mkdir()
     assert [(end.status, len(end.out)) for end in farm.run(much)] == [(0, INLINE_BYTES + 1)]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -299,13 +300,28 @@ def test_a_full_place_for_capture_fails_only_the_tasks_that_wrote_there(disks: D
     assert farms.run(2, "--threads", "1", *OPTIONS[2:], before=before).code == 1
     assert sorted(farms.progress()) == rest
     assert farms.left() == [deaf]
-    assert "no place for what it printed: No space left on device (set TMPDIR)" in farms.file("log").read_text()
+    why = f"no place for what it printed, in {place}: No space left on device: make room there, or set TMPDIR"
+    assert why in farms.file("log").read_text()
     disks.resize(place, 4096)
     printed = ["loud\n" * 80_000, "2\n", "", "4\n", ""]
     assert farms.run(2, *OPTIONS, before=before).code == 0
     assert sorted(farms.progress()) == sorted([deaf, *rest])
     assert sorted(blocks(farms)) == sorted(text.encode() for text in printed)
     assert [path.name for path in place.iterdir()] == ["x"]
+
+
+def test_a_task_that_fails_while_its_tmpdir_is_full_is_told_with_that(disks: Disks, farms: Farms, place: Path) -> None:
+    """It says nothing of it itself, or dies of a SIGBUS."""
+    disks.tmpfs(place, 256)
+    fill = f"head -c 1m /dev/zero > {place}/fill 2> /dev/null"
+    farms.tasks("exit 1", f"{fill}; true", "exit 1", "kill -BUS $$", "yes loud | head -c 400000; exit 3", "true")
+    ended = farms.run(2, "--threads", "1", "--retries", "0", "tasks.txt", before=f"export TMPDIR={place}")
+    assert ended.code == 1
+    text = farms.file("log").read_text()
+    _, first, third, fourth, fifth = re.split(r"(?m)^.* failed for good: ", text)
+    full = f": TMPDIR is full: no space is left on the file system of {place}\n"
+    assert [full in told for told in (first, third, fourth, fifth)] == [False, True, True, True]
+    assert f": no place for what it printed, in {place}: No space left on device: make room there, or set TMPDIR" in fifth
 
 
 @pytest.mark.parametrize("kind", ["tmpfs", "ext4", "quota"])

@@ -47,7 +47,7 @@ def test_what_was_mended_and_what_is_new_runs_and_nothing_else(farms: Farms, tas
     tasklist.write_text(lines_of("edited-after.txt"))
     ended = farms.run(ranks, *OPTIONS, "--edited", "tasks.txt")
     assert ended.code == 0
-    assert any(line.endswith("task 9") and "all.out keeps the block of 1 task" in line for line in ended.said)
+    assert any(line.endswith("task 9") and "all.out keeps 1 block of what is gone" in line for line in ended.said)
     assert any("11 tasks, 9 done" in line for line in ended.said)
     ran = (farms.directory / "ran").read_text().split()
     assert sorted(ran) == sorted(f"S{number}" for number in (1, 2, 3, 5, 6, 7, 8, 9, 10, 11, 12, 13))

@@ -23,7 +23,7 @@ import pytest
 from fakes import FakeComm, ended_record, report
 
 from mpifarm.journal.opening import open_run
-from mpifarm.launcher.capture import CLIP_BYTES, INLINE_BYTES
+from mpifarm.launcher.capture import ERROR_BYTES, INLINE_BYTES, OUTPUT_BYTES
 from mpifarm.launcher.outbox import BACKLOG_BYTES, CHUNK_BYTES
 from mpifarm.ranks import loop, wire
 from mpifarm.ranks.comm import Received
@@ -263,9 +263,12 @@ def test_of_a_long_standard_error_and_of_a_failure_head_and_tail_are_kept(farms:
     assert sorted(ended.out.split()) == [b"after", b"before"]
     assert sorted(farms.progress()) == [offset for offset in offsets if not code or offset != offsets[1]]
     kept = farms.file("log").read_text() if code else ended.err
-    for word in ("HEAD\n", "TAIL\n", f"{4 * LARGE + 10 - CLIP_BYTES} bytes left out"):
+    for word in ("HEAD\n", "TAIL\n"):
         assert kept.count(word) == 1 + code
-    assert len(kept) < (1 + code) * (CLIP_BYTES + 64 * 1024)
+    for most, is_kept in ((ERROR_BYTES, True), (OUTPUT_BYTES, code)):
+        assert kept.count(f"[mpifarm: {4 * LARGE + 10 - most} bytes left out here]") == is_kept
+    assert len(kept) < ERROR_BYTES + 64 * 1024
+    assert max(int(line["Receive"]) for line in farms.joblog()) == (4 * LARGE + 10 if code else len("before\n"))
 
 
 def test_tasks_that_wait_in_a_worker_start_after_a_long_output(farms: Farms) -> None:

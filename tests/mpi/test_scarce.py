@@ -76,7 +76,7 @@ def test_a_limit_of_descriptors_under_which_no_task_can_start_is_refused(farms: 
     before = farms.snapshot()
     ended = farms.run(0, "tasks.txt", before="ulimit -n 24")
     assert ended.code == 2
-    assert [line.split(" on ")[0] for line in ended.said] == ["mpifarm: ulimit -n is too low"]
+    assert [line.split(" for ")[0] for line in ended.said] == ["mpifarm: ulimit -n is too low"]
     assert farms.snapshot() == before
 
 

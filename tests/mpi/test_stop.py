@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 
 import pytest
@@ -11,7 +12,7 @@ from .farms import Farm, Farms, held, wait_until
 
 def start_and_hold(farms: Farms, ranks: int, *options: str) -> tuple[Farm, list[int]]:
     """Start a farm of one slot a worker on a list of four; return it, when two tasks run and wait, and the offsets."""
-    offsets = farms.tasks(*(held(number) for number in range(4)))
+    offsets = farms.tasks(*(f"echo so far {number}; {held(number)}" for number in range(4)))
     farm = farms.start(ranks, "--threads", "1" if ranks > 2 else "2", *options, "tasks.txt")
     wait_until(lambda: all((farms.directory / f"held.{number}").exists() for number in range(2)), "two tasks run")
     return farm, offsets
@@ -36,7 +37,13 @@ def test_a_stop_interrupts_what_runs_and_charges_nobody(farms: Farms, ranks: int
     assert ended.out == b""
     assert farms.progress() == []
     assert farms.left() == offsets[:2]
-    assert "failed" not in farms.file("log").read_text()
+    log = farms.log()
+    assert not any("failed" in line for line in log)
+    told = [
+        re.fullmatch(r".* interrupted: task \d \(offset (\d+)\), .*, had run \d+\.\d{3} s: echo .*", line) for line in log
+    ]
+    assert sorted(int(line[1]) for line in told if line) == offsets[:2]
+    assert sorted(line for line in log if line.startswith("        ")) == ["        so far 0", "        so far 1"]
     assert not (farms.directory / "held.2").exists()
     assert not farms.file("lock").exists()
     assert_next_start_finishes(farms, ranks, offsets)
@@ -51,7 +58,7 @@ def test_a_drain_lets_what_runs_finish_and_starts_nothing_more(farms: Farms, ran
     (farms.directory / "go").touch()
     ended = farm.wait()
     assert ended.code == 3
-    assert sorted(ended.out.split()) == [b"0", b"1"]
+    assert sorted(ended.out.splitlines()) == [b"0", b"1", b"so far 0", b"so far 1"]
     assert sorted(farms.progress()) == offsets[:2]
     assert farms.left() == []
     assert_next_start_finishes(farms, ranks, offsets)

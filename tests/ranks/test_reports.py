@@ -38,7 +38,7 @@ def test_a_failed_attempt_is_logged_with_what_it_printed_and_dealt_again(make_fa
     assert farm.grants() == {}
     assert farm.grants(now=PAUSES_S[0]) == {2: [(0, 2)]}
     assert "SIGSEGV" in log()
-    assert log().splitlines()[1:] == ["    err", "    out"]
+    assert log().splitlines()[1:] == ["    stderr:", "        err", "    stdout:", "        out"]
     assert [line.split()[0] for line in progress()] == ["9"]
 
 
@@ -49,14 +49,17 @@ def test_an_interrupted_attempt_is_no_failure(make_farm: MakeFarm) -> None:
     farm.manager.stop(How.KILL, 0.0, "TERM: stopping")
     assert farm.stops() == [(1, Stop.KILL), (2, Stop.KILL)]
     ends = (
-        ended_record(0, status=-15, flags=Ended.INTERRUPTED),
+        ended_record(0, status=-15, flags=Ended.INTERRUPTED, out=b"so far\n"),
         ended_record(9, flags=Ended.INTERRUPTED | Ended.NOT_STARTED),
     )
-    farm.say(1, Tag.REPORT, report(2, 0, *ends))
+    farm.say(1, Tag.REPORT, report(2, 0, *ends, written=b"so far\n"))
     farm.manager.turn(0.0)
     farm.manager.finish(0.0)
     assert farm.manager.close(0.0) is Outcome.WORK_LEFT
     assert "failed" not in log()
+    _, head, *rest = log().splitlines()
+    assert head.endswith("interrupted: task 1 (offset 0), attempt 1, n1-1, had run 0.500 s: echo 1")
+    assert rest == ["    stdout:", "        so far"]
     assert Path("fastrecovery.tasks.txt.tfin").read_text().splitlines()[1:] == ["0", "9"]
     assert len(Path("joblog.tasks.txt.tfin").read_text().splitlines()) == 2, "what never started is no attempt"
 

@@ -43,7 +43,14 @@ def test_outside_a_job_there_is_no_job_and_no_node() -> None:
     ("cpus", "largest"), [("128", 128), ("64(x3)", 64), ("4,128(x12),16", 128), ("", 0), ("nonsense", 0)]
 )
 def test_the_cpus_of_a_node_are_read_as_slurm_writes_them(cpus: str, largest: int) -> None:
-    assert slurm.job({"SLURM_JOB_ID": "1", "SLURM_JOB_CPUS_PER_NODE": cpus}) == Job("1", 0, 1, largest, None)
+    read = slurm.job({"SLURM_JOB_ID": "1", "SLURM_JOB_CPUS_PER_NODE": cpus})
+    assert read == Job("1", 0, 1, largest, None, uneven="," in cpus)
+
+
+@pytest.mark.parametrize(("told", "given"), [(None, 0), ("", 0), ("4", 4)])
+def test_it_is_known_whether_the_step_was_given_cpus(told: str | None, given: int) -> None:
+    environ = {"SLURM_JOB_ID": "1"} | ({} if told is None else {"SLURM_CPUS_PER_TASK": told})
+    assert slurm.job(environ) == Job("1", 0, 1, 0, None, cpus_per_task=given)
 
 
 @pytest.mark.parametrize(("step", "cpus"), [("1", 128), ("127", 128), ("128", 0)])

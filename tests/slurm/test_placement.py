@@ -69,6 +69,33 @@ def test_nodes_without_a_rank_are_told_of(jobs: Jobs) -> None:
     assert any("the job has 3 nodes and 2 in use" in line for line in ended.said)
 
 
+def test_the_node_of_a_manager_that_runs_nothing_is_told_of(jobs: Jobs) -> None:
+    jobs.farms.tasks("true")
+    idle = f"n0: manager, runs nothing here (--manager-works would use its {len(os.sched_getaffinity(0))} CPUs)"
+    ended = jobs.farm("-N", "2", "-c", "4", environ={"THREADS": "1"}).wait()
+    assert ended.code == 0, ended.err
+    assert f"mpifarm: {idle}" in ended.said
+
+
+def test_a_step_that_has_fewer_cpus_than_its_job_is_told_of(jobs: Jobs) -> None:
+    """Slurm 22.05 does not hand -c of the job on to srun."""
+    jobs.farms.tasks("echo $MPIFARM_THREADS")
+    ended = jobs.sbatch(
+        "-N", "2", "--ntasks-per-node=1", "-c", "4", "--wrap", "srun -c 1 python -m mpifarm tasks.txt"
+    ).wait()
+    assert ended.code == 0, ended.err
+    assert "mpifarm: n1: 1 of 4 CPUs: srun -c 4" in ended.said
+
+
+def test_a_job_that_has_one_cpu_of_a_node_since_nobody_asked_for_more_is_told_of(jobs: Jobs) -> None:
+    jobs.farms.tasks("echo $MPIFARM_THREADS")
+    ended = jobs.farm("-N", "2").wait()
+    assert ended.code == 0, ended.err
+    assert ended.out == b"1\n"
+    node = os.cpu_count()  # the nodes' CPUs are made up: each worker sees those of the machine
+    assert f"mpifarm: n1: 1 of {node} CPUs: srun -c {node}, and #SBATCH -c {node} in a batch script" in ended.said
+
+
 @pytest.mark.parametrize("ranks", ["2", "3"])
 @pytest.mark.parametrize("interface", ["none", "wrong"])
 def test_an_interface_that_does_not_fit_is_refused_with_the_one_that_does(jobs: Jobs, interface: str, ranks: str) -> None:

@@ -7,8 +7,6 @@ from pathlib import Path
 import pytest
 
 from mpifarm.schedule.answers import Counts, Outcome
-from mpifarm.settings import Config, Job
-from mpifarm.site.offer import Offer
 from mpifarm.view import status
 
 
@@ -96,7 +94,7 @@ def test_the_status_line_says_nothing_it_does_not_know() -> None:
         (
             Outcome.SOME_FAILED,
             Counts(done=3, failed=1),
-            "5 of 6 tasks are done, 1 failed (see log): start again to try them again",
+            "5 of 6 tasks are done, 1 failed (see log): start again to try it again",
         ),
         (Outcome.WORK_LEFT, Counts(done=1, waiting=3), "3 of 6 tasks are done: start again to go on"),
     ],
@@ -105,26 +103,7 @@ def test_the_last_line_says_how_it_ended_and_what_to_do(outcome: Outcome, counts
     assert status.verdict(outcome, counts, 6, 2, 3.0, Path("log")) == text
 
 
-def job(nodes: int, cpus: int = 8) -> Job:
-    return Job("1", 0, nodes, cpus, None)
-
-
-@pytest.mark.parametrize(
-    ("hellos", "config", "words"),
-    [
-        ([Offer(8, 8, 8, "n1")], Config("l", node="n0", job=job(2)), []),
-        ([Offer(8, 8, 8, "n0")], Config("l", node="n0", job=job(2)), ["2 nodes and 1 in use", "srun -N"]),
-        ([Offer(4, 8, 8, "n1")] * 2, Config("l", node="n0", job=job(2)), ["share node n1", "--ntasks-per-node=1"]),
-        ([Offer(4, 8, 8, "n1")] * 2, Config("l", node="n1"), []),  # a laptop
-        ([Offer(1, 1, 1, "n1")], Config("l", node="n0", job=job(2)), ["1 of the job's 8 CPUs", "srun -c 8"]),
-        ([Offer(8, 1, 8, "n1")], Config("l", node="n0", job=job(2), threads=8), ["bound to 1 of 8", "may use all"]),
-        ([Offer(1, 1, 4, "n1")], Config("l", node="n1"), ["bound to 1 of 4", "--bind-to none", "THREADS"]),
-        ([Offer(1, 1, 4, "n1")], Config("l", node="n1", threads=1), []),
-        ([Offer(64, 4, 4, "n1")], Config("l", node="n1", threads=64), []),  # tasks that wait, not compute
-    ],
-)
-def test_who_works_where_is_told_and_what_could_be_better(hellos: list[Offer], config: Config, words: list[str]) -> None:
-    first, *others = status.placement(dict(enumerate(hellos)), config)
-    assert first.startswith(f"{len(hellos)} worker")
-    assert len(others) == bool(words)
-    assert [word for word in words if word not in others[0]] == []
+def test_a_list_of_one_task_has_not_all_of_them_done() -> None:
+    assert status.verdict(Outcome.ALL_SUCCEEDED, Counts(done=1), 1, 0, 3.0, Path("log")) == "the one task is done, in 3 s"
+    failed = status.verdict(Outcome.SOME_FAILED, Counts(failed=1), 1, 0, 3.0, Path("log"))
+    assert failed == "0 of 1 task is done, 1 failed (see log): start again to try it again"
