@@ -19,7 +19,7 @@ from mpifarm.tasks.offsets import among
 from mpifarm.tasks.scan import Scan
 from mpifarm.tasks.tasklist import Tasklist
 from mpifarm.tasks.tfin import Records, command_of
-from mpifarm.words import count
+from mpifarm.words import count, done_of
 
 _OPTION = "--again"
 _SHOWN = 100  # characters of a command
@@ -37,7 +37,7 @@ def repeat(
     if finished and start.done_count < scan.tasks:
         names = kept.names
         raise FarmError(
-            f"{names.done} says that all is done, and {names.progress} tells of {start.done_count} of {count(scan.tasks, 'task')}:"
+            f"{names.done} says that all is done, and {names.progress} that {done_of(start.done_count, scan.tasks)}:"
             f" remove {names.done} to run the others, too, or give --rerun to run the whole list again"
         )
     chosen = which.select(named, _OPTION, tasklist.path, scan, kept.warrant.keep)

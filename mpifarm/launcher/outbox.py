@@ -33,7 +33,7 @@ class Stream:
     size: int
     record: bytes
     err: bytes
-    broken: Callable[[OSError], tuple[bytes, bytes]]  # returns record and standard error, if the file cannot be read
+    broken: Callable[[OSError, int], tuple[bytes, bytes]]  # if only so much could be read; returns record, standard error
     sent: int = 0
 
 
@@ -129,7 +129,7 @@ class Outbox:
             try:
                 chunk = read_part(stream.descriptor, min(CHUNK_BYTES, stream.size - stream.sent), stream.sent)
             except OSError as error:
-                self._end_stream(*stream.broken(error), over)
+                self._end_stream(*stream.broken(error, stream.sent), over)
                 return
             stream.sent += len(chunk)
             self._put(reply(Reply.CHUNK, chunk))

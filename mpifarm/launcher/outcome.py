@@ -114,15 +114,17 @@ class Outcomes:
         flags = Ended.INTERRUPTED | Ended.NOT_STARTED
         self._outbox.add(_record_unstarted(task, 0, 0, time.time(), flags, 0), b"", now)
 
-    def _unreadable(self, slot: Slot, error: Exception) -> tuple[bytes, bytes]:
+    def _unreadable(self, slot: Slot, error: Exception, sent: int = 0) -> tuple[bytes, bytes]:
         """Return record and standard error of the attempt in *slot* if what it has printed cannot be read.
 
-        It has failed, with its own exit code if that says so, and nothing of what it has printed is told.
+        It has failed, with its own exit code if that says so, and nothing of what it has printed is told. Of what was *sent*
+        by then the record says that it belongs to this attempt: whoever keeps it lets it go.
         """
         assert slot.result
         reason = f"mpifarm: {self._node}: what it printed cannot be read: {error} (set TMPDIR)\n".encode(errors="replace")
         slot.result = slot.result._replace(status=slot.result.status or os.EX_IOERR)
-        return _record(slot, _Sizes(err=len(reason))), reason
+        slot.flags |= Ended.CLIPPED if sent else 0
+        return _record(slot, _Sizes(total=sent, err=len(reason))), reason
 
     def _errors(self, slot: Slot, err: Capture) -> bytes:
         """Return the standard error of the attempt in *slot*, and what a shell would add to it."""

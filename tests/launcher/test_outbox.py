@@ -53,7 +53,10 @@ def record(number: int) -> bytes:
 
 
 def stream_of(descriptor: int, size: int, number: int = 1) -> Stream:
-    return Stream(0, descriptor, size, record(number), b"err", lambda error: (record(number + 100), str(error).encode()))
+    def broken(error: OSError, sent: int) -> tuple[bytes, bytes]:
+        return record(number + 100), f"{error} behind {sent}".encode()
+
+    return Stream(0, descriptor, size, record(number), b"err", broken)
 
 
 def arrived(connection: socket.socket) -> bytes:
@@ -253,6 +256,7 @@ def test_a_file_that_cannot_be_read_to_its_end_makes_a_failure_and_the_next_stre
     assert end[:2] == (Reply.ENDED, 1)
     assert end[2].startswith(record(101))
     assert b"not there any more of what was written" in end[2]
+    assert end[2].endswith(b" behind %d" % (len(chunks) * CHUNK_BYTES)), "whoever has kept the chunks knows whose they are"
     assert (other_chunk, other_end) == ((Reply.CHUNK, 0, b"other"), (Reply.ENDED, 1, record(2) + b"err"))
 
 

@@ -103,6 +103,21 @@ def test_an_output_of_which_a_part_is_missing_is_never_recorded(make_farm: MakeF
     assert farm.stops() == [(1, Stop.KILL), (2, Stop.KILL)]
 
 
+def test_what_came_of_an_output_that_could_not_be_read_to_its_end_is_forgotten(make_farm: MakeFarm) -> None:
+    farm = make_farm(output="out")
+    farm.say(1, Tag.REPORT, report(0, 1))
+    farm.grants()
+    farm.say(1, Tag.REPORT, report(1, 0, written=b"a" * 10))
+    farm.say(1, Tag.REPORT, report(1, 1, ended_record(0, status=74, out_total=10)))
+    farm.manager.turn(0.0)
+    assert farm.grants() == {1: [(9, 1)]}
+    farm.say(1, Tag.REPORT, report(1, 0, written=b"b" * 10))
+    farm.say(1, Tag.REPORT, report(1, 0, ended_record(9, out_total=10)))
+    farm.manager.turn(0.0)
+    assert Path("out").read_bytes() == b"b" * 10
+    assert farm.stops() == []
+
+
 def test_a_lost_workers_half_output_is_forgotten_and_its_late_report_is_dropped(make_farm: MakeFarm) -> None:
     farm = make_farm(output="out", lost_after_s=10.0)
     farm.say(1, Tag.REPORT, report(0, 1))
