@@ -117,8 +117,8 @@ class Outcomes:
     def _unreadable(self, slot: Slot, error: Exception, sent: int = 0) -> tuple[bytes, bytes]:
         """Return record and standard error of the attempt in *slot* if what it has printed cannot be read.
 
-        It has failed, with its own exit code if that says so, and nothing of what it has printed is told. Of what was *sent*
-        by then the record says that it belongs to this attempt: whoever keeps it lets it go.
+        It has failed, with its own exit code if that says so, and nothing of what it has printed is told. The record
+        says how much was *sent* by then: whoever keeps that lets it go.
         """
         assert slot.result
         reason = f"mpifarm: {self._node}: what it printed cannot be read: {error} (set TMPDIR)\n".encode(errors="replace")
