@@ -85,8 +85,9 @@ def check_length(path: Path, names: Names) -> None:
     if length > most:
         too_long = f"a file beside it has a name of {length} bytes, and {most} is the most here"
         raise FarmError(f"{name}: the name is {count(length - most, 'byte')} too long ({too_long}): rename the list")
-    for place, mend in ((Path(), "start in a directory"), (path.parent, "put the list into a directory")):
-        over = _length(os.path.abspath(place / longest)) - _longest_path(Path())
+    here = Path(files.working_directory())
+    for place, mend in ((here, "start in a directory"), (here / path.parent, "put the list into a directory")):
+        over = _length(str(place / longest)) - _longest_path(Path())
         if over > 0:
             too_long = f"the path of a file that belongs to it would be {count(over, 'byte')} too long"
             raise FarmError(f"{name}: {too_long}: {mend} that has a shorter path")

@@ -98,7 +98,7 @@ def test_what_a_failed_attempt_printed_goes_to_the_log_and_of_the_first_ones_one
     assert '"why": echo lost' in told
     log = farms.file("log").read_text().splitlines()
     at = log.index("    stderr:")
-    assert log[at : at + 4] == ["    stderr:", "        why", "    stdout:", "        lost"]
+    assert log[at : at + 5] == ["    stderr:", "        a tale", "        why", "    stdout:", "        lost"]
     assert farms.progress() == offsets[:1]
     assert farms.attempted() == offsets
     ends = {int(line["Offset"]): (line["Exitval"], line["Signal"]) for line in farms.joblog()}
