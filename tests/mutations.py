@@ -502,6 +502,19 @@ MUTATIONS = [
         hunted_by="tests/tasks/test_edits.py",
     ),
     Mutation(
+        "match what has moved with any of its equals",
+        "edits",
+        "counts[order] = np.arange(values.size) - np.repeat(begins, np.diff(begins, append=values.size))",
+        "counts[order] = np.repeat(np.diff(begins, append=values.size), np.diff(begins, append=values.size))",
+        hunted_by="tests/tasks/test_edits.py",
+    ),
+    Mutation(
+        "let what has moved run again",
+        "edits",
+        "if not (old.keys.size and new.keys.size):",
+        "if True:",
+    ),
+    Mutation(
         "look for edits of one kind alone",
         "matching",
         "x = np.maximum(right, down)",

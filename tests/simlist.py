@@ -42,8 +42,8 @@ class Lines:
         wild = self._random.random() < 0.3
         touched: set[int] = set()
         for _ in range(self._random.choice((1, 1, 2, 5))):
-            kinds = [self._insert, self._insert, self._change, self._delete, self._comment]
-            touched |= self._random.choice(kinds + [self._move, self._double] * wild)()
+            kinds = [self._insert, self._insert, self._change, self._delete, self._comment, self._move]
+            touched |= self._random.choice(kinds + [self._double, self._double] * wild)()
         self._write()
         return None if wild else touched
 

@@ -29,7 +29,7 @@ from mpifarm.journal.progress import LINE, chunks
 from mpifarm.journal.resume import Resume
 from mpifarm.journal.step import Step
 from mpifarm.schedule.suspects import Word
-from mpifarm.tasks.edits import Kept
+from mpifarm.tasks.kept import Kept, same
 from mpifarm.tasks.offsets import among, distinct
 from mpifarm.tasks.scan import Scan, position, records_at
 from mpifarm.tasks.tfin import checksum
@@ -145,7 +145,7 @@ def same_list(scan: Scan) -> Kept:
     """Return what a list and itself have in common."""
     end = position(scan, scan.size)
     assert end is not None
-    return Kept(*(np.array([value], dtype=np.int64) for value in (0, 0, scan.size, 1, 1, end[0] - 1)))
+    return same(scan.size, end[0] - 1)
 
 
 def _suspects(passage: Passage) -> list[Word]:

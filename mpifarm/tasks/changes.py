@@ -5,22 +5,23 @@ The numbers are those of the list that stands in the editor now; what is gone ha
 joblog.
 
 The rule: it takes no more memory however long the list is, and however much of it has changed. Between two runs of records
-that are kept stand the records that are gone, and the lines that are new. A few of them are held against each other: equal
-ones have moved, one in a comment was commented out, those alike have changed. Of more the numbers are told.
+that stay in order stand those that are gone, or have moved, and the lines that are new. A few of these are held against
+each other: one in a comment was commented out, those alike have changed. Of more the numbers are told.
 """
 
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from itertools import chain
 from typing import AnyStr
 
+import numpy as np
+
 from mpifarm.tasks import tfin
-from mpifarm.tasks.edits import Kept
+from mpifarm.tasks.kept import Kept, Numbers
 from mpifarm.tasks.tasklist import Tasklist
 
 ONE_BY_ONE = 1024  # lines between two runs that are held against each other
@@ -64,7 +65,8 @@ class _Gap:
     old_at: int  # bytes of the old .tfin file
     old_to: int
     old_seq: int
-    gone: int  # records
+    records: int
+    gone: int  # of these; the others have moved
     new_seq: int
     next_seq: float  # of the record that is kept again
     new: int = 0  # records
@@ -76,7 +78,7 @@ class _Gap:
     @property
     def is_small(self) -> bool:
         """Whether its lines can be held against each other."""
-        return max(len(self.lines), self.gone) <= ONE_BY_ONE and self.old_to - self.old_at <= MOST_BYTES
+        return max(len(self.lines), self.records) <= ONE_BY_ONE and self.old_to - self.old_at <= MOST_BYTES
 
     @property
     def size(self) -> int:
@@ -94,36 +96,63 @@ def find(
     """
     small: list[_Gap] = []
     room = MOST_BYTES
-    for gap in _read(tasklist, _gaps(kept, old, old_size, between), between):
+    moved = kept.elsewhere()
+    for gap in _read(tasklist, _gaps(kept, old, old_size, between), _Seqs(moved.new_seq, moved.count), between):
+        if isinstance(gap, Change):
+            yield gap
+            continue
         if gap.is_small:
-            gap.commands = _commands(old, gap)
+            gap.commands = _commands(old, gap, moved)
         if gap.is_small and gap.size <= room:
             room -= gap.size
             small.append(gap)
         else:
             yield from _as_a_whole(gap)
-    yield from _moved(small)
     for gap in small:
         yield from _compare(gap)
 
 
 def _gaps(kept: Kept, old: int, old_size: int, between: Callable[[], object]) -> Iterator[_Gap]:
     at, seq, new_seq = 0, 1, 1
-    columns = (kept.old, kept.length, kept.old_seq, kept.new_seq, kept.count)
+    elsewhere, stays = kept.elsewhere(), kept.in_order()
+    moved = _Seqs(elsewhere.old_seq, elsewhere.count)
+    columns = (stays.old, stays.length, stays.old_seq, stays.new_seq, stays.count)
     for old_at, length, old_seq, kept_seq, count in zip(*columns, strict=True):
         if old_at > at or kept_seq > new_seq:
-            yield _Gap(at, int(old_at), seq, int(old_seq) - seq, new_seq, int(kept_seq))
+            records = int(old_seq) - seq
+            gone = records - moved.among(seq, int(old_seq))
+            yield _Gap(at, int(old_at), seq, records, gone, new_seq, int(kept_seq))
         at, seq, new_seq = int(old_at + length), int(old_seq + count), int(kept_seq + count)
     gone, place = 0, at
     while place < old_size and (part := os.pread(old, min(tfin.CHUNK_BYTES, old_size - place), place)):
         between()
         gone += part.count(b"\n")
         place += len(part)
-    yield _Gap(at, old_size, seq, gone, new_seq, float("inf"))
+    yield _Gap(at, old_size, seq, gone, gone - moved.among(seq, seq + gone), new_seq, float("inf"))
 
 
-def _read(tasklist: Tasklist, gaps: Iterator[_Gap], between: Callable[[], object]) -> Iterator[_Gap]:
-    """Yield *gaps* with their lines."""
+class _Seqs:
+    """Ranges of seqs that have moved."""
+
+    def __init__(self, first: Numbers, count: Numbers) -> None:
+        order = np.argsort(first)
+        self._first = first[order]
+        self._behind = self._first + count[order]
+        self._before = np.cumsum(count[order])
+
+    def among(self, first: int, behind: int) -> int:
+        """Return how many there are from *first* on and before *behind*, which is at no range's middle."""
+        start, end = np.searchsorted(self._first, (first, behind))
+        return int(self._before[end - 1]) - int(self._before[start - 1] if start else 0) if end > start else 0
+
+    def holds(self, seq: int) -> bool:
+        """Return whether *seq* is one of them."""
+        at = int(np.searchsorted(self._first, seq, side="right")) - 1 if self._first.size else -1
+        return at >= 0 and seq < self._behind[at]
+
+
+def _read(tasklist: Tasklist, gaps: Iterator[_Gap], moved: _Seqs, between: Callable[[], object]) -> Iterator[_Gap | Change]:
+    """Yield *gaps* with their lines, and before each what has moved there."""
     gap = next(gaps, None)
     seq = 1
     for number, line in enumerate(tasklist.lines(), start=1):
@@ -133,7 +162,9 @@ def _read(tasklist: Tasklist, gaps: Iterator[_Gap], between: Callable[[], object
         if gap and is_record and seq == gap.next_seq:
             yield gap
             gap = next(gaps, None)
-        if gap and seq >= gap.new_seq:
+        if gap and seq >= gap.new_seq and is_record and moved.holds(seq):
+            yield Change(What.MOVED, number, number)
+        elif gap and seq >= gap.new_seq:
             if len(gap.lines) <= ONE_BY_ONE:
                 gap.lines.append((number, line.removesuffix(b"\n")))
             if is_record:
@@ -144,9 +175,12 @@ def _read(tasklist: Tasklist, gaps: Iterator[_Gap], between: Callable[[], object
     yield from chain([gap] if gap else [], gaps)
 
 
-def _commands(old: int, gap: _Gap) -> list[tuple[int, bytes]]:
-    records = os.pread(old, gap.old_to - gap.old_at, gap.old_at).split(b"\n")[: gap.gone]
-    return [(seq, record.removeprefix(tfin.MARK)) for seq, record in enumerate(records, start=gap.old_seq)]
+def _commands(old: int, gap: _Gap, kept: Kept) -> list[tuple[int, bytes]]:
+    """Return what is gone."""
+    records = os.pread(old, gap.old_to - gap.old_at, gap.old_at).split(b"\n")[: gap.records]
+    gone = kept.moved_seqs(np.arange(gap.old_seq, gap.old_seq + gap.records)) < 0
+    numbered = zip(range(gap.old_seq, gap.old_seq + gap.records), records, gone.tolist(), strict=True)
+    return [(seq, record.removeprefix(tfin.MARK)) for seq, record, is_gone in numbered if is_gone]
 
 
 def _as_a_whole(gap: _Gap) -> Iterator[Change]:
@@ -154,32 +188,9 @@ def _as_a_whole(gap: _Gap) -> Iterator[Change]:
         yield Change(What.CHANGED, gap.first_line, gap.last_line, gap.new)
         return
     if gap.gone:
-        yield Change(What.GONE, gap.old_seq, gap.old_seq + gap.gone - 1, gap.gone)
+        yield Change(What.GONE, gap.old_seq, gap.old_seq + gap.records - 1, gap.gone)
     if gap.new:
         yield Change(What.NEW, gap.first_line, gap.last_line, gap.new)
-
-
-def _moved(gaps: Sequence[_Gap]) -> Iterator[Change]:
-    """Take what is gone in one place and new in another out of *gaps*."""
-    gone = Counter(text for gap in gaps for _, text in gap.commands)
-    found: Counter[bytes] = Counter()
-    for gap in gaps:
-        stay = []
-        for number, text in gap.lines:
-            if _command(text) and found[text] < gone[text]:
-                found[text] += 1
-                yield Change(What.MOVED, number, number, old=text)
-            else:
-                stay.append((number, text))
-        gap.lines = stay
-    for gap in gaps:
-        stay = []
-        for seq, text in gap.commands:
-            if found[text]:
-                found[text] -= 1
-            else:
-                stay.append((seq, text))
-        gap.commands = stay
 
 
 def _compare(gap: _Gap) -> Iterator[Change]:

@@ -39,7 +39,7 @@ def sentences(changes: Iterable[Change]) -> list[str]:
         tallies[What.COMMENTED].said(f"1{more} line is a comment now", "%d" + more + " lines are comments now"),
         _gone(tallies[What.GONE]),
         _new(tallies[What.NEW]),
-        tallies[What.MOVED].said("1 line has moved, and counts as new", "%d lines have moved, and count as new"),
+        tallies[What.MOVED].said("1 line has moved", "%d lines have moved"),
         tallies[What.NO_TASK_NEW].said("1 line without a task is new", "%d lines without a task are new"),
         tallies[What.NO_TASK_GONE].said("1 line without a task is gone", "%d lines without a task are gone", places=False),
     ]

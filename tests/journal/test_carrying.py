@@ -146,7 +146,7 @@ def test_a_list_that_is_done_is_edited_and_runs_what_is_new() -> None:
     edit("a", "b", "c")
     ran()
     edit("new", "c", "a")
-    assert ran(edited=True) in (["new", "a"], ["new", "c"])
+    assert ran(edited=True) == ["new"]
     assert sorted(recorded()) == ["a", "c", "new"]
 
 
@@ -266,10 +266,10 @@ def test_a_batch_of_taskfarmer_becomes_a_line_for_each_task_that_stays() -> None
         b"0,4,8 n-1 2 0 1795346214 4,4,4\nno line\n12 n-1 2 0 1795346214 4\n13 n-1 2 0 1795346214 4\n12 n-"
     )
     NAMES.fastrecovery.write_bytes(b"# max: 4 16\n")
-    edit("d", "a", "c")
+    edit("x", "a", "c")
     let_go(opened(None, edited=True))
     assert NAMES.progress.read_bytes() == b"4 n-1 2 0 1795346214 4\n8 n-1 2 0 1795346214 4\n"
-    assert ran(output=None) == ["d"]
+    assert ran(output=None) == ["x"]
 
 
 def test_a_run_that_taskfarmer_left_half_done_is_edited() -> None:

@@ -82,9 +82,9 @@ LONG = b"./run --input /a/very/long/path/that/goes/on/and/on/and/on/and/on/%d/da
         ),
         (
             edited((16, 36, S[20:36] + S[16:20])),
-            ["4 lines have moved, and count as new (33-36)"],
+            ["4 lines have moved (33-36)"],
         ),
-        ([*edited((5, 6, [])), S[5]], ["1 line has moved, and counts as new (40)"]),
+        ([*edited((5, 6, [])), S[5]], ["1 line has moved (40)"]),
         (edited((8, 8, [b""])), ["1 line without a task is new (9)"]),
         (edited((8, 8, [b" # note"])), ["1 line without a task is new (9)"]),
         (edited((8, 8, [b"# note"])), []),
@@ -161,7 +161,7 @@ def test_every_line_is_accounted_for(old: list[bytes], new: list[bytes], lines: 
         if change.count == 1 and change.new:
             assert text[change.first - 1] == change.new
         if change.what is What.MOVED:
-            assert text[change.first - 1] == change.old
+            assert text[change.first - 1] in old
 
 
 def test_memory_does_not_grow_with_what_has_changed() -> None:

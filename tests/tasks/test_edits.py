@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,11 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lists import longest
 
-from mpifarm.tasks import edits, tfin
-from mpifarm.tasks.edits import Kept
+from mpifarm.tasks import edits, sides, tfin
+from mpifarm.tasks.kept import Kept
 
 LINES = st.lists(st.sampled_from([b"", b"a", b"b", b"cc", b"ccc" * 9]), max_size=40)
 DISTINCT = st.lists(st.integers(0, 99).map(b"./run %d".__mod__), max_size=60, unique=True)
+
+A = [b"./a %d" % number for number in range(100)]
 
 
 def written(lines: Sequence[bytes]) -> bytes:
@@ -36,10 +39,21 @@ def compared(old: bytes, new: bytes, lines: int = edits.FIRST_LINES, chunk: int 
         kept = edits.compare(descriptors[0], len(old), descriptors[1], len(new))
     for descriptor in descriptors:
         os.close(descriptor)
+    check(kept.in_order(), old, new, in_order=True)
+    check(kept, old, new, in_order=False)
+    return kept
+
+
+def check(kept: Kept, old: bytes, new: bytes, in_order: bool) -> None:
+    """Raise AssertionError unless what is kept of *old* is in *new*, record by record, none of them twice."""
     behind_old = behind_new = 0
+    taken: set[int] = set()
     for at_old, at_new, length, old_seq, new_seq, count in zip(*kept_columns(kept), strict=True):
-        assert at_old >= behind_old and at_new >= behind_new
-        assert at_old > behind_old or at_new > behind_new or not behind_old  # else it is no run of its own
+        assert at_old >= behind_old and (at_new >= behind_new or not in_order)
+        if in_order:
+            assert at_old > behind_old or at_new > behind_new or not behind_old  # else it is no run of its own
+        assert taken.isdisjoint(range(at_new, at_new + length))
+        taken |= {*range(at_new, at_new + length)}
         records = old[at_old : at_old + length]
         assert records == new[at_new : at_new + length]
         assert records.count(b"\n") == count > 0
@@ -49,7 +63,6 @@ def compared(old: bytes, new: bytes, lines: int = edits.FIRST_LINES, chunk: int 
         assert at_old == 0 or old[at_old - 1 : at_old] == b"\n"
         assert at_new == 0 or new[at_new - 1 : at_new] == b"\n"
         behind_old, behind_new = at_old + length, at_new + length
-    return kept
 
 
 def kept_columns(kept: Kept) -> list[list[int]]:
@@ -57,14 +70,32 @@ def kept_columns(kept: Kept) -> list[list[int]]:
 
 
 @given(LINES, LINES)
-def test_in_one_window_as_many_are_kept_as_can_be(old: list[bytes], new: list[bytes]) -> None:
-    assert compared(written(old), written(new)).count.sum() == longest(old, new)
+def test_in_one_window_as_many_are_kept_in_order_as_can_be(old: list[bytes], new: list[bytes]) -> None:
+    assert compared(written(old), written(new)).in_order().count.sum() == longest(old, new)
+
+
+@given(LINES, LINES, st.integers(1, 8), st.integers(1, 40))
+def test_every_line_that_stands_in_both_is_kept_wherever_it_stands(
+    old: list[bytes], new: list[bytes], lines: int, chunk: int
+) -> None:
+    kept = compared(written(old), written(new), lines, chunk)
+    assert kept.count.sum() == sum((Counter(old) & Counter(new)).values())
+    left = [line for seq, line in enumerate(old, start=1) if kept.moved_seqs(np.array([seq])) < 0]
+    assert Counter(left) == Counter(old) - Counter(new)
+
+
+@given(st.integers(1, 8))
+def test_equal_lines_that_have_moved_are_matched_in_order(lines: int) -> None:
+    """All of "b" moves past more of "a" than there are of it, and one more "b" is new."""
+    kept = compared(written([b"b", b"b", *A[:5]]), written([*A[:5], b"b", b"b", b"b"]), lines)
+    assert kept.moved_seqs(np.array([1, 2])).tolist() == [6, 7]
+    assert kept.crosses.tolist() == [True, False]
 
 
 @given(DISTINCT, DISTINCT, st.integers(1, 8), st.integers(1, 40))
 def test_in_small_windows_too_if_no_line_is_repeated(old: list[bytes], new: list[bytes], lines: int, chunk: int) -> None:
     kept = compared(written(old), written(new), lines, chunk)
-    assert kept.count.sum() == longest(old, new)
+    assert kept.in_order().count.sum() == longest(old, new)
 
 
 @given(st.data(), st.integers(1, 8), st.integers(1, 40))
@@ -78,7 +109,7 @@ def test_so_it_is_if_blocks_were_moved_removed_and_added(data: st.DataObject, li
             block = [b"./new %d" % number for number in range(data.draw(st.integers(0, 20)))]
         new[to:to] = [line for line in block if line not in new]
     kept = compared(written(old), written(new), lines, chunk)
-    assert kept.count.sum() == longest(old, new)
+    assert kept.in_order().count.sum() == longest(old, new)
 
 
 @given(LINES, LINES, st.integers(1, 8), st.integers(1, 40))
@@ -91,18 +122,15 @@ def test_in_small_windows_with_repeated_lines_what_is_kept_is_true(
 @given(LINES, LINES, st.integers(1, 8))
 def test_lines_whose_hashes_are_equal_are_told_apart(old: list[bytes], new: list[bytes], lines: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(edits, "_key", len)
+        patch.setattr(sides, "key", len)
         compared(written(old), written(new), lines)
-        patch.setattr(edits, "_key", lambda _: 7)
+        patch.setattr(sides, "key", lambda _: 7)
         compared(written(old), written(new), lines)
 
 
 def test_what_is_behind_the_last_newline_is_no_record() -> None:
     assert compared(b"> a\n> b", b"> a\n> b\n").length.tolist() == [4]
     assert compared(b"> x\n> b", b"> a\n> b").length.tolist() == []
-
-
-A = [b"./a %d" % number for number in range(100)]
 
 
 @pytest.mark.parametrize(
@@ -117,20 +145,20 @@ A = [b"./a %d" % number for number in range(100)]
         ([b"same"] * 93, [b"same"] * 100, [(1, 1, 93)]),
         (A, A[:50] + [b"./new %d" % number for number in range(300)] + A[50:], [(1, 1, 50), (51, 351, 50)]),
         (A, A[10:90], [(11, 1, 80)]),
-        (A, A[:20] + A[30:90] + A[20:30] + A[90:], [(1, 1, 20), (31, 21, 60), (91, 91, 10)]),  # in order, so these 10 go
+        (A, A[:20] + A[30:90] + A[20:30] + A[90:], [(1, 1, 20), (31, 21, 60), (91, 91, 10)]),
         (A, A[60:] + A[:60], [(1, 41, 60)]),
     ],
 )
 @pytest.mark.parametrize("lines", [4, 1000])
 def test_cases(old: list[bytes], new: list[bytes], runs: list[tuple[int, int, int]], lines: int) -> None:
-    kept = compared(written(old), written(new), lines, 64)
+    kept = compared(written(old), written(new), lines, 64).in_order()
     assert list(zip(kept.old_seq.tolist(), kept.new_seq.tolist(), kept.count.tolist(), strict=True)) == runs
 
 
 def test_a_match_is_not_sure_as_long_as_a_longer_one_may_pass_by() -> None:
     block, few = A[:6], A[6:8]
     old, new = [*few, *A[20:26], *block], [*block, *few, *A[30:36]]
-    assert compared(written(old), written(new), 8, 1).old_seq.tolist() == [9]
+    assert compared(written(old), written(new), 8, 1).in_order().old_seq.tolist() == [9]
 
 
 def test_repeated_lines_make_no_match_sure() -> None:
