@@ -82,7 +82,9 @@ def nodes_and_time(facts: Facts) -> Advice | None:
     length = f"{time(facts.mean_s)} in the mean, the longest {time(facts.longest_s)}"
     why = f"{whose}: {length}, so at most {time(bound_s)} on {where}{rough}; a quarter is added, and a minute to start"
     fewer = "; more nodes would wait for the longest task" if nodes < facts.nodes else ""
-    return Advice(f"#SBATCH -N {nodes} -t {limit(asked_s)}", f"{why}{fewer}. Rank 0 needs a node of its own, or --manager-works")
+    return Advice(
+        f"#SBATCH -N {nodes} -t {limit(asked_s)}", f"{why}{fewer}. Rank 0 needs a node of its own, or --manager-works"
+    )
 
 
 def nodes_for(work_s: float, longest_s: float, slots: int, most: int) -> int:
@@ -108,7 +110,8 @@ def threads_by_memory(facts: Facts) -> Advice | None:
     killed = f"{counted(facts.killed, 'task')} ended by SIGKILL, as the kernel does when memory is short"
     halved = facts.slots // 2
     return Advice(
-        f"THREADS={halved}", f"{killed}: half as many at a time leave each twice the memory; the largest had {memory(facts.peak_kib)}"
+        f"THREADS={halved}",
+        f"{killed}: half as many at a time leave each twice the memory; the largest had {memory(facts.peak_kib)}",
     )
 
 
@@ -134,7 +137,9 @@ def memory_of_a_node(facts: Facts) -> Advice | None:
     needed_kib = min(facts.slots * facts.peak_kib, facts.slots * facts.usual_kib + 2 * facts.peak_kib)
     gib = math.ceil(1.1 * needed_kib / 1024**2)
     each = f"95 % of the tasks need at most {memory(facts.usual_kib)}, the largest {memory(facts.peak_kib)}"
-    return Advice(f"#SBATCH --mem={gib}G", f"{each}: that is enough for {facts.slots} at a time on a node, and a tenth more")
+    return Advice(
+        f"#SBATCH --mem={gib}G", f"{each}: that is enough for {facts.slots} at a time on a node, and a tenth more"
+    )
 
 
 def retries(facts: Facts) -> Advice | None:

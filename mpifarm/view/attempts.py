@@ -154,7 +154,9 @@ def _numbers(characters: NDArray[np.uint8], begins: Numbers, ends: Numbers, deci
         there = right & (ends - 1 - place >= begins)
         character = characters[np.maximum(ends - 1 - place, 0)] - np.uint8(_ZERO)  # below 0 is far above 9
         right &= ~there | (character <= 9)
-        digits += np.where(there & right, character, 0).astype(np.int64) * 10 ** (place - (decimals > 0 and place > decimals))
+        digits += np.where(there & right, character, 0).astype(np.int64) * 10 ** (
+            place - (decimals > 0 and place > decimals)
+        )
     return np.where(negative, -digits, digits), right
 
 

@@ -1,6 +1,6 @@
 """The figures of a report: numbers onto axes, with matplotlib.
 
-The rule: a figure says the same in grey as in colour, so what differs differs in lightness, too, and has its word beside it.
+The rule: a figure says the same in grey as in colour: what differs differs in lightness, too, and has its word beside it.
 For a page each figure is drawn as SVG in the colours of INKS, which nobody would choose: the page puts its own in their
 place, those of a dark or a light theme. It is drawn twice, wide and narrow, since an SVG that is scaled down to a phone has
 letters that nobody can read.
@@ -10,20 +10,22 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, MultipleLocator, NullLocator
 
 from mpifarm.view import slottime, units
 from mpifarm.view.findings import Findings, Spread
+from mpifarm.view.series import Floats
 
-_SETTINGS = {
+_SETTINGS: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "mpifarm",
     "font.family": "sans-serif",
@@ -33,6 +35,16 @@ _SETTINGS = {
 }
 _NO_METADATA = {"Date": None, "Creator": None, "Format": None, "Type": None}
 _WIDE, _NARROW = (8.6, 9.0), (3.6, 8.0)  # inches, points of letters
+_UNITS = ((1, "s"), (60, "min"), (3600, "h"), (86400, "d"))
+_CLOCK = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 60, 180, 600, 1800, 3600, 3 * 3600, 12 * 3600, 86400, 3 * 86400)
+_POWERS = tuple(2.0**power for power in range(40))  # KiB
+_LEGENDS = {
+    "Slots over time": ", of those that were there",
+    "Nodes over time": ": tasks that succeed, a slot and hour; the more, the stronger",
+    "Run times": "; failed attempts on top, darker",
+    "Peak memory": "; failed attempts on top, darker",
+}
+_MOST_TOLD = 5  # marks on a sheet
 _MOST_LABELS = 24  # rows of the heat map
 
 
@@ -56,7 +68,10 @@ Draw = Callable[[Axes, Findings, Inks], None]
 
 def page(findings: Findings) -> dict[str, tuple[str, str]]:
     """Return the figures of a page as SVG, by name: wide and narrow."""
-    return {name: (_svg(findings, draw, high, _WIDE), _svg(findings, draw, high, _NARROW)) for name, draw, high in _all(findings)}
+    return {
+        name: (_svg(findings, draw, high, _WIDE), _svg(findings, draw, high, _NARROW))
+        for name, draw, high in _all(findings)
+    }
 
 
 def sheet(findings: Findings, suffix: str) -> bytes:
@@ -65,12 +80,17 @@ def sheet(findings: Findings, suffix: str) -> bytes:
     with rc_context({**_SETTINGS, "font.size": 9.0}):
         figure = Figure(figsize=(8.3, 1.2 + sum(high + 0.75 for _, _, high in figures)), layout="constrained")
         FigureCanvasAgg(figure)
-        figure.suptitle(f"{findings.name}: {findings.verdict}\n{findings.covers}".replace("$", r"\$"), fontsize=10, wrap=True)
+        figure.suptitle(
+            f"{findings.name}: {findings.verdict}\n{findings.covers}".replace("$", r"\$"), fontsize=10, wrap=True
+        )
         ratios = [high for _, _, high in figures]
-        axes = figure.subplots(len(figures), 1, squeeze=False, height_ratios=ratios)[:, 0] if figures else []
-        for one, (name, draw, _) in zip(axes, figures, strict=True):
-            one.set_title(name, fontsize=10, loc="left")
+        grid = figure.subplots(len(figures), 1, squeeze=False, height_ratios=ratios) if figures else np.empty((0, 1))
+        for one, (name, draw, _) in zip(grid[:, 0], figures, strict=True):
+            one.set_title(name + _LEGENDS.get(name, ""), fontsize=10, loc="left")
             draw(one, findings, PAPER)
+        if findings.marks:
+            told = ", ".join(f"{number} {mark.what}" for number, mark in enumerate(findings.marks[:_MOST_TOLD], start=1))
+            grid[0, 0].set_title(told, fontsize=8, loc="right", color=PAPER.mark)
         content = io.BytesIO()
         metadata = _NO_METADATA if suffix == ".svg" else {"CreationDate": None} if suffix == ".pdf" else None
         figure.savefig(content, format=suffix[1:], dpi=120, metadata=metadata)
@@ -128,11 +148,13 @@ def _busy(axes: Axes, findings: Findings, inks: Inks) -> None:
     axes.stairs(busy.slots, busy.edges, color=inks.line, linewidth=1.2, baseline=None)
     top = max(float(busy.slots.max()), 1.0)
     for number, mark in enumerate(findings.marks, start=1):
-        axes.axvline(mark.worked_s, color=inks.mark, linewidth=0.8, linestyle=(0, (3, 2)))
-        axes.annotate(str(number), (mark.worked_s, 1.02 * top), color=inks.mark, ha="center", va="bottom", annotation_clip=False)
-    axes.set(xlim=(0, busy.edges[-1]), ylim=(0, 1.15 * top))
+        axes.vlines(mark.worked_s, 0, 1.04 * top, color=inks.mark, linewidth=0.8, linestyle=(0, (3, 2)))
+        axes.annotate(
+            str(number), (mark.worked_s, 1.05 * top), color=inks.mark, ha="center", va="bottom", annotation_clip=False
+        )
+    axes.set(xlim=(0, busy.edges[-1]), ylim=(0, 1.16 * top))
     axes.set_ylabel("slots busy")
-    axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
+    axes.yaxis.set_major_locator(MaxNLocator(4, integer=True, steps=[1, 2, 5, 10]))
     _time_axis(axes, float(busy.edges[-1]))
 
 
@@ -140,7 +162,9 @@ def _slot_time(axes: Axes, findings: Findings, inks: Inks) -> None:
     """Draw where the time of the slots went, a bar for each part that took any."""
     parts = [(name, findings.slots.share(name)) for name, seconds in findings.slots.parts.items() if seconds]
     for place, (name, share) in enumerate(parts):
-        axes.barh(place, share, color=inks.line if name in slottime.IDLE else inks.good if name == slottime.DONE else inks.bad)
+        axes.barh(
+            place, share, color=inks.line if name in slottime.IDLE else inks.good if name == slottime.DONE else inks.bad
+        )
         axes.annotate(f" {units.percent(share)}", (share, place), va="center", color=inks.ink)
     axes.set_yticks(range(len(parts)), [name for name, _ in parts])
     axes.set(xlim=(0, 1.1), ylim=(len(parts) - 0.5, -0.5))
@@ -156,12 +180,9 @@ def _pace(axes: Axes, findings: Findings, inks: Inks) -> None:
     shade = np.clip(known / usual, 0, 1)
     shade[~np.isnan(pace.pace) & (known == 0)] = 0.04
     rows = np.arange(len(pace.names) + 1)
-    colours = np.zeros((*shade.shape, 4))
-    colours[..., :3] = [int(inks.good[at : at + 2], 16) / 255 for at in (1, 3, 5)]
-    colours[..., 3] = shade
     mesh = axes.pcolormesh(pace.edges, rows, shade, linewidth=0)
     mesh.set_array(None)
-    mesh.set_facecolor(colours.reshape(-1, 4))
+    mesh.set_facecolor([(inks.good, float(strength)) for strength in shade.ravel()])
     step = -(-len(pace.names) // _MOST_LABELS)
     axes.set_yticks(rows[:-1:step] + 0.5, [_short(name) for name in pace.names[::step]])
     axes.set(xlim=(0, pace.edges[-1]), ylim=(rows[-1], 0))
@@ -184,21 +205,31 @@ def _spread(axes: Axes, spread: Spread | None, inks: Inks, say: Callable[[float]
     axes.set_xscale("log")
     top = max(float(together.max()), 1.0)
     named = (("median", spread.median), ("95 %", spread.usual), ("longest" if what == "run time" else "most", spread.most))
+    least, most = np.log(histogram.edges[[0, -1]])
     for place, (name, value) in enumerate(named):
         if value > 0:
-            axes.axvline(value, color=inks.line, linewidth=1.0, linestyle=(0, (3, 2)))
-            right = value > np.sqrt(histogram.edges[0] * histogram.edges[-1])
-            words = f" {name} {say(value)} "
-            axes.annotate(words, (value, (1.28 - 0.11 * place) * top), color=inks.ink, ha="right" if right else "left", va="center")
+            height = (1.28 - 0.11 * place) * top
+            axes.vlines(value, 0, height, color=inks.line, linewidth=1.0)
+            words, side = f" {name} {say(value)} ", "right" if np.log(value) - least > 0.75 * (most - least) else "left"
+            axes.annotate(words, (value, height), color=inks.ink, ha=side, va="center")
     axes.set(xlim=(histogram.edges[0], histogram.edges[-1]), ylim=(0, 1.38 * top))
     axes.set_ylabel("attempts")
-    axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
+    axes.yaxis.set_major_locator(MaxNLocator(4, integer=True, steps=[1, 2, 5, 10]))
+    axes.xaxis.set_major_locator(FixedLocator(_ticks(histogram.edges, _CLOCK if what == "run time" else _POWERS)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: say(value)))
-    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.xaxis.set_minor_locator(NullLocator())
+
+
+def _ticks(edges: Floats, places: Sequence[float]) -> list[float]:
+    """Return at most seven of *places* on an axis of logarithms, evenly."""
+    inside = [place for place in places if edges[0] <= place <= edges[-1]]
+    return inside[:: -(-len(inside) // 7)] if inside else [float(edges[0]), float(edges[-1])]
 
 
 def _time_axis(axes: Axes, span_s: float) -> None:
-    unit, name = next((unit, name) for unit, name in ((1, "s"), (60, "min"), (3600, "h"), (86400, "d")) if span_s < 120 * unit or unit == 86400)
-    axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 3, 5, 6, 10]))
+    unit, name = next(pair for pair in _UNITS if span_s < 120 * pair[0] or pair is _UNITS[-1])
+    steps = (factor * 10.0**power for power in range(-3, 7) for factor in (1, 2, 3, 5))
+    step = next(step for step in steps if span_s / unit / step <= 7) * unit
+    axes.xaxis.set_major_locator(MultipleLocator(step))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda at, _: f"{at / unit:g}"))
-    axes.set_xlabel(f"{name} since the first start" + ("" if unit == 1 else ", pauses left out"))
+    axes.set_xlabel(f"{name} since the first start, pauses left out")

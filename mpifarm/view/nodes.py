@@ -63,12 +63,19 @@ def nodes(account: Account) -> list[Node]:
     slow = known & (slower >= _SLOW) & (medians - usual > _DEVIATIONS * spread)
     told = _told(account)
     made = [
-        Node(name, *numbers, told.get(name, ""))
-        for name, *numbers in zip(
-            account.attempts.nodes, slots.tolist(), succeeded.tolist(), failed.tolist(), busy.tolist(), medians.tolist(),
-            slower.tolist(), slow.tolist(), strict=True,
+        Node(
+            name=name,
+            slots=int(slots[place]),
+            succeeded=int(succeeded[place]),
+            failed=int(failed[place]),
+            busy_s=float(busy[place]),
+            median_s=float(medians[place]),
+            slower=float(slower[place]),
+            slow=bool(slow[place]),
+            told=told.get(name, ""),
         )
-    ]  # fmt: skip
+        for place, name in enumerate(account.attempts.nodes)
+    ]
     return sorted(made, key=lambda node: node.name)
 
 

@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from mpifarm import __version__
 from mpifarm.view import figures, slottime, units
-from mpifarm.view.findings import Findings, shown
+from mpifarm.view.findings import Findings
 from mpifarm.view.series import Busy, Histogram
 
 _TEMPLATE = Path(__file__).with_name("report.html")
@@ -33,7 +33,7 @@ def html(findings: Findings) -> bytes:
         over_time=list(_over_time(findings.busy)) if findings.busy else [],
         bins=_bins,
         idle=slottime.IDLE,
-        shown=shown,
+        shown=units.shown,
         number=units.number,
         time=units.time,
         memory=units.memory,
@@ -56,6 +56,8 @@ def _over_time(busy: Busy) -> Iterator[tuple[float, float, float]]:
 def _bins(histogram: Histogram) -> Iterator[tuple[float, float, int, int]]:
     """Yield the edges and counts of the bars that have any."""
     edges = histogram.edges.tolist()
-    for low, high, good, bad in zip(edges, edges[1:], histogram.succeeded.tolist(), histogram.failed.tolist(), strict=False):
+    for low, high, good, bad in zip(
+        edges, edges[1:], histogram.succeeded.tolist(), histogram.failed.tolist(), strict=False
+    ):
         if good or bad:
             yield low, high, good, bad

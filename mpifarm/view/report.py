@@ -15,7 +15,6 @@ from mpifarm.view import account, findings, standing
 
 PAGE = ".html"
 SHEETS = (".png", ".svg", ".pdf")
-_NEEDED = {"matplotlib": (PAGE, *SHEETS), "jinja2": (PAGE,)}
 _EXTRA = "'mpifarm[report]'"
 
 
@@ -33,8 +32,12 @@ def write(target: str, tasklist: str) -> None:
     except OSError as error:
         raise FarmError(f"cannot read the files of {tasklist}: {error.filename}: {error.strerror}") from None
     content = _content(found, suffix)
+
+    def prove() -> None:
+        _refuse_own(path, Path(tasklist))
+
     try:
-        files.replace(files.own(path), content, prove=lambda: _refuse_own(path, Path(tasklist)))
+        files.replace(files.own(path), content, prove)
     except OSError as error:
         raise FarmError(f"cannot write --report {target}: {error.strerror}") from None
 
@@ -52,14 +55,14 @@ def _content(found: findings.Findings, suffix: str) -> bytes:
 
 def _need(suffix: str) -> None:
     """Raise FarmError if a package is missing."""
-    for name, suffixes in _NEEDED.items():
-        if suffix not in suffixes:
-            continue
-        try:
-            importlib.import_module(name)
-        except Exception as error:
-            told = packages.lacks(name, _EXTRA, error)
-            raise FarmError(f"--report {suffix} {told}") from None
+    name = "matplotlib"
+    try:
+        importlib.import_module("matplotlib")
+        if suffix == PAGE:
+            name = "jinja2"
+            importlib.import_module("jinja2")
+    except Exception as error:
+        raise FarmError(f"--report {suffix}: {packages.lacks(name, _EXTRA, error)}") from None
 
 
 def _refuse_own(path: Path, tasklist: Path) -> None:

@@ -1,7 +1,7 @@
 """Numbers to draw: a million attempts as some hundred marks.
 
-The rule: what is drawn is a sum or a mean over a bin, never a sample, so that nothing that happened falls between two marks;
-and no figure has more than MOST_MARKS. The axis of time has the pauses between two stretches left out: `worked`.
+The rule: what is drawn is a sum or a mean over a bin, never a sample, so that nothing falls between two marks; and no
+figure has more than MOST_MARKS. The axis of time has the pauses between two stretches left out: `worked`.
 """
 
 from __future__ import annotations
@@ -120,7 +120,8 @@ def histogram(account: Account, values: Floats) -> Histogram:
     """Return how many attempts have which of *values*, positive ones, of all attempts."""
     edges = np.geomspace(*_range(values[values > 0]), _BARS + 1)
     counts = [
-        np.histogram(np.clip(values[account.of(kind)], edges[0], edges[-1]), edges)[0] for kind in (Kind.SUCCEEDED, Kind.FAILED)
+        np.histogram(np.clip(values[account.of(kind)], edges[0], edges[-1]), edges)[0]
+        for kind in (Kind.SUCCEEDED, Kind.FAILED)
     ]
     return Histogram(edges, *counts)
 

@@ -24,8 +24,21 @@ _SLOTS = re.compile(r"(\d{1,9}) slots?\b")
 Floats = NDArray[np.float64]
 
 # The lines of the balance, in the order in which they are shown, and whether a task ran.
-DONE, FAILED, STOPPED, REPEATED, HISTORY = "tasks that succeeded", "tasks that failed", "stopped with the farm", "done again", "no longer in the list"
-START, BETWEEN, TAIL, DRAIN, LOST, UNUSED = "before the first task", "between two tasks", "after the last task", "before the end of the job", "lost with a node", "never used"
+DONE, FAILED, STOPPED, REPEATED, HISTORY = (
+    "tasks that succeeded",
+    "tasks that failed",
+    "stopped with the farm",
+    "done again",
+    "no longer in the list",
+)
+START, BETWEEN, TAIL, DRAIN, LOST, UNUSED = (
+    "before the first task",
+    "between two tasks",
+    "after the last task",
+    "before the end of the job",
+    "lost with a node",
+    "never used",
+)
 OF_KIND = {Kind.SUCCEEDED: DONE, Kind.FAILED: FAILED, Kind.STOPPED: STOPPED, Kind.REPEATED: REPEATED, Kind.HISTORY: HISTORY}
 IDLE = (START, BETWEEN, TAIL, DRAIN, LOST, UNUSED)
 
@@ -86,7 +99,9 @@ def balance(account: Account) -> SlotTime:
     return SlotTime(slots, sum(parts.values()), parts)
 
 
-def _gone(account: Account, stretch: NDArray[np.int64], node: NDArray[np.int64], last: Floats) -> tuple[Floats, NDArray[np.bool_]]:
+def _gone(
+    account: Account, stretch: NDArray[np.int64], node: NDArray[np.int64], last: Floats
+) -> tuple[Floats, NDArray[np.bool_]]:
     """Return until when each slot was there, and whether it was lost then, with its node."""
     gone = np.array([each.end for each in account.stretches])[stretch]
     lost = np.zeros(gone.size, dtype=np.bool_)

@@ -1,10 +1,26 @@
-"""Numbers as people read them."""
+"""Numbers, times and the texts of others as people read them.
+
+What others have written (commands, what tasks have printed, names of nodes) is one line here, not long, without a character
+that does something to a terminal or turns the line around; that it is escaped in a page is up to the page.
+"""
 
 from __future__ import annotations
 
 import math
+from time import localtime, strftime
 
 from mpifarm.view.status import duration
+
+_MOST_SHOWN = 240  # characters of a command
+
+
+def shown(text: str, most: int = _MOST_SHOWN) -> str:
+    """Return *text* as one line, its control characters as escapes, and not longer than *most* characters."""
+    line = "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape", "surrogatepass").decode()
+        for letter in text[: most + 1]
+    )
+    return line if len(line) <= most else line[: most - 1] + "…"
 
 
 def number(count: float) -> str:
@@ -30,13 +46,9 @@ def memory(kib: float) -> str:
     """Return an amount of memory: 640 KiB, 15 MiB, 1.9 GiB."""
     if math.isnan(kib):
         return "-"
-    for unit in ("KiB", "MiB", "GiB"):
-        if kib < 1000:
-            break
-        kib /= 1024
-    else:
-        unit = "TiB"
-    return f"{kib:.2g} {unit}" if kib < 9.95 else f"{kib:.0f} {unit}"
+    power = min(3, int(math.log(max(kib, 1) * 1.024, 1024)))  # 1000 MiB is 0.98 GiB
+    amount = kib / 1024**power
+    return (f"{amount:.2g}" if amount < 9.95 else f"{amount:.0f}") + (" KiB", " MiB", " GiB", " TiB")[power]
 
 
 def percent(share: float) -> str:
@@ -60,3 +72,11 @@ def limit(seconds: float) -> str:
     days, minutes = divmod(minutes, 24 * 60)
     clock = f"{minutes // 60:02d}:{minutes % 60:02d}:00"
     return f"{days}-{clock}" if days else clock
+
+
+def clock(at: float) -> str:
+    """Return a Unix time as one of the day, here."""
+    try:
+        return strftime("%Y-%m-%d %H:%M:%S", localtime(at))
+    except (OverflowError, ValueError, OSError):
+        return "at no time"
