@@ -12,6 +12,7 @@ import os
 import select
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from contextlib import suppress
@@ -21,6 +22,14 @@ from typing import Any
 import pytest
 
 _DEADLINE_S = 60.0
+_AT_3_AND_4 = """
+import fcntl, os, sys
+ours = [fcntl.fcntl(int(number), fcntl.F_DUPFD_CLOEXEC, 10) for number in sys.argv[1:3]]
+os.closerange(3, 10)
+for number, descriptor in enumerate(ours, start=3):
+    os.dup2(descriptor, number)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
 _PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 _WIDEST = """
 JSON.stringify([document.documentElement.scrollWidth, innerWidth, [...document.querySelectorAll("body *")]
@@ -48,7 +57,7 @@ class Browser:
         theirs_in, self._to = os.pipe()
         self._from, theirs_out = os.pipe()
         command = [
-            *("sh", "-c", f'exec "$0" "$@" 3<&{theirs_in} 4>&{theirs_out}', program(), "--headless", "--no-sandbox"),
+            *(sys.executable, "-c", _AT_3_AND_4, str(theirs_in), str(theirs_out), program(), "--headless", "--no-sandbox"),
             *("--disable-gpu", "--hide-scrollbars", f"--user-data-dir={self._home.name}", "--remote-debugging-pipe"),
         ]
         self._process = subprocess.Popen(

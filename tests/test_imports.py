@@ -56,7 +56,7 @@ TABLE = {
         "logbook": "|journal",
         "nodes": "account logbook|",
         "page": "figures findings series slottime units|",
-        "reasons": "account|",
+        "reasons": "account units|",
         "report": "account figures findings page standing|site ground",
         "series": "account|",
         "slottime": "account logbook|",

@@ -175,9 +175,11 @@ def _stretches(tried: Attempts, kinds: NDArray[np.int8], book: Logbook) -> tuple
     starts = rows["start"][order]
     ended = np.maximum.accumulate(starts + rows["seconds"][order])
     pauses = starts[1:] - ended[:-1]
-    told = np.array([event.at for event in book.events if event.mark is Mark.STARTED])
-    between = np.searchsorted(told, starts[1:] + _STAMP_S) > np.searchsorted(told, ended[:-1] - _STAMP_S)
-    first = np.concatenate(([True], (pauses > PAUSE_S) | ((pauses > 0) & between)))
+    first = np.concatenate(([True], pauses > PAUSE_S))
+    for at in [event.at for event in book.events if event.mark is Mark.STARTED]:
+        near = (starts[1:] >= at - _STAMP_S) & (ended[:-1] <= at + _STAMP_S) & (pauses > 0)
+        if near.any():
+            first[1 + int(np.argmax(np.where(near, pauses, 0)))] = True
     stretch = np.empty(rows.size, dtype=np.int32)
     stretch[order] = np.cumsum(first) - 1
     begins = starts[first].tolist()

@@ -17,6 +17,7 @@ from mpifarm.view.units import counted, limit, memory, percent, time
 
 _SPARE = 1.25  # of the bound, since the next tasks may be longer than those before
 _START_S = 60.0  # of a job, and the margin at its end
+_LEAST_NODE_KIB = 1024**2  # of memory: no node of a cluster has less
 _LEAST_TASKS = 10  # with fewer, numbers tell nothing
 
 
@@ -38,6 +39,7 @@ class Facts:
     peak_kib: int  # largest memory of an attempt
     usual_kib: int  # 95 % need no more
     killed: int  # tasks that SIGKILL has ended, and that are not done
+    killed_kib: int  # largest memory of them
     retried: int  # tasks that have failed and were tried again
     mended: int  # of them, that have succeeded then
     failed_share: float = 0.0
@@ -54,6 +56,9 @@ class Advice:
     why: str
 
 
+Case = Callable[[Facts], Advice | None]
+
+
 def advise(facts: Facts) -> list[Advice]:
     """Return what the facts call for, the most important first."""
     return [advice for case in CASES if (advice := case(facts))]
@@ -63,9 +68,12 @@ def again(facts: Facts) -> Advice | None:
     """Failed tasks, or tasks that are left, are tried by the next start."""
     if not facts.left:
         return None
-    what = f"{counted(facts.left, 'task')} {'is' if facts.left == 1 else 'are'} not done"
-    failed = f", {facts.failed:,} of them failed: mend what they lack first" if facts.failed else ""
-    return Advice(f"python -m mpifarm {facts.name}", f"{what}{failed}; what is done is not run again")
+    if facts.failed == facts.left:
+        what = f"{counted(facts.failed, 'task')} failed: mend what {'it lacks' if facts.failed == 1 else 'they lack'} first"
+    else:
+        failed = f", of them {facts.failed:,} failed: mend what they lack first" if facts.failed else ""
+        what = f"{counted(facts.left, 'task')} {'is' if facts.left == 1 else 'are'} not done{failed}"
+    return Advice(f"python -m mpifarm {facts.name}", f"{what}; what is done is not run again")
 
 
 def nodes_and_time(facts: Facts) -> Advice | None:
@@ -105,14 +113,12 @@ def _rounded(seconds: float) -> float:
 
 def threads_by_memory(facts: Facts) -> Advice | None:
     """Tasks that SIGKILL has ended were, as a rule, too many for the memory of their node."""
-    if not facts.killed or facts.slots < 2:
+    if not facts.killed or facts.slots < 2 or facts.slots * facts.killed_kib < _LEAST_NODE_KIB:
         return None
     killed = f"{counted(facts.killed, 'task')} ended by SIGKILL, as the kernel does when memory is short"
     halved = facts.slots // 2
-    return Advice(
-        f"THREADS={halved}",
-        f"{killed}: half as many at a time leave each twice the memory; the largest had {memory(facts.peak_kib)}",
-    )
+    largest = f"the largest had {memory(facts.killed_kib)}"
+    return Advice(f"THREADS={halved}", f"{killed}: {halved} at a time leave each twice the memory; {largest}")
 
 
 def threads_by_cpus(facts: Facts) -> Advice | None:
@@ -182,7 +188,7 @@ def slow_nodes(facts: Facts) -> Advice | None:
     return Advice(f"#SBATCH --exclude={names}", f"tasks take longer there than on the others, in the median: {told}{more}")
 
 
-CASES: tuple[Callable[[Facts], Advice | None], ...] = (
+CASES: tuple[Case, ...] = (
     again,
     nodes_and_time,
     threads_by_memory,

@@ -68,7 +68,9 @@ class Attempts:
 
     def commands(self, places: Sequence[int]) -> list[bytes]:
         """Return the commands of the rows at *places*, as the joblog has them."""
-        found = []
+        found: list[bytes] = []
+        if not places:
+            return found
         with self.path.open("rb") as file:
             for place in places:
                 file.seek(int(self.rows["command"][place]))

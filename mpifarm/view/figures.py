@@ -223,7 +223,7 @@ def _spread(axes: Axes, spread: Spread | None, inks: Inks, say: Callable[[float]
 def _ticks(edges: Floats, places: Sequence[float]) -> list[float]:
     """Return at most seven of *places* on an axis of logarithms, evenly."""
     inside = [place for place in places if edges[0] <= place <= edges[-1]]
-    return inside[:: -(-len(inside) // 7)] if inside else [float(edges[0]), float(edges[-1])]
+    return inside[:: -(-len(inside) // 7)] if len(inside) > 1 else [float(edges[0]), float(edges[-1])]
 
 
 def _time_axis(axes: Axes, span_s: float) -> None:

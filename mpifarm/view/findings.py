@@ -169,6 +169,7 @@ def _facts(
     rows = account.attempts.rows[good]
     seconds = float(rows["seconds"].sum())
     tried_again, mended = _retried(account)
+    killed = [reason for reason in why if reason.how == "killed by SIGKILL"]
     return Facts(
         name=units.shown(account.tasklist.name),
         tasks=account.states.size,
@@ -183,7 +184,8 @@ def _facts(
         cpus=float((rows["user_s"] + rows["system_s"]).sum()) / seconds if seconds else 0.0,
         peak_kib=int(rows["rss_kib"].max(initial=0)),
         usual_kib=int(np.quantile(rows["rss_kib"], 0.95)) if rows.size else 0,
-        killed=sum(reason.tasks for reason in why if reason.how == "killed by SIGKILL"),
+        killed=sum(reason.tasks for reason in killed),
+        killed_kib=max((reason.peak_kib for reason in killed), default=0),
         retried=tried_again,
         mended=mended,
         failed_share=slots.share(slottime.FAILED),

@@ -5,8 +5,9 @@ what no other file has. That is the words for a failure (a time limit and a sign
 and whether an attempt failed at all: who was ended with the farm has a line in the joblog, and none of `failed` here.
 
 A line begins with a time of day, of rank 0's clock; what is indented below is what the attempt has printed, its standard
-error before its standard output, with or without a line `stderr:` and `stdout:` above each. An attempt is known again in
-the joblog by its `Key`, which has no number of the task in it: a list that was edited numbers its tasks anew.
+error before its standard output. Without the lines `stderr:` and `stdout:` above each, the last line may be of either. An
+attempt is known again in the joblog by its `Key`, which has no number of the task in it: a list that was edited numbers its
+tasks anew.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ _FAILED = re.compile(
 _LONGEST = 400  # bytes of a last line that are kept
 _INDENT = b"    "
 _OURS = b"mpifarm: "  # a hint of ours behind what the attempt has printed
-_LABELS = {b"stderr:": True, b"stdout:": False}
+_LABELS = {b"    stderr:": True, b"    stdout:": False}  # and whether what follows counts
 
 Key = int
 
@@ -109,23 +110,22 @@ def read(path: Path) -> Logbook:
 
 
 def _entries(path: Path) -> Iterator[tuple[bytes, bytes]]:
-    """Yield the first line of each entry, without its time, and the last line that stands under it."""
-    head, last, of_stderr, is_stderr = b"", b"", b"", False
+    """Yield the first line of each entry, without its time, and the last line of standard error that stands under it."""
+    head, last, counts = b"", b"", True
     for line in _lines(path):
         if not line.startswith(_INDENT):
             if head:
-                yield head, of_stderr or last
+                yield head, last
             head = line[_STAMP_BYTES:] if _STAMP.match(line) else b""
-            last, of_stderr, is_stderr = b"", b"", False
-            continue
-        text = line.rstrip().rpartition(b"\r")[2].strip()  # a carriage return alone is a progress bar
-        if text in _LABELS:
-            is_stderr = _LABELS[text]
-        elif text and not text.startswith(_OURS):
-            last = text[:_LONGEST]
-            of_stderr = last if is_stderr else of_stderr
+            last, counts = b"", True
+        elif line in _LABELS:
+            counts = _LABELS[line]
+        elif counts:
+            text = line.rstrip().rpartition(b"\r")[2].strip()  # a carriage return alone is a progress bar
+            if text and not text.startswith(_OURS):
+                last = text[:_LONGEST]
     if head:
-        yield head, of_stderr or last
+        yield head, last
 
 
 def _lines(path: Path) -> Iterator[bytes]:

@@ -12,9 +12,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from mpifarm.view.account import Account, Kind, State
+from mpifarm.view.units import shown
 
 _DIGITS = re.compile(r"\d+")
-_LONGEST = 200  # characters of a last line that make a reason
+_LONGEST = 160  # characters of a last line that make a reason
 
 
 @dataclass(slots=True)
@@ -31,7 +32,7 @@ class Reason:
 
 def gist(last: str) -> str:
     """Return a line of standard error, so that those that differ in their numbers are one."""
-    return _DIGITS.sub("#", last.strip())[:_LONGEST]
+    return _DIGITS.sub("#", shown(last.strip(), _LONGEST))
 
 
 def grouped(account: Account) -> list[Reason]:

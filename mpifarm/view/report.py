@@ -26,6 +26,10 @@ def write(target: str, tasklist: str) -> None:
         known = ", ".join((PAGE, *SHEETS))
         raise FarmError(f"--report {target}: the end of the name tells what to write, and is none of {known}")
     _need(suffix)
+    if not path.parent.is_dir():
+        raise FarmError(f"cannot write --report {target}: there is no directory {path.parent}")
+    if path.is_dir():
+        raise FarmError(f"cannot write --report {target}: it is a directory")
     _refuse_own(path, Path(tasklist))
     try:
         found = findings.find(account.read(Path(tasklist)))

@@ -63,6 +63,8 @@ def percent(share: float) -> str:
 def hours(seconds: float) -> str:
     """Return an amount of core-hours or slot-hours, without the unit."""
     amount = seconds / 3600
+    if 0 < amount < 0.01:
+        return "<0.01"
     return f"{amount:.2g}" if amount < 9.95 else f"{amount:,.0f}"
 
 
