@@ -191,7 +191,10 @@ def _report(target: str, tasklist: str) -> int:
     packages.need_numpy()
     from mpifarm.view import report  # noqa: PLC0415
 
-    report.write(target, tasklist)
+    try:
+        report.write(target, tasklist)
+    except KeyboardInterrupt:
+        raise FarmError(f"--report {target}: interrupted, and not written") from None
     return 0
 
 

@@ -10,7 +10,7 @@ Edge cases make all this a bit tricky:
    that is not in it any more. It is history: its time was spent, and it is no task's.
 2. An attempt that was stopped with the farm looks like a failed one in the joblog. The log has no `failed` of it.
 3. The log tells of a start only since there is such an event. Before, a pause without any task tells of one: PAUSE_S is
-   longer than a farm waits before it tries a task again.
+   longer than a farm waits before it tries a task again. Where the log does tell, the longest pause thereabouts is it.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from mpifarm.view.standing import Standing
 
 PAUSE_S = 60.0
 _START_S = 1800.0  # that may pass between the start of a farm and that of its first task
+_LATE_S = 30.0  # after its first tasks a farm may say that it has started: when the last worker has come
 _STAMP_S = 1.5  # by which a time of the log may differ from those of the joblog
 
 Floats = NDArray[np.float64]
@@ -176,8 +177,8 @@ def _stretches(tried: Attempts, kinds: NDArray[np.int8], book: Logbook) -> tuple
     ended = np.maximum.accumulate(starts + rows["seconds"][order])
     pauses = starts[1:] - ended[:-1]
     first = np.concatenate(([True], pauses > PAUSE_S))
-    for at in [event.at for event in book.events if event.mark is Mark.STARTED]:
-        near = (starts[1:] >= at - _STAMP_S) & (ended[:-1] <= at + _STAMP_S) & (pauses > 0)
+    for at in [event.at for event in book.events if event.mark is Mark.STARTED][1:]:
+        near = (starts[1:] >= at - _LATE_S) & (ended[:-1] <= at + _STAMP_S) & (pauses > 0)
         if near.any():
             first[1 + int(np.argmax(np.where(near, pauses, 0)))] = True
     stretch = np.empty(rows.size, dtype=np.int32)

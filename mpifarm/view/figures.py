@@ -31,7 +31,7 @@ _SETTINGS: Any = {
     "font.family": "sans-serif",
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "path.simplify": True,
+    "text.parse_math": False,  # a node or a list may be called $x^
 }
 _NO_METADATA = {"Date": None, "Creator": None, "Format": None, "Type": None}
 _WIDE, _NARROW = (8.6, 9.0), (3.6, 8.0)  # inches, points of letters
@@ -80,9 +80,7 @@ def sheet(findings: Findings, suffix: str) -> bytes:
     with rc_context({**_SETTINGS, "font.size": 9.0}):
         figure = Figure(figsize=(8.3, 1.2 + sum(high + 0.75 for _, _, high in figures)), layout="constrained")
         FigureCanvasAgg(figure)
-        figure.suptitle(
-            f"{findings.name}: {findings.verdict}\n{findings.covers}".replace("$", r"\$"), fontsize=10, wrap=True
-        )
+        figure.suptitle(f"{findings.name}: {findings.verdict}\n{findings.covers}", fontsize=10, wrap=True)
         ratios = [high for _, _, high in figures]
         grid = figure.subplots(len(figures), 1, squeeze=False, height_ratios=ratios) if figures else np.empty((0, 1))
         for one, (name, draw, _) in zip(grid[:, 0], figures, strict=True):
@@ -192,7 +190,7 @@ def _pace(axes: Axes, findings: Findings, inks: Inks) -> None:
 
 def _short(name: str) -> str:
     kept = name if len(name) <= 24 else f"{name[:12]}…{name[-11:]}"
-    return "".join(letter if letter.isprintable() else "?" for letter in kept).replace("$", r"\$")
+    return "".join(letter if letter.isprintable() else "?" for letter in kept)
 
 
 def _spread(axes: Axes, spread: Spread | None, inks: Inks, say: Callable[[float], str], what: str) -> None:

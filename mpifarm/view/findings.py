@@ -116,7 +116,7 @@ def find(account: Account) -> Findings:
         bad=headline.bad(account),
         numbers=headline.numbers(account, slots),
         advice=advice.advise(facts),
-        busy=series.busy(account, slots.slots) if rows.size else None,
+        busy=series.busy(account, slots.slots, slots.lost) if rows.size else None,
         marks=_marks(account) if rows.size else [],
         slots=slots,
         pace=series.pace(account) if rows.size else None,

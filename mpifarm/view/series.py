@@ -65,16 +65,17 @@ def span(account: Account) -> float:
     return sum(stretch.end - stretch.begin for stretch in account.stretches)
 
 
-def busy(account: Account, slots: list[int]) -> Busy:
-    """Return how many of the *slots* of each stretch were busy."""
+def busy(account: Account, slots: list[int], lost: Floats) -> Busy:
+    """Return how many of the *slots* of each stretch were busy; *lost*, shape (any, 2): when single ones were missing."""
     edges = np.linspace(0, max(span(account), _LEAST_S), _BINS + 1)
     begins, ends = worked(account, account.attempts.rows["start"]), worked(account, account.ends)
     ones = np.ones(begins.size)
     width = edges[1]
     bounds = worked(account, np.array([stretch.begin for stretch in account.stretches]))
     finishes = np.append(bounds[1:], edges[-1])
-    there = np.array(slots, dtype=float)
-    return Busy(edges, _integral(edges, begins, ends, ones) / width, _integral(edges, bounds, finishes, there) / width)
+    there = _integral(edges, bounds, finishes, np.array(slots, dtype=float))
+    missing = _integral(edges, worked(account, lost[:, 0]), worked(account, lost[:, 1]), np.ones(len(lost)))
+    return Busy(edges, _integral(edges, begins, ends, ones) / width, (there - missing) / width)
 
 
 def pace(account: Account) -> Pace:

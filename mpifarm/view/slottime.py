@@ -49,6 +49,7 @@ class SlotTime:
 
     slots: list[int]  # of each stretch, as far as they are known
     held_s: float  # slots x time, all of it
+    lost: NDArray[np.float64]  # from when to when each slot was missing whose node was lost, Unix time, shape (slots, 2)
     parts: dict[str, float]  # slot-seconds of each line of the balance, in order; they add up to held_s
 
     @property
@@ -67,7 +68,7 @@ def balance(account: Account) -> SlotTime:
     rows = account.attempts.rows
     parts = dict.fromkeys([*OF_KIND.values(), *IDLE], 0.0)
     if not rows.size:
-        return SlotTime([], 0.0, parts)
+        return SlotTime([], 0.0, np.empty((0, 2)), parts)
     for kind, name in OF_KIND.items():
         parts[name] = float(rows["seconds"][account.of(kind)].sum())
     ends = account.ends
@@ -96,7 +97,8 @@ def balance(account: Account) -> SlotTime:
         told = _SLOTS.search(each.started)
         slots.append(max(count, int(told[1]) if told else 0))
         parts[UNUSED] += (slots[-1] - count) * (each.end - each.begin)
-    return SlotTime(slots, sum(parts.values()), parts)
+    ends_of = np.array([each.end for each in account.stretches])[stretch]
+    return SlotTime(slots, sum(parts.values()), np.stack((gone[lost], ends_of[lost]), axis=1), parts)
 
 
 def _gone(

@@ -136,7 +136,10 @@ def test_the_time_of_the_slots_adds_up() -> None:
     run.append("log", f"{stamp(-1)}started: 2 workers on 2 nodes, 3 slots, mpifarm 0.1.0\n")
     run.add(Ran(0, 0, 2), Ran(1, 3, 1).failed(), Ran(2, 0, 4, node="n2", number=15, why=None), Ran(3, 4, 6))
     run.append("log", f"{stamp(7)}worker 2 on n2 is lost: 1 tasks that it had are dealt again\n")
-    found = slottime.balance(account.read(LIST))
+    whole = account.read(LIST)
+    found = slottime.balance(whole)
+    there = series.busy(whole, found.slots, found.lost).slots
+    assert (round(there[0]), round(there[-1])) == (3, 2), "one is lost with its node"
     assert found.held_s == 11 + 8 + 11
     assert found.parts == {
         slottime.DONE: 8, slottime.FAILED: 1, slottime.STOPPED: 4, slottime.REPEATED: 0, slottime.HISTORY: 0,
@@ -169,7 +172,7 @@ def test_sums_and_series_hold_whatever_ran(ran: list[Ran]) -> None:
     found = account.read(LIST)
     slots = slottime.balance(found)
     assert sum(slots.parts.values()) == pytest.approx(slots.held_s)
-    busy = series.busy(found, slots.slots)
+    busy = series.busy(found, slots.slots, slots.lost)
     spent = sum(float(f"{one.seconds:.3f}") for one in ran)
     assert float((busy.busy * np.diff(busy.edges)).sum()) == pytest.approx(spent, abs=1e-3)
     pace = series.pace(found)
