@@ -10,6 +10,7 @@ longest task. (R. L. Graham, Bounds on multiprocessing timing anomalies, 1969.)
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -73,7 +74,7 @@ def again(facts: Facts) -> Advice | None:
     else:
         failed = f", of them {facts.failed:,} failed: mend what they lack first" if facts.failed else ""
         what = f"{counted(facts.left, 'task')} {'is' if facts.left == 1 else 'are'} not done{failed}"
-    return Advice(f"python -m mpifarm {facts.name}", f"{what}; what is done is not run again")
+    return Advice(f"python -m mpifarm {shlex.quote(facts.name)}", f"{what}; what is done is not run again")
 
 
 def nodes_and_time(facts: Facts) -> Advice | None:

@@ -7,6 +7,7 @@ needs beside numpy is looked for before anything is read, so that who lacks it i
 from __future__ import annotations
 
 import importlib
+import warnings
 from pathlib import Path
 
 from mpifarm import FarmError, files
@@ -35,7 +36,9 @@ def write(target: str, tasklist: str) -> None:
         found = findings.find(account.read(Path(tasklist)))
     except OSError as error:
         raise FarmError(f"cannot read the files of {tasklist}: {error.filename}: {error.strerror}") from None
-    content = _content(found, suffix)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of letters that no font here has: the page has those of its reader
+        content = _content(found, suffix)
 
     def prove() -> None:
         _refuse_own(path, Path(tasklist))

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from mpifarm import FarmError
 from mpifarm.journal import fastrecovery, progress, resume
 from mpifarm.journal.fastrecovery import Checkpoint
-from mpifarm.journal.holder import Holder, parse_holder, read_lock
+from mpifarm.journal.holder import Fate, Holder, parse_holder, read_lock, this_process
 from mpifarm.journal.names import Names
 from mpifarm.journal.watch import STALE_S
 from mpifarm.tasks import tfin
@@ -38,7 +38,7 @@ class Hand(Enum):
 
     NOBODY = "nobody"  # the lock was given back
     RUNNING = "running"
-    GONE = "gone"  # the lock lies there, and nobody touches it
+    GONE = "gone"  # the lock lies there, and its holder is seen to be dead, or nobody touches it
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,5 +151,8 @@ def _hand(lock: Path) -> tuple[Hand, Holder | None]:
         text, status = read_lock(lock)
     except OSError:
         return Hand.NOBODY, None
+    holder = parse_holder(text)
+    if holder and holder.fate(this_process()) is Fate.DEAD:
+        return Hand.GONE, holder
     fresh = time.time() - status.st_mtime < STALE_S
-    return Hand.RUNNING if fresh else Hand.GONE, parse_holder(text)
+    return Hand.RUNNING if fresh else Hand.GONE, holder

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mpifarm import FarmError
+from mpifarm.journal.holder import this_process
 from mpifarm.view import account, findings, reasons, series, slottime
 from mpifarm.view.account import Account, Kind, State
 
@@ -189,6 +191,9 @@ def test_a_farm_that_runs_and_one_that_is_gone_are_called_so() -> None:
     assert "running (process 47 on nid1, Slurm job 9 (restart 0))" in found.covers
     os.utime(lock, (1, 1))
     assert "ended without a word" in findings.find(account.read(LIST)).covers
+    gone = replace(this_process(), pid=2**22 + 1)  # more than Linux gives out
+    lock.write_text(gone.text())
+    assert "ended without a word" in findings.find(account.read(LIST)).covers, "seen to be dead, a moment ago"
 
 
 def test_no_run_of_that_name_is_refused() -> None:

@@ -21,6 +21,7 @@ CASES = [
     # case, what differs, the line, words of the reason
     (advice.again, {"left": 1}, "python -m mpifarm tasks.txt", "1 task is not done; what"),
     (advice.again, {"left": 1, "failed": 1}, "python -m mpifarm tasks.txt", "1 task failed: mend what it lacks first"),
+    (advice.again, {"left": 1, "name": "my list"}, "python -m mpifarm 'my list'", "1 task is not done"),
     (advice.again, {"left": 500, "failed": 3}, "python -m mpifarm tasks.txt", "500 tasks are not done, of them 3 failed"),
     # 600,000 s of work on 256 slots: 2344 s, and 199 s for the longest; a quarter more and a minute is 3239 s
     (advice.nodes_and_time, {}, "#SBATCH -N 4 -t 00:55:00", "the list once more, 10,000 tasks: 60 s in the mean"),
