@@ -157,6 +157,9 @@ def parser() -> Parser:
     add("--anyway", action="store_true",
         help="run a list with lines that cannot be meant: wait alone, an open quote, for ...; do")
     add("--no-mpi", action="store_true", help="one process, MPI not imported: for a login node where MPI_Init aborts")
+    add("--report", metavar="FILE",
+        help="run nothing: write what happened to the list, from its files here, to FILE (.html, .png, .svg or .pdf);"
+             " without MPI, from any shell")
     add("--quiet", action="store_true", help="print nothing but errors and the tasks' own output")
     add("--version", action="version", version=f"mpifarm {__version__}")
     # fmt: on
@@ -188,9 +191,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     try:
         entry.strangers()
-        options = parser()
-        arguments.check(argv, options.options)
-        settings, task_environ = config.read(options.parse_args(argv))
+        known = parser()
+        arguments.check(argv, known.options)
+        options = known.parse_args(argv)
+        if options.report is not None:
+            return _report(options.report, options.tasklist)
+        settings, task_environ = config.read(options)
     except FarmError as error:
         return config.refuse(error, "--no-mpi" in argv)
     asked = config.ask_end(settings)
@@ -211,6 +217,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 3
     finally:
         crew.dismiss()
+
+
+def _report(target: str, tasklist: str) -> int:
+    """Write a report, in the first process alone: no farm is started. Raises FarmError."""
+    if not config.is_first():
+        return 0
+    from mpifarm.site import packages  # noqa: PLC0415
+
+    packages.need_numpy()
+    from mpifarm.view import report  # noqa: PLC0415
+
+    try:
+        report.write(target, tasklist)
+    except KeyboardInterrupt:
+        raise FarmError(f"--report {target}: interrupted, and not written") from None
+    return 0
 
 
 def _run(settings: Config, crew: launcher.Crew, asked: subprocess.Popen[str] | None) -> int:

@@ -640,6 +640,55 @@ MUTATIONS = [
         "self.say",
         hunted_by="tests/ranks/test_notices.py",
     ),
+    Mutation(
+        "believe the joblog of another program",
+        "attempts",
+        "if end and file.readline() != JOBLOG_HEADER:",
+        "if end and not file.readline():",
+        hunted_by="tests/view/test_attempts.py",
+    ),
+    Mutation(
+        "read a number that is none",
+        "attempts",
+        "right &= ~there | (character <= 9)",
+        "right &= ~there | (character <= 255)",
+        hunted_by="tests/view/test_attempts.py",
+    ),
+    Mutation(
+        "count what was stopped with the farm as failed",
+        "account",
+        "kinds[bad] = Kind.STOPPED if book.exists else Kind.FAILED",
+        "kinds[bad] = Kind.FAILED",
+        hunted_by="tests/view/test_account.py",
+    ),
+    Mutation(
+        "count tasks that are not in the list any more",
+        "account",
+        "kinds[~known] = Kind.HISTORY",
+        "kinds[~known] = kinds[~known]",
+        hunted_by="tests/view/test_account.py",
+    ),
+    Mutation(
+        "let what others have written be run in a page",
+        "page",
+        "autoescape=True",
+        "autoescape=False",
+        hunted_by="tests/view/test_report.py",
+    ),
+    Mutation(
+        "show control characters",
+        "units",
+        "letter if letter.isprintable() else",
+        "letter if True else",
+        hunted_by="tests/view/test_report.py",
+    ),
+    Mutation(
+        "write a report over the list",
+        "report",
+        "name.samefile(other)",
+        "False",
+        hunted_by="tests/view/test_report.py",
+    ),
 ]
 
 

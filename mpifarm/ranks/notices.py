@@ -5,6 +5,7 @@ How it is put stands in `status`; here is when it is said, and how often. Nothin
 
 from __future__ import annotations
 
+from mpifarm import __version__
 from mpifarm.journal.journal import Journal
 from mpifarm.journal.lines import Attempt
 from mpifarm.journal.opening import Run
@@ -66,7 +67,10 @@ class Notices:
             return
         self._offers[rank] = offer
         if len(self._offers) == self._expected:
-            for notice in placement(self._offers, self._config):
+            first, *more = placement(self._offers, self._config)
+            job = f", job {self._config.job.id}" if self._config.job else ""
+            self._journal.event(f"started: {first}, mpifarm {__version__}{job}")
+            for notice in (first, *more):
                 self.say(notice)
 
     def left_behind(self, attempt: Attempt) -> None:

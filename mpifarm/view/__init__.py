@@ -1,5 +1,11 @@
 """What people see while it runs and when it ends.
 
-Its rule: it is told, and reaches into nobody. `status` is the words of rank 0 on standard error, `failures` those
-about attempts that have failed, `placement` those about who works where, and what lies idle.
+Its rule: it is told, or reads files, and reaches into nobody. `status` is the words of rank 0 on standard error, `failures`
+those about attempts that have failed, `placement` those about who works where, and what lies idle.
+
+What happened, from the files of a list alone: `attempts` reads the joblog, `logbook` the log, and `standing` how the list
+stands; `account` is what they come to. Sums of an account are `reasons` (why tasks failed), `nodes` (what each did),
+`slottime` (where the time of the slots went) and `series` (what is drawn); `advice` is all that the program advises.
+`findings` are the words and numbers of a report, `headline` those of its top (`units` puts them as people read them);
+`figures` and `page` draw it, `report` writes it.
 """

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mpifarm import FarmError
 
-from . import dealing, edited, idle, lists, makespan, output, spawn, startup
+from . import dealing, edited, idle, lists, makespan, output, report, spawn, startup
 from .harness import Failed, Plan
 from .peers import Peers
 from .table import Row, text
@@ -26,6 +26,7 @@ BENCHMARKS = {
     "edited": edited.rows,
     "dealing": dealing.rows,
     "output": output.rows,
+    "report": report.rows,
 }
 
 

@@ -1,0 +1,174 @@
+"""The joblog as columns: a million attempts in seconds, and in bytes that do not depend on their commands.
+
+The rule: a line counts only if it can be one of ours, every number of it, and those that cannot are counted. The file may
+be written to while it is read, torn at its end by a kill, zeroed by a crash, or have lines of another program in it. Its
+first line must be ours, since 15 columns of somebody else's would be read as something that they are not.
+
+A line is found by its newline and its first 14 tabs, for a chunk of lines at once, and each column is then a table of
+characters that becomes numbers with numpy. The command stays in the file: its place is kept. See `journal.lines`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mpifarm import FarmError
+from mpifarm.journal import tails
+from mpifarm.journal.lines import JOBLOG_HEADER
+
+_CHUNK_BYTES = 1024 * 1024
+_FIELDS = JOBLOG_HEADER.count(b"\t")  # before the command
+_LONGEST_NUMBER = 18  # digits
+_LONGEST_HOST = 255  # bytes
+_DECIMALS = 3
+_TAB, _NEWLINE, _DOT, _MINUS, _ZERO = b"\t\n.-0"
+
+# name -> column of the joblog, digits behind the point
+_COLUMNS = {
+    "seq": (0, 0), "start": (2, _DECIMALS), "seconds": (3, _DECIMALS), "exit": (6, 0), "signal": (7, 0),
+    "attempt": (8, 0), "slot": (9, 0), "rss_kib": (10, 0), "user_s": (11, _DECIMALS), "system_s": (12, _DECIMALS),
+    "offset": (13, 0),
+}  # fmt: skip
+
+ATTEMPT = np.dtype(
+    [
+        ("seq", "<i8"),  # line of the .tfin file; 0: of a task that is no longer in the list
+        ("offset", "<i8"),  # -1: the same
+        ("start", "<f8"),  # Unix time, clock of the node
+        ("seconds", "<f8"),
+        ("user_s", "<f8"),
+        ("system_s", "<f8"),
+        ("rss_kib", "<i8"),
+        ("command", "<i8"),  # position in the joblog
+        ("node", "<i4"),  # which of the nodes
+        ("slot", "<i4"),
+        ("attempt", "<i4"),
+        ("exit", "<i4"),
+        ("signal", "<i4"),
+    ]
+)
+Rows = NDArray[np.void]  # of dtype ATTEMPT
+Numbers = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Attempts:
+    """The attempts that a joblog tells of, in the order of their lines."""
+
+    path: Path
+    rows: Rows
+    nodes: Sequence[str]  # names; `node` is a place in here
+    bad: int = 0  # lines that are none of ours
+
+    def commands(self, places: Sequence[int]) -> list[bytes]:
+        """Return the commands of the rows at *places*, as the joblog has them."""
+        found: list[bytes] = []
+        if not places:
+            return found
+        with self.path.open("rb") as file:
+            for place in places:
+                file.seek(int(self.rows["command"][place]))
+                found.append(file.readline().removesuffix(b"\n"))
+        return found
+
+
+def none(path: Path) -> Attempts:
+    """Return what a joblog tells that is not there."""
+    return Attempts(path, np.empty(0, ATTEMPT), [])
+
+
+def read(path: Path) -> Attempts:
+    """Read a joblog; nothing is changed. Raises FarmError if it is another program's, and OSError."""
+    parts, nodes, bad = [np.empty(0, ATTEMPT)], dict[bytes, int](), 0
+    for chunk, at in _chunks(path):
+        rows, lines = _rows(chunk, at, nodes)
+        parts.append(rows)
+        bad += lines - rows.size
+    rows = np.concatenate(parts)
+    if bad and not rows.size:
+        raise FarmError(f"{path}: none of its {bad} lines is an attempt of mpifarm's: is it another program's?")
+    return Attempts(path, rows, [name.decode(errors="replace") for name in nodes], bad)
+
+
+def _chunks(path: Path) -> Iterator[tuple[bytes, int]]:
+    """Yield the lines of a joblog behind its header, many at a time, and where they begin."""
+    at, end = len(JOBLOG_HEADER), tails.whole_lines(path)
+    with path.open("rb") as file:
+        if end and file.readline() != JOBLOG_HEADER:
+            raise FarmError(f"{path}:1: not the header of mpifarm's joblog: is the file another program's?")
+        while at < end:
+            chunk = file.read(min(_CHUNK_BYTES, end - at))
+            if at + len(chunk) < end:
+                chunk += file.readline()
+            if not chunk:
+                return
+            yield chunk, at
+            at += len(chunk)
+
+
+def _rows(chunk: bytes, at: int, nodes: dict[bytes, int]) -> tuple[Rows, int]:
+    """Return the attempts of the lines of *chunk*, which begins at position *at*, and how many lines there are.
+
+    *nodes* is which name stands in which place, and takes what is new.
+    """
+    characters = np.frombuffer(chunk, dtype=np.uint8)
+    ends = np.flatnonzero(characters == _NEWLINE)
+    starts = np.concatenate(([0], ends[:-1] + 1))
+    tabs = np.flatnonzero(characters == _TAB)
+    first = np.searchsorted(tabs, starts)  # tabs before each line
+    whole = np.searchsorted(tabs, ends) - first >= _FIELDS
+    starts, first = starts[whole], first[whole]
+    fields = tabs[first[:, None] + np.arange(_FIELDS)]  # where each field ends, shape (lines, fields)
+    begins = np.concatenate((starts[:, None], fields[:, :-1] + 1), axis=1)
+    rows = np.zeros(starts.size, ATTEMPT)
+    good = np.ones(starts.size, dtype=np.bool_)
+    for name, (column, decimals) in _COLUMNS.items():
+        values, right = _numbers(characters, begins[:, column], fields[:, column], decimals)
+        good &= right
+        rows[name] = values / 10**decimals if decimals else np.where(right, values, 0)
+    good &= (rows["exit"] >= 0) & (rows["exit"] < 2**16) & (rows["slot"] > 0) & (rows["seconds"] >= 0)
+    good &= (rows["signal"] >= 0) & (rows["rss_kib"] >= 0) & (fields[:, 1] - begins[:, 1] <= _LONGEST_HOST)
+    rows["command"] = at + fields[:, -1] + 1
+    rows = rows[good]
+    rows["node"] = _places(characters, begins[good, 1], fields[good, 1], nodes)
+    return rows, ends.size
+
+
+def _numbers(characters: NDArray[np.uint8], begins: Numbers, ends: Numbers, decimals: int) -> tuple[Numbers, Mask]:
+    """Return the numbers that stand from *begins* to *ends*, in units of the last decimal, and which of them are any."""
+    negative = characters[np.minimum(begins, characters.size - 1)] == _MINUS
+    begins = begins + negative
+    digits, right = np.zeros(begins.size, dtype=np.int64), ends > begins
+    if decimals:
+        right &= ends - begins > decimals + 1
+        right &= characters[np.maximum(ends - decimals - 1, 0)] == _DOT
+    right &= ends - begins <= _LONGEST_NUMBER
+    width = int((ends - begins)[right].max(initial=0))
+    for place in range(width):  # from the right, a column of characters at a time
+        if decimals and place == decimals:
+            continue
+        there = right & (ends - 1 - place >= begins)
+        character = characters[np.maximum(ends - 1 - place, 0)] - np.uint8(_ZERO)  # below 0 is far above 9
+        right &= ~there | (character <= 9)
+        digits += np.where(there & right, character, 0).astype(np.int64) * 10 ** (
+            place - (decimals > 0 and place > decimals)
+        )
+    return np.where(negative, -digits, digits), right
+
+
+def _places(characters: NDArray[np.uint8], begins: Numbers, ends: Numbers, nodes: dict[bytes, int]) -> NDArray[np.int32]:
+    """Return which of *nodes* the names from *begins* to *ends* are."""
+    lengths = ends - begins
+    width = int(lengths.max(initial=1))
+    columns = np.arange(width)
+    names = characters[np.minimum(begins[:, None] + columns, characters.size - 1)]
+    names = np.ascontiguousarray(np.where(columns < lengths[:, None], names, 0).astype(np.uint8))
+    words, which = np.unique(names.view(f"S{width}").ravel(), return_inverse=True)
+    places = [nodes.setdefault(bytes(word), len(nodes)) for word in words]
+    return np.array(places, dtype=np.int32)[which]

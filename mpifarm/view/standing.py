@@ -1,0 +1,158 @@
+"""How a list stands: which of its tasks are done, as the next start would find it, read by somebody who changes nothing.
+
+The rule: no lock is taken and no file is written, so the farm may be running meanwhile. What is replaced is read before
+what only grows: the checkpoint first, then progress, and the joblog, which is written behind it, last. The list is its
+.tfin file, as it was dealt: what was appended to the list since the last start is not in there yet. What is done is decided
+by the same readers as at a start: see `journal.resume`.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mpifarm import FarmError
+from mpifarm.journal import fastrecovery, progress, resume
+from mpifarm.journal.fastrecovery import Checkpoint
+from mpifarm.journal.holder import Fate, Holder, parse_holder, read_lock, this_process
+from mpifarm.journal.names import Names
+from mpifarm.journal.watch import STALE_S
+from mpifarm.tasks import tfin
+from mpifarm.tasks.offsets import among
+from mpifarm.tasks.scan import Index, Scan
+
+Numbers = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+
+
+class Hand(Enum):
+    """Who has the list."""
+
+    NOBODY = "nobody"  # the lock was given back
+    RUNNING = "running"
+    GONE = "gone"  # the lock lies there, and its holder is seen to be dead, or nobody touches it
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The tasks of a list, in its order, and what is known of the run: arrays of shape (tasks,)."""
+
+    offsets: Numbers  # sorted
+    seqs: Numbers
+    done: Mask
+    dealt_to: int  # tasks at and behind this offset were never dealt, as far as the last checkpoint says
+    bad: int  # lines of progress that do not count because of damage
+    hand: Hand
+    holder: Holder | None
+    checkpoint: Checkpoint | None
+
+
+def names_of(tasklist: Path) -> Names:
+    """Return the names of the files that a run of *tasklist* has in this directory."""
+    return Names(Path(tasklist.name + ".tfin"))
+
+
+def read(tasklist: Path, names: Names) -> Standing:
+    """Return how the list stands. Raises FarmError if there is no run of it here or its files do not fit, and OSError."""
+    if not names.tfin.is_file():
+        raise FarmError(f"no run of {tasklist} here ({os.getcwd()}): there is no {names.tfin}; start in its directory")
+    hand, holder = _hand(names.lock)
+    is_done = names.done.is_file()
+    checkpoint = fastrecovery.read(names.fastrecovery) or fastrecovery.read_done(names.done)
+    with names.tfin.open("rb") as file:
+        scan, offsets, seqs = _scan(file.fileno())
+        done, bad = _done(scan, offsets, names, checkpoint)
+    if is_done:
+        done[:] = True
+    dealt_to = checkpoint.offset if checkpoint else 0
+    return Standing(offsets, seqs, done, dealt_to, bad, hand, holder, checkpoint)
+
+
+def lines_of(tasklist: Path, seqs: Numbers) -> Iterator[int]:
+    """Yield the number of the line of the list, from 1, for each record of *seqs*; 0 if the list has it no more.
+
+    Comments are lines of the list, and no records.
+    """
+    places = np.zeros(int(seqs.max(initial=0)) + 1, dtype=np.int64)
+    wanted = np.zeros(places.size, dtype=np.bool_)
+    wanted[seqs] = True
+    seq = 0
+    with suppress(OSError), tasklist.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            seq += not line.startswith(b"#")
+            if seq >= places.size:
+                break
+            if wanted[seq] and not places[seq]:
+                places[seq] = number
+    places[0] = 0
+    yield from (int(place) for place in places[seqs])
+
+
+def _done(scan: Scan, offsets: Numbers, names: Names, checkpoint: Checkpoint | None) -> tuple[Mask, int]:
+    """Return which tasks are done, and how many lines of progress are bad."""
+    done = np.zeros(offsets.size, dtype=np.bool_)
+    if resume.starts_over(checkpoint, names.progress):
+        return done, 0
+    if checkpoint:
+        done = (offsets < checkpoint.offset) & ~among(offsets, checkpoint.left)
+    if not names.progress.is_file():
+        return done, 0
+    lines = progress.read(names.progress, names.joblog, checkpoint.covered if checkpoint else None, scan, None)
+    if not lines.fits:
+        raise FarmError(f"{names.progress} does not fit {names.tfin}: it is of another list")
+    return done | among(offsets, lines.done["offset"]), lines.bad
+
+
+def _scan(descriptor: int) -> tuple[Scan, Numbers, Numbers]:
+    """Walk a .tfin file; return it as a list's scan, and the offsets and seqs of its tasks."""
+    places: list[tuple[int, int, int]] = []
+    offsets, seqs = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+    at, seq, tasks = 0, 1, 0
+    size = os.fstat(descriptor).st_size
+    for chunk in _chunks(descriptor, size):
+        records, are_tasks = tfin.records_of(chunk, at, seq)
+        places.append((at, seq, tasks))
+        offsets.append(records["offset"][are_tasks])
+        seqs.append(records["seq"][are_tasks])
+        at, seq, tasks = at + len(chunk), seq + records.size, tasks + int(np.count_nonzero(are_tasks))
+    index = Index(*np.array(places, dtype=np.int64).reshape(-1, 3).T)
+    return Scan(descriptor, at, tasks, False, None, True, at, index), np.concatenate(offsets), np.concatenate(seqs)
+
+
+def _chunks(descriptor: int, size: int) -> Iterator[bytes]:
+    """Yield whole records, many at a time; what is torn at the end is none."""
+    at = 0
+    while at < size:
+        length = tfin.CHUNK_BYTES
+        while True:
+            part = os.pread(descriptor, min(length, size - at), at)
+            whole = part[: part.rfind(b"\n") + 1]
+            if whole or at + len(part) >= size or not part:
+                break
+            length *= 2  # a record that is longer than a chunk
+        if not whole:
+            return
+        if not whole.startswith(tfin.MARK):
+            raise FarmError(f"the .tfin file has no record at byte {at}: it is damaged, start the list once to mend it")
+        yield whole
+        at += len(whole)
+
+
+def _hand(lock: Path) -> tuple[Hand, Holder | None]:
+    try:
+        text, status = read_lock(lock)
+    except OSError:
+        return Hand.NOBODY, None
+    holder = parse_holder(text)
+    if holder and holder.fate(this_process()) is Fate.DEAD:
+        return Hand.GONE, holder
+    fresh = time.time() - status.st_mtime < STALE_S
+    return Hand.RUNNING if fresh else Hand.GONE, holder

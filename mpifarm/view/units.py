@@ -1,0 +1,84 @@
+"""Numbers, times and the texts of others as people read them.
+
+What others have written (commands, what tasks have printed, names of nodes) is one line here, not long, without a character
+that does something to a terminal or turns the line around; that it is escaped in a page is up to the page.
+"""
+
+from __future__ import annotations
+
+import math
+from time import localtime, strftime
+
+from mpifarm.view.status import duration
+
+_MOST_SHOWN = 240  # characters of a command
+
+
+def shown(text: str, most: int = _MOST_SHOWN) -> str:
+    """Return *text* as one line, its control characters as escapes, and not longer than *most* characters."""
+    line = "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape", "surrogatepass").decode()
+        for letter in text[: most + 1]
+    )
+    return line if len(line) <= most else line[: most - 1] + "…"
+
+
+def number(count: float) -> str:
+    """Return a count with its thousands told apart: 9,788."""
+    return f"{count:,.0f}"
+
+
+def counted(count: int, noun: str, plural: str = "s") -> str:
+    """Return a count with its noun: 1 task, 9,788 tasks."""
+    return f"{count:,} {noun}" + ("" if count == 1 else plural)
+
+
+def time(seconds: float) -> str:
+    """Return a time: 0.004 s, 2.1 s, 45 s, 12 min."""
+    if math.isnan(seconds):
+        return "-"
+    if seconds < 0.1:
+        return f"{seconds:.3f} s"
+    return f"{seconds:.2g} s" if seconds < 9.95 else duration(seconds)
+
+
+def memory(kib: float) -> str:
+    """Return an amount of memory: 640 KiB, 15 MiB, 1.9 GiB."""
+    if math.isnan(kib):
+        return "-"
+    power = min(3, int(math.log(max(kib, 1) * 1.024, 1024)))  # 1000 MiB is 0.98 GiB
+    amount = kib / 1024**power
+    return (f"{amount:.2g}" if amount < 9.95 else f"{amount:.0f}") + (" KiB", " MiB", " GiB", " TiB")[power]
+
+
+def percent(share: float) -> str:
+    """Return a share, 0 to 1: never 100 % of what is not all, nor 0 % of what is something."""
+    if 0 < share < 0.001:
+        return "<0.1 %"
+    if 0.999 < share < 1:
+        return ">99.9 %"
+    return f"{100 * share:.0f} %" if share in (0, 1) else f"{100 * share:.1f} %"
+
+
+def hours(seconds: float) -> str:
+    """Return an amount of core-hours or slot-hours, without the unit."""
+    amount = seconds / 3600
+    if 0 < amount < 0.01:
+        return "<0.01"
+    return f"{amount:.2g}" if amount < 9.95 else f"{amount:,.0f}"
+
+
+def limit(seconds: float) -> str:
+    """Return a limit as sbatch -t takes it: HH:MM:SS, or D-HH:MM:SS."""
+    minutes = math.ceil(seconds / 60)
+    days, minutes = divmod(minutes, 24 * 60)
+    clock = f"{minutes // 60:02d}:{minutes % 60:02d}:00"
+    return f"{days}-{clock}" if days else clock
+
+
+def clock(at: float) -> str:
+    """Return a Unix time as one of the day, here."""
+    try:
+        return strftime("%Y-%m-%d %H:%M:%S", localtime(at))
+    except (OverflowError, ValueError, OSError):
+        return "at no time"

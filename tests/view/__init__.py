@@ -1,0 +1,1 @@
+"""What people see, of runs that were and of runs that never were."""
