@@ -164,6 +164,7 @@ def test_every_line_is_accounted_for(old: list[bytes], new: list[bytes], lines: 
             assert text[change.first - 1] in old
 
 
+@pytest.mark.long
 def test_memory_does_not_grow_with_what_has_changed() -> None:
     peaks = []
     for count in (20_000, 80_000):
