@@ -46,7 +46,7 @@ TABLE = (
     Entry("--forever", "HyperShell", "a list may grow at its end between two runs: start the same line again"),
     # what is told
     Entry("--joblog", "GNU Parallel", _ALWAYS_LOGGED),
-    Entry("-with-trace -with-report -with-timeline --report --stats", "Nextflow and Snakemake", _ALWAYS_LOGGED),
+    Entry("-with-trace -with-report -with-timeline --stats", "Nextflow and Snakemake", _ALWAYS_LOGGED),
     Entry("--failures", "HyperShell",
           "leave it out, what failed stands in log.TASKLIST.tfin, and the same line again tries it again"),
     Entry("--logfile --log --log-file --loglevel --log-level --verbose -v --debug", "many programs",

@@ -53,7 +53,7 @@ TABLE = {
     "view": {
         "account": "attempts logbook standing|journal",
         "advice": "units|",
-        "attempts": "|journal",
+        "attempts": "|journal ground",
         "failures": "status|journal launcher ground",
         "figures": "findings series slottime units|",
         "findings": "account advice headline logbook nodes reasons series slottime standing units|",

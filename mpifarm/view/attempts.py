@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from mpifarm import FarmError
 from mpifarm.journal import tails
 from mpifarm.journal.lines import JOBLOG_HEADER
+from mpifarm.words import count
 
 _CHUNK_BYTES = 1024 * 1024
 _FIELDS = JOBLOG_HEADER.count(b"\t")  # before the command
@@ -92,7 +93,7 @@ def read(path: Path) -> Attempts:
         bad += lines - rows.size
     rows = np.concatenate(parts)
     if bad and not rows.size:
-        raise FarmError(f"{path}: none of its {bad} lines is an attempt of mpifarm's: is it another program's?")
+        raise FarmError(f"{path}: {count(bad, 'line')}, and none is an attempt of mpifarm's: is it another program's?")
     return Attempts(path, rows, [name.decode(errors="replace") for name in nodes], bad)
 
 

@@ -104,7 +104,7 @@ def numbers(account: Account, slots: SlotTime) -> list[tuple[str, str, str]]:
             "wall time",
             f"within {units.time(passed)}" if passed > 1.01 * worked else "first start to last end",
         ),
-        (units.percent(slots.busy), "of slots busy", f"{max(slots.slots, default=0):,} slots"),
+        (units.percent(slots.busy), "of slots busy", units.counted(max(slots.slots, default=0), "slot")),
         (units.hours(cpu_s), "core-hours used", f"of {units.hours(slots.held_s)} slot-hours held"),
     ]
 
