@@ -31,7 +31,7 @@ def assert_refused(ended: Ended, *words: str) -> None:
         (["."], {}, ["directory"]),
         (["/dev/null"], {}, ["regular file"]),
         (["nul.txt"], {}, ["nul.txt:3", "NUL"]),
-        ([], {}, ["TASKLIST"]),
+        ([], {}, ["there is no task list"]),
         (["--threads", "0", "tasks.txt"], {}, ["--threads", "'0'"]),
         (["--timeout", "soon", "tasks.txt"], {}, ["--timeout", "'soon'"]),
         (["--nosuch", "tasks.txt"], {}, ["--nosuch"]),

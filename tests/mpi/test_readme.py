@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 import shutil
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -55,9 +53,6 @@ def test_a_farm_that_was_started_deaf_to_int_stays_so_and_term_stops_it(farms: F
 def test_an_mpiexec_in_a_loop_takes_what_the_loop_is_to_read(farms: Farms, standard_input: str, read: str) -> None:
     (farms.directory / "words").write_text("1\n2\n3\n")
     (farms.directory / "tasks.txt").write_text("true\n")
-    farm = f'"$@" -n 2 {sys.executable} -m mpifarm --quiet --rerun tasks.txt {standard_input}'
-    loop = f"while read -r word; do printf %s $word; {farm}; done < words"
-    done = subprocess.run(
-        ["sh", "-c", loop, "sh", *mpiexec()], cwd=farms.directory, capture_output=True, timeout=60, check=True
-    )
-    assert done.stdout.decode() == read
+    loop = f'while read -r word; do printf %s $word; "$0" "$@" {standard_input}; done < words'
+    ended = farms.start(0, "--quiet", "--rerun", "tasks.txt", by=("sh", "-c", loop, *mpiexec(), "-n", "2")).wait()
+    assert (ended.code, ended.out.decode()) == (0, read), ended.err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,11 @@ TASKS = SLOTS + 2
 def states(jobs: Jobs) -> set[str]:
     """Return the states of the farm's processes, as the kernel calls them: T is stopped."""
     stats = [Path(f"/proc/{process.pid}/stat") for process in live_processes(jobs.mark)]
-    return {stat.read_text().rpartition(")")[2].split()[0] for stat in stats if stat.exists()}
+    found = set()
+    for stat in stats:
+        with suppress(FileNotFoundError, ProcessLookupError):  # a process of the script that has ended meanwhile
+            found.add(stat.read_text().rpartition(")")[2].split()[0])
+    return found
 
 
 def suspend(jobs: Jobs, job: Job) -> None:
