@@ -173,7 +173,7 @@ MUTATIONS = [
     ),
     Mutation(
         "take +1 for a number of slots",
-        "cli",
+        "options",
         "if not text.isdecimal():",
         "if False:",
         hunted_by="tests/test_cli.py",

@@ -6,6 +6,7 @@ What is refused before anything is started is refused in this process, but for s
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -13,11 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from mpifarm import __version__, cli
+from mpifarm import __version__, cli, options
 
 OPTIONS = """-j --threads --retries --timeout --kill-after --walltime --margin --time-request --max-fails --manager-works
     --rerun --edited --again --lost-after --output --shell
-    --keep-mpi-env --ignore-directives --anyway --no-mpi --quiet --version --help"""
+    --report --keep-mpi-env --ignore-directives --anyway --no-mpi --quiet --version --help"""
+FIRST_SCREEN = "TASKLIST --threads --retries --timeout --max-fails --output --report"
 LAUNCHERS = [
     ("PMI_RANK", "PMI_SIZE"), ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"), ("SLURM_PROCID", "SLURM_NTASKS"),
     ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS"),
@@ -95,6 +97,16 @@ def test_help_needs_neither_mpi_nor_numpy_and_shows_every_option(here: Path) -> 
     assert [option for option in OPTIONS.split() if option not in out] == []
 
 
+@pytest.mark.parametrize("columns", [80, 100])
+def test_the_usual_options_are_on_the_first_screen(monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    screen = options.parser().format_help().splitlines()[:24]
+    assert [line for line in screen if len(line) > columns] == []
+    assert [
+        option for option in FIRST_SCREEN.split() if not re.search(rf"^  (-. N, )?{option}\b", "\n".join(screen), re.M)
+    ] == []
+
+
 def test_the_version_is_the_packages(here: Path) -> None:
     assert mpifarm("--version", program=("-c", WITHOUT_PACKAGES)) == (0, f"mpifarm {__version__}\n", "")
 
@@ -148,7 +160,7 @@ def test_an_option_of_another_program_is_what_is_blamed() -> None:
 @pytest.mark.usefixtures("here")
 @pytest.mark.parametrize("given", [["-j", "3"], ["-j3"], ["--threads=3"]])
 def test_the_forms_of_j_are_one_option(given: list[str]) -> None:
-    assert cli.parser().parse_args([*given, "tasks.txt"]).threads == 3
+    assert options.parser().parse_args([*given, "tasks.txt"]).threads == 3
 
 
 @pytest.mark.usefixtures("here")

@@ -16,17 +16,18 @@ ROOT = Path(mpifarm.__file__).parent
 
 # From top to bottom: a wing may import those below it, never one above. Hall and ground are the files beside the wings.
 WINGS = ("hall", "ranks", "view", "journal", "launcher", "tasks", "schedule", "site", "ground")
-HALL = {"__main__", "arguments", "cli", "config", "entry", "foreign_options"}
+HALL = {"__main__", "arguments", "cli", "config", "entry", "foreign_options", "options"}
 
 # Wing -> file -> what it may import: files of its own wing | other wings. `mpifarm` itself (FarmError, say) is for all.
 TABLE = {
     "hall": {
         "__main__": "cli|",
         "arguments": "foreign_options|",
-        "cli": "arguments config entry|ranks view launcher site ground",
+        "cli": "arguments config entry options|ranks view launcher site ground",
         "config": "|launcher tasks site ground",
         "entry": "|",
         "foreign_options": "|",
+        "options": "config|launcher ground",
     },
     "ranks": {
         "alarm": "custody notices|view journal schedule",
