@@ -78,6 +78,8 @@ TABLE = {
         "carrying": "fastrecovery identity lock names resume rewriting step warrant|tasks ground",
         "claim": "fastrecovery identity lock names progress resume tails|tasks ground",
         "fastrecovery": "identity|schedule",
+        "found": "carrying claim fastrecovery identity lock names repeating resume standing warrant"
+        "|launcher tasks schedule ground",
         "holder": "|schedule",
         "identity": "|launcher",
         "journal": "appender fastrecovery identity lines names output resume retraction spool tails warrant"
@@ -85,9 +87,8 @@ TABLE = {
         "lines": "|ground",
         "lock": "acquisition holder watch|schedule",
         "names": "acquisition tails|ground",
-        "opening": "carrying claim fastrecovery holder identity journal lock names repeating resume retraction standing"
-        " step warrant watch"
-        "|launcher tasks schedule ground",
+        "opening": "fastrecovery found holder journal lock names resume retraction standing step watch"
+        "|tasks schedule ground",
         "output": "appender blocks lines spool warrant|ground",
         "progress": "fastrecovery tails|tasks ground",
         "resume": "fastrecovery progress tails|tasks schedule",
