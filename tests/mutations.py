@@ -677,10 +677,17 @@ MUTATIONS = [
     ),
     Mutation(
         "show control characters",
-        "units",
+        "texts",
         "letter if letter.isprintable() else",
         "letter if True else",
         hunted_by="tests/view/test_report.py",
+    ),
+    Mutation(
+        "let a hint hide what the task has said",
+        "texts",
+        "if line and (not line.startswith(OURS) or not last or last.startswith(OURS)):",
+        "if line:",
+        hunted_by="tests/view/test_account.py",
     ),
     Mutation(
         "write a report over the list",
