@@ -5,7 +5,12 @@ from __future__ import annotations
 
 def count(number: int, noun: str, plural: str = "s") -> str:
     """Return *number* and what is counted; *plural* is what *noun* ends in if there are several."""
-    return f"{number} {noun}" + ("" if number == 1 else plural)
+    return f"{number} {noun_of(number, noun, plural)}"
+
+
+def noun_of(number: int, noun: str, plural: str = "s") -> str:
+    """Return *noun* as it stands behind *number*; *plural* is what it ends in if there are several."""
+    return noun if number == 1 else noun + plural
 
 
 def counted(number: int, noun: str) -> str:

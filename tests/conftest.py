@@ -1,8 +1,9 @@
 """Two gears. `pytest` tells within two minutes whether mpifarm works here; `pytest --all` is everything.
 
-The short one has what runs in one process, some hundreds of seeds of the simulation, and one real farm for each thing that
-a farm does: of the directories of real farms, `mpi` and `slurm`, it takes what is marked `short`, and elsewhere leaves out
-what is marked `long`. Both say in the end, a line for each reason, what was left out and what was skipped.
+The short one has what runs in one process, a hundred seeds of the simulation, and one real farm for each thing that a farm
+does: of the directories of real farms, `mpi` and `slurm`, it takes what is marked `short`, and anywhere leaves out what is
+marked `long`. Of what Hypothesis makes up it tries a quarter. Both say in the end, a line for each reason, what was left
+out and what was skipped.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import hypothesis
 import pytest
 
 _REAL = {"mpi", "slurm"}  # directories of real farms
+_FEW = 25  # examples of Hypothesis, whose own default is 100
 _MANY = 300  # descriptors
 _OPEN = Path("/proc/self/fd")
 
@@ -27,8 +29,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    hypothesis.settings.register_profile("busy", deadline=None)  # this machine may be busy with other things
-    hypothesis.settings.load_profile("busy")
+    hypothesis.settings.register_profile("all", deadline=None)  # this machine may be busy with other things
+    hypothesis.settings.register_profile("short", deadline=None, max_examples=_FEW)
+    hypothesis.settings.load_profile("all" if config.getoption("--all") else "short")
     config.addinivalue_line("markers", "short: a real farm that the short gear has, too")
     config.addinivalue_line("markers", "long: left out of the short gear")
 
@@ -43,9 +46,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _is_long(item: pytest.Item) -> bool:
-    if _is_real(item):
-        return item.get_closest_marker("short") is None
-    return item.get_closest_marker("long") is not None
+    return item.get_closest_marker("long") is not None or (_is_real(item) and item.get_closest_marker("short") is None)
 
 
 def _is_real(item: pytest.Item) -> bool:

@@ -1,6 +1,6 @@
 """Deliberate bugs, put into a copy of mpifarm one at a time: the simulation, or a file of tests, has to find each of them.
 
-To see the table, with the seed that caught each: python tests/mutations.py
+To see the table, with the seed that caught each: python tests/mutations.py; or of some of them, by name: ... NAME...
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -173,7 +174,7 @@ MUTATIONS = [
     ),
     Mutation(
         "take +1 for a number of slots",
-        "cli",
+        "options",
         "if not text.isdecimal():",
         "if False:",
         hunted_by="tests/test_cli.py",
@@ -677,10 +678,17 @@ MUTATIONS = [
     ),
     Mutation(
         "show control characters",
-        "units",
+        "texts",
         "letter if letter.isprintable() else",
         "letter if True else",
         hunted_by="tests/view/test_report.py",
+    ),
+    Mutation(
+        "let a hint hide what the task has said",
+        "texts",
+        "if line and (not line.startswith(OURS) or not last or last.startswith(OURS)):",
+        "if line:",
+        hunted_by="tests/view/test_account.py",
     ),
     Mutation(
         "write a report over the list",
@@ -729,15 +737,27 @@ def _hunt_by_test(mutation: Mutation, scratch: str, environ: dict[str, str]) -> 
     return failed[0][:80] if failed else ""
 
 
-def main() -> int:
-    """Print the table; fail if a bug was not caught."""
+def chosen(names: Sequence[str]) -> list[Mutation]:
+    """Return the mutations that are called so, all of them if there are no *names*. Raises ValueError."""
+    if unknown := set(names) - {mutation.name for mutation in MUTATIONS}:
+        raise ValueError(f"no mutation is called {', '.join(map(repr, sorted(unknown)))}")
+    return [mutation for mutation in MUTATIONS if not names or mutation.name in names]
+
+
+def main(names: Sequence[str]) -> int:
+    """Print the table of those that are named, or of all; fail if a bug was not caught."""
+    try:
+        mutations = chosen(names)
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 2
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        caught = list(pool.map(hunt, MUTATIONS))
-    for mutation, how in zip(MUTATIONS, caught, strict=True):
+        caught = list(pool.map(hunt, mutations))
+    for mutation, how in zip(mutations, caught, strict=True):
         hunter = mutation.hunted_by if mutation.hunted_by.endswith(".py") else f"{SEEDS} seeds"
         print(f"{mutation.name:<45} {mutation.module:<9} {how or f'NOT CAUGHT by {hunter}'}")
     return 0 if all(caught) else 1
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from mpifarm import FarmError, cli
+from mpifarm import FarmError, options
 from mpifarm.arguments import check
 
-OPTIONS = cli.parser().options
+OPTIONS = options.parser().options
 
 
 @pytest.fixture(autouse=True)

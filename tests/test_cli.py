@@ -1,20 +1,25 @@
-"""The command line, run as a process: help without MPI, one line for every error, and nothing touched by it."""
+"""The command line: help without MPI, one line for every error, and nothing touched by it.
+
+What is refused before anything is started is refused in this process, but for some of it; the rest is run as one.
+"""
 
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
-from mpifarm import __version__
+from mpifarm import __version__, cli, options
 
 OPTIONS = """-j --threads --retries --timeout --kill-after --walltime --margin --time-request --max-fails --manager-works
     --rerun --edited --again --lost-after --output --shell
-    --keep-mpi-env --ignore-directives --anyway --no-mpi --quiet --version --help"""
+    --report --keep-mpi-env --ignore-directives --anyway --no-mpi --quiet --version --help"""
+FIRST_SCREEN = "TASKLIST --threads --retries --timeout --max-fails --output --report"
 LAUNCHERS = [
     ("PMI_RANK", "PMI_SIZE"), ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"), ("SLURM_PROCID", "SLURM_NTASKS"),
     ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS"),
@@ -57,6 +62,26 @@ def mpifarm(
     return done.returncode, done.stdout, done.stderr
 
 
+@pytest.fixture
+def refused(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Return what calls mpifarm in this process, and gives its line of standard error; it must not get to a start."""
+
+    def start(*_: object) -> None:
+        raise AssertionError("this is refused before anything is started")
+
+    def call(*arguments: str, more: Mapping[str, str] = NONE) -> str:
+        for name, value in more.items():
+            monkeypatch.setenv(name, value)
+        assert cli.main(arguments) == 2
+        out, err = capfd.readouterr()
+        assert out == ""
+        assert complains(err), err
+        return err
+
+    monkeypatch.setattr("mpifarm.launcher.launcher.fork_helpers", start)
+    return call
+
+
 def last_line(stderr: str) -> str:
     """Return ours; mpi4py, too, may warn of a launcher that is not its own."""
     return stderr.splitlines(keepends=True)[-1]
@@ -70,6 +95,16 @@ def test_help_needs_neither_mpi_nor_numpy_and_shows_every_option(here: Path) -> 
     code, out, err = mpifarm("--help", program=("-c", WITHOUT_PACKAGES))
     assert (code, err) == (0, "")
     assert [option for option in OPTIONS.split() if option not in out] == []
+
+
+@pytest.mark.parametrize("columns", [80, 100])
+def test_the_usual_options_are_on_the_first_screen(monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    screen = options.parser().format_help().splitlines()[:24]
+    assert [line for line in screen if len(line) > columns] == []
+    assert [
+        option for option in FIRST_SCREEN.split() if not re.search(rf"^  (-. N, )?{option}\b", "\n".join(screen), re.M)
+    ] == []
 
 
 def test_the_version_is_the_packages(here: Path) -> None:
@@ -98,7 +133,15 @@ BAD = [
 
 
 @pytest.mark.parametrize("arguments", BAD, ids=lambda arguments: " ".join(arguments)[:30])
-def test_a_bad_option_is_one_line_and_nothing_is_touched(here: Path, arguments: list[str]) -> None:
+def test_a_bad_option_is_one_line_and_nothing_is_touched(
+    here: Path, arguments: list[str], refused: Callable[..., str]
+) -> None:
+    refused(*arguments)
+    assert os.listdir(here) == ["tasks.txt"]
+
+
+@pytest.mark.parametrize("arguments", [BAD[0], ["--threads", "0", "tasks.txt"]], ids=["no list", "--threads 0"])
+def test_a_process_with_a_bad_option_says_one_line_and_ends_with_2(here: Path, arguments: list[str]) -> None:
     code, out, err = mpifarm(*arguments)
     assert (code, out) == (2, "")
     assert complains(err), err
@@ -116,6 +159,12 @@ def test_an_option_of_another_program_is_what_is_blamed() -> None:
 
 @pytest.mark.usefixtures("here")
 @pytest.mark.parametrize("given", [["-j", "3"], ["-j3"], ["--threads=3"]])
+def test_the_forms_of_j_are_one_option(given: list[str]) -> None:
+    assert options.parser().parse_args([*given, "tasks.txt"]).threads == 3
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize("given", [["-j3"]])
 def test_j_is_short_for_threads(given: list[str]) -> None:
     Path("tasks.txt").write_text("echo $MPIFARM_THREADS\n")
     assert mpifarm("--no-mpi", "--quiet", *given, "tasks.txt") == (0, "3\n", "")
@@ -123,8 +172,8 @@ def test_j_is_short_for_threads(given: list[str]) -> None:
 
 @pytest.mark.usefixtures("here")
 @pytest.mark.parametrize("share", ["50%", "+1", "0"])
-def test_a_share_of_the_cpus_is_refused_with_what_to_do(share: str) -> None:
-    _, _, err = mpifarm("-j", share, "tasks.txt")
+def test_a_share_of_the_cpus_is_refused_with_what_to_do(share: str, refused: Callable[..., str]) -> None:
+    err = refused("-j", share, "tasks.txt")
     assert f"-j/--threads: '{share}' is not a number from 1 to" in err
     assert "left out, it is as many as CPUs" in err
 
@@ -136,21 +185,18 @@ def test_a_name_with_a_newline_makes_no_second_line(here: Path) -> None:
     assert "a\\nb\\r.txt" in err
 
 
-def test_a_bad_threads_is_one_line_and_nothing_is_touched(here: Path) -> None:
-    code, out, err = mpifarm("tasks.txt", THREADS="many")
-    assert (code, out) == (2, "")
-    assert complains(err)
-    assert "THREADS=many" in err
+def test_a_bad_threads_is_one_line_and_nothing_is_touched(here: Path, refused: Callable[..., str]) -> None:
+    assert "THREADS=many" in refused("tasks.txt", more={"THREADS": "many"})
     assert os.listdir(here) == ["tasks.txt"]
 
 
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["nosuch.txt"],
-        ["."],
+        pytest.param(["nosuch.txt"], marks=pytest.mark.long),
+        pytest.param(["."], marks=pytest.mark.long),
         ["nul.txt"],
-        ["--output", "nosuch/all.out", "tasks.txt"],
+        pytest.param(["--output", "nosuch/all.out", "tasks.txt"], marks=pytest.mark.long),
         ["--output", "tasks.txt", "tasks.txt"],
     ],
     ids=" ".join,
@@ -165,10 +211,11 @@ def test_a_bad_list_or_output_is_one_line_and_nothing_is_touched(here: Path, arg
 
 
 @pytest.mark.parametrize(("rank", "size"), LAUNCHERS)
-def test_of_many_ranks_with_a_bad_option_the_first_speaks_at_once(here: Path, rank: str, size: str) -> None:
-    code, _, err = mpifarm("--threads", "0", "tasks.txt", more={rank: "0", size: "2"})
-    assert code == 2
-    assert complains(err)
+@pytest.mark.usefixtures("here")
+def test_of_many_ranks_with_a_bad_option_the_first_speaks_at_once(
+    rank: str, size: str, refused: Callable[..., str]
+) -> None:
+    refused("--threads", "0", "tasks.txt", more={rank: "0", size: "2"})
 
 
 @pytest.mark.long
@@ -198,19 +245,25 @@ def test_of_what_srun_has_started_the_first_alone_speaks_and_none_leaves_with_0(
         *({rank: "3", size: "1"} for rank, size in LAUNCHERS),
     ],
 )
-def test_a_rank_that_was_left_behind_by_another_program_keeps_nobody_silent(here: Path, environ: dict[str, str]) -> None:
-    code, out, err = mpifarm("--threads", "0", "tasks.txt", more=environ)
-    assert (code, out) == (2, "")
-    assert complains(err)
+@pytest.mark.usefixtures("here")
+def test_a_rank_that_was_left_behind_by_another_program_keeps_nobody_silent(
+    environ: dict[str, str], refused: Callable[..., str]
+) -> None:
+    refused("--threads", "0", "tasks.txt", more=environ)
 
 
+@pytest.mark.usefixtures("here")
 @pytest.mark.parametrize(("rank", "size"), LAUNCHERS)
-def test_without_mpi_every_process_is_the_first(here: Path, rank: str, size: str) -> None:
-    environ = {rank: "3", size: "4"}
-    code, _, err = mpifarm("--no-mpi", "--threads", "0", "tasks.txt", more=environ)
-    assert code == 2
-    assert complains(err)
-    assert mpifarm("--no-mpi", "--quiet", "tasks.txt", more=environ) == (0, "hi\n", "")
+def test_without_mpi_every_process_is_the_first(rank: str, size: str, refused: Callable[..., str]) -> None:
+    refused("--no-mpi", "--threads", "0", "tasks.txt", more={rank: "3", size: "4"})
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize(
+    ("rank", "size"), [LAUNCHERS[0], *(pytest.param(*pair, marks=pytest.mark.long) for pair in LAUNCHERS[1:])]
+)
+def test_without_mpi_every_process_runs_the_list(rank: str, size: str) -> None:
+    assert mpifarm("--no-mpi", "--quiet", "tasks.txt", more={rank: "3", size: "4"}) == (0, "hi\n", "")
 
 
 @pytest.mark.parametrize(
@@ -224,10 +277,8 @@ def test_without_mpi_every_process_is_the_first(here: Path, rank: str, size: str
         ("/bin", ["/bin", "executable"]),
     ],
 )
-def test_a_shell_that_is_none_is_refused(here: Path, shell: str, words: list[str]) -> None:
-    code, out, err = mpifarm("--no-mpi", "--shell", shell, "tasks.txt")
-    assert (code, out) == (2, "")
-    assert complains(err)
+def test_a_shell_that_is_none_is_refused(here: Path, shell: str, words: list[str], refused: Callable[..., str]) -> None:
+    err = refused("--no-mpi", "--shell", shell, "tasks.txt")
     assert [word for word in words if word not in err] == []
     assert os.listdir(here) == ["tasks.txt"]
 
@@ -262,14 +313,6 @@ def test_without_mpi_the_launchers_number_does_not_matter(here: Path) -> None:
 
 
 @pytest.mark.usefixtures("here")
-def test_an_output_without_a_name_is_a_variable_that_is_not_set() -> None:
-    code, _, err = mpifarm("--output", "", "tasks.txt")
-    assert (code, err.count("\n")) == (2, 1)
+def test_an_output_without_a_name_is_a_variable_that_is_not_set(refused: Callable[..., str]) -> None:
+    err = refused("--output", "", "tasks.txt")
     assert "--output: '' is not a name of a file; is a variable not set?" in err
-
-
-@pytest.mark.usefixtures("here")
-def test_a_message_about_a_name_with_a_newline_is_one_line() -> None:
-    code, _, err = mpifarm("--no-mpi", "no\nsuch\rlist")
-    assert (code, err.count("\n")) == (2, 1)
-    assert "no task list no\\nsuch\\rlist" in err

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mpifarm import FarmError, NodeError, config
-from mpifarm.cli import parser
 from mpifarm.launcher.frames import MAX_SLOTS
+from mpifarm.options import parser
 from mpifarm.settings import Config, Job
 
 DAY_S = 86400

@@ -6,9 +6,9 @@ import re
 
 import pytest
 
-from mpifarm import cli, foreign_options
+from mpifarm import foreign_options, options
 
-OURS = set(cli.parser().options)
+OURS = set(options.parser().options)
 NAMES = [option for entry in foreign_options.TABLE for option in entry.options.split()]
 # What belongs to who starts the ranks, in an example of that.
 OTHERS = re.compile(r"mpiexec -n 3 python -m|srun -N 2 -c 128 python -m|python -m|slurm/gpu\.sbatch|'s -k:|-c 128")

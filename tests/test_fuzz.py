@@ -14,7 +14,7 @@ from fuzz import DONE, FASTRECOVERY, JOBLOG, LOCK, LOG, PROGRESS, TFIN
 
 from mpifarm.ended import Ended
 
-SEEDS = int(os.environ.get("MPIFARM_FUZZ", "3000"))
+SEEDS, FEW = 3000, 600
 PARTS = 4  # of the faults of a file, for as many processors
 FAULTS = {
     "equal": (PROGRESS,),
@@ -54,7 +54,8 @@ def test_one_bad_byte_costs_one_record_at_most(sample: str, file: str, pool: Pro
     assert not failed, "\n" + "\n".join(failed[:20])
 
 
-def test_no_list_and_no_journal_ends_in_a_traceback(pool: ProcessPoolExecutor) -> None:
-    chunks = [range(at, min(at + fuzz.CHUNK, SEEDS)) for at in range(0, SEEDS, fuzz.CHUNK)]
+def test_no_list_and_no_journal_ends_in_a_traceback(pool: ProcessPoolExecutor, pytestconfig: pytest.Config) -> None:
+    seeds = int(os.environ.get("MPIFARM_FUZZ", SEEDS if pytestconfig.getoption("--all") else FEW))
+    chunks = [range(at, min(at + fuzz.CHUNK, seeds)) for at in range(0, seeds, fuzz.CHUNK)]
     failed = [f"{text}python tests/fuzz.py 1 {seed}" for seed, text in filter(None, pool.map(fuzz.first_failure, chunks))]
     assert not failed, "\n" + failed[0]

@@ -16,17 +16,18 @@ ROOT = Path(mpifarm.__file__).parent
 
 # From top to bottom: a wing may import those below it, never one above. Hall and ground are the files beside the wings.
 WINGS = ("hall", "ranks", "view", "journal", "launcher", "tasks", "schedule", "site", "ground")
-HALL = {"__main__", "arguments", "cli", "config", "entry", "foreign_options"}
+HALL = {"__main__", "arguments", "cli", "config", "entry", "foreign_options", "options"}
 
 # Wing -> file -> what it may import: files of its own wing | other wings. `mpifarm` itself (FarmError, say) is for all.
 TABLE = {
     "hall": {
         "__main__": "cli|",
         "arguments": "foreign_options|",
-        "cli": "arguments config entry|ranks view launcher site ground",
+        "cli": "arguments config entry options|ranks view launcher site ground",
         "config": "|launcher tasks site ground",
         "entry": "|",
         "foreign_options": "|",
+        "options": "config|launcher ground",
     },
     "ranks": {
         "alarm": "custody notices|view journal schedule",
@@ -56,19 +57,19 @@ TABLE = {
         "attempts": "|journal ground",
         "failures": "status|journal launcher ground",
         "figures": "findings series slottime units|",
-        "findings": "account advice headline logbook nodes reasons series slottime standing units|",
-        "headline": "account logbook reasons series slottime standing units|",
-        "logbook": "|journal",
+        "findings": "account advice headline logbook nodes reasons series slottime standing units|ground",
+        "headline": "account logbook reasons series slottime standing units|ground",
+        "logbook": "|journal ground",
         "nodes": "account logbook|",
-        "page": "figures findings series slottime units|",
+        "page": "figures findings series slottime units|ground",
         "placement": "|site ground",
-        "reasons": "account units|",
+        "reasons": "account|journal ground",
         "report": "account figures findings page standing|site ground",
         "series": "account|",
         "slottime": "account logbook|",
         "standing": "|journal tasks",
         "status": "|journal launcher schedule ground",
-        "units": "status|",
+        "units": "status|ground",
     },
     "journal": {
         "acquisition": "holder watch|schedule ground",
@@ -77,6 +78,8 @@ TABLE = {
         "carrying": "fastrecovery identity lock names resume rewriting step warrant|tasks ground",
         "claim": "fastrecovery identity lock names progress resume tails|tasks ground",
         "fastrecovery": "identity|schedule",
+        "found": "carrying claim fastrecovery identity lock names repeating resume standing warrant"
+        "|launcher tasks schedule ground",
         "holder": "|schedule",
         "identity": "|launcher",
         "journal": "appender fastrecovery identity lines names output resume retraction spool tails warrant"
@@ -84,13 +87,12 @@ TABLE = {
         "lines": "|ground",
         "lock": "acquisition holder watch|schedule",
         "names": "acquisition tails|ground",
-        "opening": "carrying claim fastrecovery holder identity journal lock names repeating resume retraction standing"
-        " step warrant watch"
-        "|launcher tasks schedule ground",
+        "opening": "fastrecovery found holder journal lock names resume retraction standing step watch"
+        "|tasks schedule ground",
         "output": "appender blocks lines spool warrant|ground",
         "progress": "fastrecovery tails|tasks ground",
         "resume": "fastrecovery progress tails|tasks schedule",
-        "repeating": "carrying claim lines resume|tasks ground",
+        "repeating": "carrying claim resume|tasks ground",
         "retraction": "lines|tasks",
         "rewriting": "fastrecovery identity names progress resume step tails|schedule tasks",
         "spool": "|ground",
@@ -177,6 +179,7 @@ TABLE = {
         "files": "|",
         "outlet": "|",
         "settings": "|",
+        "texts": "|",
         "voice": "outlet words|",
         "words": "|",
     },
@@ -199,7 +202,16 @@ BEFORE_THE_FORK = {
 }  # fmt: skip
 PURE = {
     *(f"schedule/{file}" for file in TABLE["schedule"]),
-    *("ranks/backoff", "ranks/patience", "ranks/wire", "launcher/frames", "site/environ", "ground/awake", "ground/ended"),
+    *(
+        "ranks/backoff",
+        "ranks/patience",
+        "ranks/wire",
+        "launcher/frames",
+        "site/environ",
+        "ground/awake",
+        "ground/ended",
+        "ground/texts",
+    ),
     "hall/foreign_options",
     *("tasks/bashisms", "tasks/check", "tasks/foreign", "tasks/grammar", "tasks/quoting"),
     *("view/advice", "view/nodes", "view/series", "view/slottime"),

@@ -35,7 +35,7 @@ from mpifarm.tasks.scan import position, records_at
 from mpifarm.tasks.tfin import checksum
 from mpifarm.tasks.walk import Walk
 
-EXAMPLES = int(os.environ.get("MPIFARM_EXAMPLES", "40"))
+EXAMPLES = int(os.environ.get("MPIFARM_EXAMPLES", min(40, settings().max_examples // 2)))
 SETTINGS = settings(
     max_examples=EXAMPLES,
     stateful_step_count=25,

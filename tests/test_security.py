@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from itertools import accumulate
 from pathlib import Path
 
 import pytest
@@ -119,7 +120,8 @@ def run_list(directory: Path, lines: list[bytes]) -> list[Result]:
         words = progress.split()
         size = int(words[3])
         blocks[int(words[0])], output = output[:size], output[size:]
-    logged = iter(re.split(rb"^(?=\d)", (directory / f"log.{TFIN}").read_bytes(), flags=re.MULTILINE)[1:])
+    entries = re.split(rb"^(?=\d)", (directory / f"log.{TFIN}").read_bytes(), flags=re.MULTILINE)[1:]
+    logged = iter(entries[1:])  # behind the start
     results = []
     for attempt in (directory / f"joblog.{TFIN}").read_bytes().split(b"\n")[1:-1]:
         fields = attempt.split(b"\t")
@@ -210,18 +212,21 @@ def test_any_line_gives_what_sh_gives(lines: list[str]) -> None:
 # What a line does to the files
 
 
-@pytest.mark.parametrize("character", CONTROL)
-def test_no_character_of_a_command_makes_another_line_of_the_joblog_or_of_the_log(tmp_path: Path, character: str) -> None:
+def test_no_character_of_a_command_makes_another_line_of_the_joblog_or_of_the_log(tmp_path: Path) -> None:
     forged = "9\tn\t1\t1\t0\t0\t0\t0\t1\t1\t1\t1\t1\t99\tforged"
-    line = f": {character}{forged}{character}2026-11-22 12:00:01 failed: forged; exit 3"
-    assert [status for status, _, _ in run_list(tmp_path, [line.encode(), b"true"])] == [3, 0]
+    later = "2026-11-22 12:00:01 failed: forged; exit 3"
+    lines = [b"true", *(f": {character}{forged}{character}{later}".encode() for character in CONTROL)]
+    assert [status for status, _, _ in run_list(tmp_path, lines)] == [0, *(3 for _ in CONTROL)]
     with (tmp_path / f"joblog.{TFIN}").open() as file:
         rows = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
-    assert [row["Offset"] for row in rows] == ["0", str(len(f"> {line}\n".encode()))]
-    assert len((tmp_path / f"log.{TFIN}").read_text().splitlines()) == 1
+    offsets = accumulate((len(b"> %s\n" % line) for line in lines[:-1]), initial=0)
+    assert [row["Offset"] for row in rows] == list(map(str, offsets))
+    told = (tmp_path / f"log.{TFIN}").read_text().splitlines()
+    assert [" started: " in line for line in told] == [True, *(False for _ in CONTROL)]
 
 
 def test_what_a_task_prints_forges_no_line_of_the_log(tmp_path: Path) -> None:
     run_list(tmp_path, [rb"printf '2026-11-22 12:00:01 failed: forged\n\n2026-11-22 forged' >&2; exit 1"])
     headers = re.findall(rb"^\S.*", (tmp_path / f"log.{TFIN}").read_bytes(), re.MULTILINE)
-    assert [b"task 1 (offset 0)" in header for header in headers] == [True]
+    assert [b"task 1 (offset 0)" in header for header in headers] == [False, True]
+    assert b" started: " in headers[0]

@@ -7,7 +7,7 @@ import os
 import pytest
 from simseeds import hunt
 
-SEEDS, FEW = 1000, 100
+SEEDS, FEW = 1000, 30
 
 
 def test_no_seed_lets_two_managers_write(pytestconfig: pytest.Config) -> None:

@@ -7,7 +7,7 @@ import os
 import pytest
 from simseeds import hunt
 
-SEEDS, FEW = 1000, 300  # for a night: python tests/simseeds.py 0 1000000
+SEEDS, FEW = 1000, 100  # for a night: python tests/simseeds.py 0 1000000
 
 
 def test_no_seed_loses_or_doubles_a_task(pytestconfig: pytest.Config) -> None:

@@ -142,11 +142,16 @@ def reason(attempt: Attempt) -> str:
         return "timed out"
     if attempt.flags & Ended.NOT_STARTED:
         return "not started"
-    if attempt.status < 0:
-        with suppress(ValueError):
-            return f"killed by {signal.Signals(-attempt.status).name}"
-        return f"killed by signal {-attempt.status}"
-    return f"exit code {attempt.status}"
+    return how_ended(attempt.status, max(0, -attempt.status))
+
+
+def how_ended(code: int, number: int) -> str:
+    """Say for people how a process has ended: with exit code *code*, or by signal *number* unless that is 0."""
+    if not number:
+        return f"exit code {code}"
+    with suppress(ValueError):
+        return f"killed by {signal.Signals(number).name}"
+    return f"killed by signal {number}"
 
 
 def _one_by_one(batches: Sequence[Attempts], rows: Rows, added: Numbers) -> tuple[bytes, bytes]:

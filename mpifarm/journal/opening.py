@@ -1,7 +1,7 @@
 """Opening a list: all that is checked and laid before the first task is dealt.
 
-The rule: everything is read and checked first. If something is wrong, no file of an earlier run has been touched and
-none was added.
+The rule: everything is read and checked first (`found`). If something is wrong, no file of an earlier run has been touched
+and none was added.
 
 Then it is proven that the list is still ours, and all of it as it was read: see `warrant`. From there the order is such
 that a kill at any moment leaves records that are true: a done file becomes the checkpoint that it remembers before the list
@@ -10,33 +10,26 @@ changes, and a file given as --output is recorded before it is cut or written to
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 from mpifarm import FarmError, files
-from mpifarm.journal import carrying, claim, fastrecovery, identity, journal, repeating, resume, retraction, standing, step
-from mpifarm.journal.claim import Output
-from mpifarm.journal.fastrecovery import Checkpoint
+from mpifarm.journal import fastrecovery, journal, retraction, standing, step
+from mpifarm.journal.found import Found, Held, damage, look, nothing
 from mpifarm.journal.holder import Holder, this_process
-from mpifarm.journal.identity import Identity
 from mpifarm.journal.journal import Journal
 from mpifarm.journal.lock import Lock, TakenOver
 from mpifarm.journal.names import Names, check_files, check_length, check_output
-from mpifarm.journal.resume import Resume, Sources
+from mpifarm.journal.resume import Resume
 from mpifarm.journal.retraction import Retractions
-from mpifarm.journal.warrant import Warrant
 from mpifarm.journal.watch import IN_PERSON, Waiting
-from mpifarm.launcher.frames import SHELL
-from mpifarm.schedule.suspects import NOTHING, Dealt
+from mpifarm.schedule.suspects import NOTHING
 from mpifarm.settings import Config
-from mpifarm.tasks import lint
 from mpifarm.tasks.check import Watch
 from mpifarm.tasks.scan import Scan
 from mpifarm.tasks.tasklist import Tasklist
-from mpifarm.tasks.tfin import checksum
 from mpifarm.words import count
 
 
@@ -75,7 +68,7 @@ def open_run(config: Config, waiting: Waiting = IN_PERSON) -> Run:
         if output:
             lock.add(_lock_output(output, holder, _touching(waiting, lock)))
         lock.settle()
-        run = _open(config, tasklist, names, lock, output, _finish(names, lock, forgiving=config.rerun))
+        run = _open(config, Held(tasklist, names, lock, output), _finish(names, lock, forgiving=config.rerun))
         return run
     except TakenOver:
         raise
@@ -124,114 +117,56 @@ def _lock_output(output: Path, holder: Holder, waiting: Waiting) -> Lock:
     return lock
 
 
-def _open(
-    config: Config, tasklist: Tasklist, names: Names, lock: Lock, output_file: Path | None, told: Sequence[str]
-) -> Run:
+def _open(config: Config, held: Held, told: Sequence[str]) -> Run:
     """*told* is what was done to the files already at this start, and people should hear."""
-    dash = lint.is_dash(config.shell or SHELL)
-    watch = Watch(dash)
-    lint.refuse_encoding(tasklist)
-    warrant = Warrant(lock, [names.progress, names.joblog, names.log, *([output_file] if output_file else [])])
-    found = check_output(output_file, tasklist.path, names) if output_file else None  # before it was ours it may have grown
-    scan = tasklist.scan(warrant.prove, watch.see)
-    this = identity.of_this_run(config.tasklist, config.output, config.shell)
-    last = claim.last_checkpoint(names, forgiving=config.rerun)
-    notices = [*told, *claim.check_list(last, this, names, scan, warrant.keep)]
-    claim.check_beside_the_list(tasklist.path, this, names, lock)
-    output = Output(config.output, found, last, this, names)
-    load = partial(_load, tasklist, names, output, warrant, scan=scan)
-    if config.edited and scan.had_tfin and scan.differs_at is None:
-        notices.append(f"{tasklist.path} has not changed since the last run: nothing is to be done for --edited")
-    finished = not config.rerun and _is_finished(names, scan, last, warrant)
-    if finished and (config.again is None or not scan.tasks):
-        return Run([*notices, _finished(tasklist, names, scan, output, load)], tasklist, names, scan, Resume(), lock)
-    lint.refuse_words(config, tasklist, watch, scan)
-    remarks = lint.remarks(config, tasklist, dash)
-    afresh = config.rerun or resume.starts_over(last, names.progress)
-    if config.edited and not afresh and any(claim.begun(names)) and carrying.is_edited(scan):
-        if not scan.tasks:
-            raise FarmError(
-                f"{tasklist.path} has no tasks any more: restore it, or give --rerun to forget all that is done"
-            )
-        with carrying.list_before(names, last, warrant.keep) as before:
-            start = load(lock.found, scan=before)
-            output.check_resumed(start)
-            claim.check_shell(last, this, given=config.shell is not None)
-            told = carrying.Files(names, output_file, this, warrant, lock).carry(tasklist, before, scan, start)
-        return _open(replace(config, edited=False), tasklist, names, lock, output_file, told)
-    start = Resume() if afresh else load(lock.found)
-    if config.again is not None:
-        claim.check_shell(last, this, given=config.shell is not None)
-        kept = carrying.Files(names, output_file, this, warrant, lock)
-        told = _damage(names, start) + repeating.repeat(config.again, tasklist, scan, start, output, kept, finished)
-        return _open(replace(config, again=None), tasklist, names, lock, output_file, told)
-    if scan.tasks and afresh:
-        output.check_afresh()
-    elif scan.tasks:
-        output.check_resumed(start)
-        notices += claim.check_shell(last, this, given=config.shell is not None)
-    run = Run(notices, tasklist, names, scan, start, lock, told)
-    retractions = retraction.read(names.log, start.again, scan, warrant.keep)
-    opened = _lay(run, this, output_file, warrant, afresh, retractions)
+    while True:
+        found = look(config, held, told)
+        if found.has_nothing_to_run:
+            notices = [*found.notices, found.finished()]
+            return Run(notices, held.tasklist, held.names, found.scan, Resume(), held.lock)
+        remarks = found.remarks()
+        if found.is_edited:
+            told = found.carry()
+            config = replace(config, edited=False)
+        elif config.again is not None:
+            told = found.repeat(config.again)
+            config = replace(config, again=None)
+        else:
+            return _begin(found, told, remarks)
+
+
+def _begin(found: Found, told: Sequence[str], remarks: Sequence[str]) -> Run:
+    held, scan = found.held, found.scan
+    start, of_start = found.start()
+    run = Run([], held.tasklist, held.names, scan, start, held.lock, told)
+    retractions = retraction.read(held.names.log, start.again, scan, found.warrant.keep)
+    opened = _lay(run, found, retractions)
     if opened is None:
-        return replace(run, notices=[_nothing(tasklist)])
-    return replace(run, notices=[*notices, *_notices(run, watch), *remarks], journal=opened)
+        return replace(run, notices=[nothing(held.tasklist)])
+    return replace(run, notices=[*found.notices, *of_start, *_notices(run, found.watch), *remarks], journal=opened)
 
 
-def _lay(
-    run: Run, this: Identity, output: Path | None, warrant: Warrant, afresh: bool, retractions: Retractions
-) -> Journal | None:
+def _lay(run: Run, found: Found, retractions: Retractions) -> Journal | None:
     """Everything has been checked, and is touched now; return the open files, None if there are no tasks."""
-    names, start = run.names, run.start
+    names, start, warrant, output = run.names, run.start, found.warrant, found.held.output
     journal.judge(warrant, names, output, start)
     warrant.confirm()
     journal.reopen(names, warrant)
-    if afresh:
-        journal.forget(names, this, warrant)
+    if found.is_afresh:
+        journal.forget(names, found.this, warrant)
         step.give_up(names, warrant.prove)
     run.tasklist.commit(warrant.prove)
     if not run.scan.tasks:
         files.remove(names.fastrecovery, warrant.prove)
         files.replace(names.done, fastrecovery.done_content(b""), warrant.prove)
         return None
-    opened = Journal(names, output, start, warrant, this, retractions)
+    opened = Journal(names, output, start, warrant, found.this, retractions)
     suspects = start.suspicion.words()
     opened.checkpoint(start.seq - 1, start.offset, start.list_crc, start.again["offset"], suspects)
     run.lock.note(NOTHING)  # that stands in the checkpoint from now on
     for text in run.told:
         opened.event(text)
     return opened
-
-
-def _load(
-    tasklist: Tasklist, names: Names, output: Output, warrant: Warrant, dealt: Dealt = NOTHING, *, scan: Scan
-) -> Resume:
-    recorded = names.fastrecovery if names.fastrecovery.exists() else names.done
-    sources = Sources(recorded, names.progress, names.joblog, output.found if output.ours else None)
-    return resume.load(tasklist, scan, sources, output.last, dealt, warrant.keep)
-
-
-def _is_finished(names: Names, scan: Scan, last: Checkpoint | None, warrant: Warrant) -> bool:
-    """Return whether all tasks have succeeded. TaskFarmer never removes an old done file, and ours tells of which list."""
-    if not names.done.exists() or names.fastrecovery.exists() or not scan.had_tfin or scan.differs_at is not None:
-        return False
-    if last is None:
-        return True
-    return last.offset == scan.size and last.list_crc == checksum(scan.descriptor, 0, scan.size, 0, warrant.keep)
-
-
-def _finished(tasklist: Tasklist, names: Names, scan: Scan, output: Output, load: Callable[[], Resume]) -> str:
-    """Return what to say of a list that is done. Raises FarmError if its output is not where it should be."""
-    if not scan.tasks:
-        return _nothing(tasklist)
-    if output.found is not None:
-        unrecorded = output.last is None or output.last.identity is None
-        output.check_finished(load().output_bytes if unrecorded else 0)
-    return standing.finished(tasklist.path, names, scan.tasks, output.recorded)
-
-
-def _nothing(tasklist: Tasklist) -> str:
-    return f"{tasklist.path} has no tasks: nothing to do"
 
 
 def _notices(run: Run, watch: Watch) -> list[str]:
@@ -242,11 +177,4 @@ def _notices(run: Run, watch: Watch) -> list[str]:
         notices.append(f"{path} has lines that end in a carriage return: it is left out of the commands")
     if watch.byte_order_mark:
         notices.append(f"{path}:{watch.byte_order_mark}: a byte-order mark: it is left out of the command")
-    return notices + _damage(run.names, start)
-
-
-def _damage(names: Names, start: Resume) -> list[str]:
-    """Return what to say of lines that do not count: whoever rewrites the files leaves them out."""
-    if not start.bad:
-        return []
-    return [f"{names.progress} is damaged: {count(start.bad, 'line')} cannot count, and what that was about runs again"]
+    return notices + damage(run.names, start)

@@ -12,17 +12,17 @@ import os
 from mpifarm import FarmError
 from mpifarm.journal.carrying import Files
 from mpifarm.journal.claim import Output
-from mpifarm.journal.lines import in_one_line
 from mpifarm.journal.resume import Resume
 from mpifarm.tasks import which
 from mpifarm.tasks.offsets import among
 from mpifarm.tasks.scan import Scan
 from mpifarm.tasks.tasklist import Tasklist
 from mpifarm.tasks.tfin import Records, command_of
+from mpifarm.texts import shown
 from mpifarm.words import count, done_of
 
 _OPTION = "--again"
-_SHOWN = 100  # characters of a command
+_SHOWN = 103  # characters of a command
 
 
 def repeat(
@@ -52,9 +52,7 @@ def _told(named: str, scan: Scan, done: Records, left: int) -> str:
     if not done.size:
         return f"{_OPTION} {named}: nothing that it names was done yet, so all of it runs anyway"
     offset, length, seq = done[0].tolist()
-    command = in_one_line(command_of(os.pread(scan.descriptor, length, offset))).decode(errors="replace")
-    shown = command if len(command) <= _SHOWN else f"{command[:_SHOWN]}..."
-    task = f"task {seq}: {shown}"
+    task = f"task {seq}: {shown(command_of(os.pread(scan.descriptor, length, offset)), _SHOWN)}"
     others = f" ({left} more that it names had not been done yet)" if left else ""
     if done.size == 1:
         return f"{_OPTION} {named}: 1 task that was done runs again{others}: {task}"

@@ -21,13 +21,14 @@ from mpifarm import FarmError
 from mpifarm.tasks.quoting import BYTE_ORDER_MARK
 from mpifarm.tasks.scan import Scan, chunk_at, position
 from mpifarm.tasks.tfin import MARK, RECORD, Records, records_of
+from mpifarm.texts import shown
 from mpifarm.words import count
 
 _NUMBERS = re.compile(r"[\d\s,-]*\d[\d\s,-]*", re.ASCII)
 _WORD = re.compile(r"(\d{1,18})(?:\s*-\s*(\d{1,18}))?", re.ASCII)
 _BETWEEN = b"\n" + MARK
 _BLANKS = b" \t\r"
-_SHOWN = 100  # bytes of a line, in a message
+_SHOWN = 100  # characters of a line, in a message
 
 Between = Callable[[], object]
 
@@ -158,8 +159,7 @@ def _by_line(path: Path, lines: dict[bytes, int], tasklist: Path, scan: Scan, be
     if missing:
         first = min(missing, key=lines.__getitem__)
         more = f" (nor are {len(missing) - 1} more of that file)" if len(missing) > 1 else ""
-        shown = first[:_SHOWN].decode(errors="backslashreplace")
-        raise FarmError(f"{path}:{lines[first]}: this line is not in {tasklist}{more}: {shown}")
+        raise FarmError(f"{path}:{lines[first]}: this line is not in {tasklist}{more}: {shown(first, _SHOWN)}")
     named: Records = np.concatenate(found)
     return named
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mpifarm import texts
 from mpifarm.view import advice, headline, nodes, reasons, series, slottime, standing, units
 from mpifarm.view.account import Account, Kind, State
 from mpifarm.view.advice import Advice, Facts
@@ -110,7 +111,7 @@ def find(account: Account) -> Findings:
     odd = [node for node in all_nodes if node.odd] if len(all_nodes) > _MOST_NODES else all_nodes
     facts = _facts(account, slots, all_nodes, why, good, times)
     return Findings(
-        name=units.shown(account.tasklist.name),
+        name=texts.shown(account.tasklist.name),
         verdict=headline.verdict(account, why),
         covers=headline.covers(account),
         bad=headline.bad(account),
@@ -125,7 +126,7 @@ def find(account: Account) -> Findings:
         times=times,
         memory=memory,
         reasons=[
-            Failed(reason, units.shown(reason.gist), task)
+            Failed(reason, texts.shown(reason.gist), task)
             for reason, task in zip(why[:_MOST_REASONS], examples, strict=True)
         ],
         reason_count=len(why),
@@ -145,7 +146,7 @@ def _marks(account: Account) -> list[Marked]:
     found.sort()
     worked = series.worked(account, np.array([at for at, _, _ in found]))
     return [
-        Marked(float(place), units.clock(at), what, units.shown(text))
+        Marked(float(place), units.clock(at), what, texts.shown(text))
         for place, (at, what, text) in zip(worked, found[:_MOST_MARKS], strict=False)
     ]
 
@@ -171,7 +172,7 @@ def _facts(
     tried_again, mended = _retried(account)
     killed = [reason for reason in why if reason.how == "killed by SIGKILL"]
     return Facts(
-        name=units.shown(account.tasklist.name),
+        name=texts.shown(account.tasklist.name),
         tasks=account.states.size,
         left=account.states.size - account.tasks(State.DONE),
         failed=account.tasks(State.FAILED),
@@ -191,7 +192,7 @@ def _facts(
         failed_share=slots.share(slottime.FAILED),
         stopped_share=slots.share(slottime.STOPPED),
         tail_share=slots.share(slottime.TAIL),
-        slow=tuple((units.shown(node.name), node.slower) for node in all_nodes if node.slow),
+        slow=tuple((texts.shown(node.name), node.slower) for node in all_nodes if node.slow),
     )
 
 
@@ -212,13 +213,13 @@ def _tasks(account: Account, places: Sequence[int]) -> list[Task]:
     kept = (account.kinds[list(places)] != Kind.HISTORY) if places else np.empty(0, dtype=np.bool_)
     lines = standing.lines_of(account.tasklist, np.where(kept, seqs, 0))
     commands = account.attempts.commands(places)
-    name = units.shown(account.tasklist.name)
+    name = texts.shown(account.tasklist.name)
     return [
         Task(
             f"{name}:{line}" if line else "not in the list",
             int(rows["seq"][place]),
-            units.shown(command.decode(errors="backslashreplace")),
-            units.shown(account.attempts.nodes[rows["node"][place]]),
+            texts.shown(command.decode(errors="backslashreplace")),
+            texts.shown(account.attempts.nodes[rows["node"][place]]),
             float(rows["seconds"][place]),
             slottime.OF_KIND[Kind(int(account.kinds[place]))].replace("tasks that ", "", 1),
         )
@@ -231,19 +232,19 @@ def _how(account: Account, slots: SlotTime, all_nodes: Sequence[Node]) -> Iterat
     checkpoint = account.standing.checkpoint
     who = checkpoint.identity if checkpoint else None
     if who:
-        yield "task list", units.shown(who.tasklist)
-        yield "directory", units.shown(who.directory)
-        yield "--output", units.shown(who.output) if who.output else "standard output"
-        yield "shell", units.shown(who.shell)
+        yield "task list", texts.shown(who.tasklist)
+        yield "directory", texts.shown(who.directory)
+        yield "--output", texts.shown(who.output) if who.output else "standard output"
+        yield "shell", texts.shown(who.shell)
     yield "tasks", f"{account.states.size:,} in {account.names.tfin.name}" if account.states.size else "none"
     if checkpoint and checkpoint.list_crc is not None:
         yield "fingerprint", f"CRC-32 {checkpoint.list_crc:08x} of the first {checkpoint.offset:,} bytes of the .tfin file"
     for number, (stretch, count) in enumerate(zip(account.stretches[:_MOST_MARKS], slots.slots, strict=False), start=1):
         told = stretch.started or f"{units.counted(count, 'slot')} had tasks"
         length = units.time(stretch.end - stretch.begin)
-        yield f"start {number}", units.shown(f"{units.clock(stretch.begin)}, for {length}: {told}")
+        yield f"start {number}", texts.shown(f"{units.clock(stretch.begin)}, for {length}: {told}")
     if all_nodes:
         names = ", ".join(node.name for node in all_nodes[:_MOST_NODES])
         more = f" and {len(all_nodes) - _MOST_NODES:,} more" if len(all_nodes) > _MOST_NODES else ""
-        yield "nodes", units.shown(f"{len(all_nodes):,}: {names}{more}", 2000)
+        yield "nodes", texts.shown(f"{len(all_nodes):,}: {names}{more}", 2000)
     yield "attempts", f"{account.attempts.rows.size:,} in {account.names.joblog.name}"

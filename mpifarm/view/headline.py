@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from mpifarm import texts
 from mpifarm.view import series, units
 from mpifarm.view.account import Account, Kind, State
 from mpifarm.view.logbook import Mark
@@ -56,7 +57,7 @@ def covers(account: Account) -> str:
         count = len(account.marks(mark))
         parts += [units.counted(count, noun)] * (count > 0)
     hand, holder = account.standing.hand, account.standing.holder
-    whose = f" ({units.shown(str(holder))})" if holder else ""
+    whose = f" ({texts.shown(str(holder))})" if holder else ""
     if hand is Hand.RUNNING:
         parts.append(f"the farm is running{whose}, and this is how it stands now")
     elif hand is Hand.GONE:
@@ -84,7 +85,7 @@ def bad(account: Account) -> str:
         parts.append(
             f"{units.counted(history, 'attempt')} of tasks that are no longer in the list count as time spent only"
         )
-    return units.shown("; ".join(parts), 1000)
+    return texts.shown("; ".join(parts), 1000)
 
 
 def numbers(account: Account, slots: SlotTime) -> list[tuple[str, str, str]]:

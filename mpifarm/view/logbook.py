@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
+from mpifarm import texts
 from mpifarm.journal import tails
 
 _STAMP_BYTES = len("2026-11-22 12:00:01 ")
@@ -27,9 +28,7 @@ _STAMP = re.compile(rb"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d ")
 _FAILED = re.compile(
     rb"failed(?: for good)?: task \d+ \([^)]*\), attempt (\d+), (\S+)-(\d+), ([a-zA-Z0-9 -]{1,40}), (\d+)\.(\d{3}) s: (.*)"
 )
-_LONGEST = 400  # bytes of a last line that are kept
 _INDENT = b"    "
-_OURS = b"mpifarm: "  # a hint of ours behind what the attempt has printed
 _LABELS = {b"    stderr:": True, b"    stdout:": False}  # and whether what follows counts
 
 Key = int
@@ -74,7 +73,7 @@ class Failure:
     """What the log has of a failed attempt beside the joblog's line."""
 
     reason: str  # exit code 1, killed by SIGKILL, timed out, not started
-    last: str  # line of its standard error, as it was printed
+    last: str  # line of its standard error, fit to be shown; empty if there is none
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +102,7 @@ def read(path: Path) -> Logbook:
             attempt, node, slot, reason, seconds, thousandths, command = failed.groups()
             milliseconds = int(seconds) * 1000 + int(thousandths)
             known = key(node.decode(errors="replace"), int(slot), int(attempt), milliseconds, command)
-            words = reason.decode(), last.decode(errors="replace")
+            words = reason.decode(), texts.shown(last, texts.LONGEST_LINE)
             book.failures[known] = kept.setdefault(words, Failure(*words))
     book.events.extend(_events(path))
     return book
@@ -121,9 +120,7 @@ def _entries(path: Path) -> Iterator[tuple[bytes, bytes]]:
         elif line in _LABELS:
             counts = _LABELS[line]
         elif counts:
-            text = line.rstrip().rpartition(b"\r")[2].strip()  # a carriage return alone is a progress bar
-            if text and not text.startswith(_OURS):
-                last = text[:_LONGEST]
+            last = texts.later(last, line)
     if head:
         yield head, last
 

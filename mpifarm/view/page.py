@@ -13,7 +13,7 @@ from pathlib import Path
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from mpifarm import __version__
+from mpifarm import __version__, texts
 from mpifarm.view import figures, slottime, units
 from mpifarm.view.findings import Findings
 from mpifarm.view.series import Busy, Histogram
@@ -33,7 +33,7 @@ def html(findings: Findings) -> bytes:
         over_time=list(_over_time(findings.busy)) if findings.busy else [],
         bins=_bins,
         idle=slottime.IDLE,
-        shown=units.shown,
+        shown=texts.shown,
         number=units.number,
         time=units.time,
         memory=units.memory,

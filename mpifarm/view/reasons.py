@@ -6,16 +6,11 @@ exit code or signal has to do. Each reason has the last of its attempts as an ex
 
 from __future__ import annotations
 
-import re
-import signal
-from contextlib import suppress
 from dataclasses import dataclass
 
+from mpifarm.journal.lines import how_ended
+from mpifarm.texts import gist
 from mpifarm.view.account import Account, Kind, State
-from mpifarm.view.units import shown
-
-_DIGITS = re.compile(r"\d+")
-_LONGEST = 160  # characters of a last line that make a reason
 
 
 @dataclass(slots=True)
@@ -30,11 +25,6 @@ class Reason:
     peak_kib: int = 0  # largest memory of one
 
 
-def gist(last: str) -> str:
-    """Return a line of standard error, so that those that differ in their numbers are one."""
-    return _DIGITS.sub("#", shown(last.strip(), _LONGEST))
-
-
 def grouped(account: Account) -> list[Reason]:
     """Return the reasons, those that have most tasks first."""
     rows = account.attempts.rows
@@ -44,7 +34,7 @@ def grouped(account: Account) -> list[Reason]:
     for place in account.of(Kind.FAILED).nonzero()[0].tolist():
         failure = account.failures.get(place)
         row = rows[place]
-        said = (failure.reason, failure.last) if failure else (_how(int(row["exit"]), int(row["signal"])), "")
+        said = (failure.reason, failure.last) if failure else (how_ended(int(row["exit"]), int(row["signal"])), "")
         reason = known.get(said)
         if reason is None:
             words = said[0], gist(said[1])
@@ -57,11 +47,3 @@ def grouped(account: Account) -> list[Reason]:
         elif not reason.tasks:
             reason.example = place
     return sorted(found.values(), key=lambda reason: (-reason.tasks, -reason.attempts, reason.how, reason.gist))
-
-
-def _how(code: int, number: int) -> str:
-    if not number:
-        return f"exit code {code}"
-    with suppress(ValueError):
-        return f"killed by {signal.Signals(number).name}"
-    return f"killed by signal {number}"

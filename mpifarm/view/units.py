@@ -1,26 +1,12 @@
-"""Numbers, times and the texts of others as people read them.
-
-What others have written (commands, what tasks have printed, names of nodes) is one line here, not long, without a character
-that does something to a terminal or turns the line around; that it is escaped in a page is up to the page.
-"""
+"""Numbers and times as people read them. The rule: what is said of an amount has the digits that matter, and its unit."""
 
 from __future__ import annotations
 
 import math
 from time import localtime, strftime
 
+from mpifarm import words
 from mpifarm.view.status import duration
-
-_MOST_SHOWN = 240  # characters of a command
-
-
-def shown(text: str, most: int = _MOST_SHOWN) -> str:
-    """Return *text* as one line, its control characters as escapes, and not longer than *most* characters."""
-    line = "".join(
-        letter if letter.isprintable() else letter.encode("unicode_escape", "surrogatepass").decode()
-        for letter in text[: most + 1]
-    )
-    return line if len(line) <= most else line[: most - 1] + "…"
 
 
 def number(count: float) -> str:
@@ -30,7 +16,7 @@ def number(count: float) -> str:
 
 def counted(count: int, noun: str, plural: str = "s") -> str:
     """Return a count with its noun: 1 task, 9,788 tasks."""
-    return f"{count:,} {noun}" + ("" if count == 1 else plural)
+    return f"{number(count)} {words.noun_of(count, noun, plural)}"
 
 
 def time(seconds: float) -> str:

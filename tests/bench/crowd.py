@@ -27,7 +27,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from mpifarm import cli, config
+from mpifarm import config, options
 from mpifarm.launcher.frames import Killed
 from mpifarm.launcher.launcher import fork_helpers
 from mpifarm.ranks import comm, farm, wire
@@ -225,7 +225,7 @@ def main() -> int:
             echo(Crowd(transport, count, Path(f"{result}.json")), int(arguments[0]))
         burst = None
     else:
-        settings, _ = config.read(cli.parser().parse_args(arguments))
+        settings, _ = config.read(options.parser().parse_args(arguments))
         if config.is_first():
             connect = comm.connect
             vars(farm)["connect"] = lambda *told: Crowd(connect(*told), count, Path(f"{result}.json"))

@@ -127,7 +127,7 @@ def test_bash_is_told_nothing_of_that(line: str) -> None:
     assert Reasons(ENVIRON, b"/bin/bash").of(line.encode(), 2) == b""
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=2 * settings().max_examples, deadline=None)
 @given(st.text("ab/.-_=+:$'\"\\|&;<>(){}[]!#^ \t1\n\0é", max_size=30), st.sampled_from([1, 2, 126, 127]))
 def test_any_line_can_be_looked_at(text: str, code: int) -> None:
     told = Reasons(ENVIRON, b"/bin/sh").of(text.encode(), code)

@@ -20,7 +20,11 @@ def typos(count: int) -> list[str]:
 @pytest.mark.short
 @pytest.mark.parametrize(
     ("ranks", "count", "retries", "limit", "most"),
-    [(3, 31, "2", "0", 0), (2, 1000, "2", "5", 5), (3, 1000, "0", "0.5%", 5)],
+    [
+        (3, 31, "2", "0", 0),
+        pytest.param(2, 1000, "2", "5", 5, marks=pytest.mark.long),
+        pytest.param(3, 1000, "0", "0.5%", 5, marks=pytest.mark.long),
+    ],
 )
 def test_too_many_failures_stop_a_farm_early(
     farms: Farms, ranks: int, count: int, retries: str, limit: str, most: int

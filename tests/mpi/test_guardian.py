@@ -50,7 +50,7 @@ def check_that_the_next_start_finishes(farms: Farms, ranks: int, offsets: list[i
 
 
 @pytest.mark.short
-@pytest.mark.parametrize("ranks", [0, 3])
+@pytest.mark.parametrize("ranks", [pytest.param(0, marks=pytest.mark.long), 3])
 def test_the_tasks_die_when_all_pythons_of_a_farm_are_killed_together(farms: Farms, ranks: int) -> None:
     farm, offsets, ours = start(farms, ranks)
     assert {process.name for process in ours if process.guards} == {"mpifarm-guard"}

@@ -13,7 +13,7 @@ TOLD = re.compile(r"task (\d+) has ended with 0, and (\d+ process\w*) of it went
 
 
 @pytest.mark.short
-@pytest.mark.parametrize("ranks", [0, 3])
+@pytest.mark.parametrize("ranks", [pytest.param(0, marks=pytest.mark.long), 3])
 def test_what_goes_on_in_the_background_is_told_by_task_and_killed_by_number(farms: Farms, ranks: int) -> None:
     """`&>` is bash's: dash takes it for an `&` and a `>`."""
     dash = Path("/bin/sh").resolve().name == "dash"

@@ -14,7 +14,7 @@ PROGRAM = f"{shlex.quote(sys.executable)} -c {shlex.quote(HELLO)}"
 
 
 @pytest.mark.short
-@pytest.mark.parametrize("ranks", [0, 3])
+@pytest.mark.parametrize("ranks", [pytest.param(0, marks=pytest.mark.long), 3])
 def test_an_mpi_program_runs_as_a_task_with_and_without_its_own_mpiexec(farms: Farms, ranks: int) -> None:
     farms.tasks(PROGRAM, f"{shlex.join(mpiexec())} -n 2 {PROGRAM}")
     ended = farms.run(ranks, "--threads", "1", "--retries", "0", "--timeout", "40s", "tasks.txt")

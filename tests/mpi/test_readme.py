@@ -23,7 +23,11 @@ def sample() -> tuple[list[str], list[str]]:
 
 @pytest.mark.short
 @pytest.mark.parametrize(
-    ("ranks", "threads", "workers"), [(0, "4", "1 worker on 1 node, 4 slots"), (3, "2", "2 workers on 1 node, 4 slots")]
+    ("ranks", "threads", "workers"),
+    [
+        (0, "4", "1 worker on 1 node, 4 slots"),
+        pytest.param(3, "2", "2 workers on 1 node, 4 slots", marks=pytest.mark.long),
+    ],
 )
 def test_the_smallest_example_prints_what_is_shown(farms: Farms, ranks: int, threads: str, workers: str) -> None:
     tasks, printed = sample()

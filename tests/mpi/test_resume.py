@@ -80,7 +80,11 @@ def test_a_farm_whose_launcher_is_killed_twice_loses_and_repeats_nothing(farms: 
 
 
 @pytest.mark.short
-@pytest.mark.parametrize(("ranks", "victim"), [(3, 0), (3, 1), (0, 0)], ids=["manager", "worker", "alone"])
+@pytest.mark.parametrize(
+    ("ranks", "victim"),
+    [(3, 0), pytest.param(3, 1, marks=pytest.mark.long), pytest.param(0, 0, marks=pytest.mark.long)],
+    ids=["manager", "worker", "alone"],
+)
 def test_a_rank_that_is_killed_leaves_no_task_running_and_no_result_lost(farms: Farms, ranks: int, victim: int) -> None:
     offsets = farms.tasks("echo before", *(held(number) for number in range(2)), "echo after")
     options = ["--threads", "2", "--output", "all.out", "tasks.txt"]

@@ -17,11 +17,11 @@ MIB = 1024 * 1024
     ("ranks", "options", "slots"),
     [
         pytest.param(0, [], 1, id="without mpiexec"),
-        pytest.param(0, ["--no-mpi"], 1, id="--no-mpi"),
-        pytest.param(1, [], 1, id="-n 1"),
-        pytest.param(2, [], 1, id="-n 2"),
+        pytest.param(0, ["--no-mpi"], 1, id="--no-mpi", marks=pytest.mark.long),
+        pytest.param(1, [], 1, id="-n 1", marks=pytest.mark.long),
+        pytest.param(2, [], 1, id="-n 2", marks=pytest.mark.long),
         pytest.param(3, [], 2, id="-n 3"),
-        pytest.param(2, ["--manager-works"], 2, id="-n 2 --manager-works"),
+        pytest.param(2, ["--manager-works"], 2, id="-n 2 --manager-works", marks=pytest.mark.long),
         pytest.param(3, ["--manager-works"], 3, id="-n 3 --manager-works"),
     ],
 )
@@ -61,7 +61,9 @@ def test_quiet_is_silent_only_when_all_is_well(farms: Farms) -> None:
 
 
 @pytest.mark.short
-@pytest.mark.parametrize("options", [[], ["--output", "all.out"]], ids=["stdout", "--output"])
+@pytest.mark.parametrize(
+    "options", [pytest.param([], marks=pytest.mark.long), ["--output", "all.out"]], ids=["stdout", "--output"]
+)
 def test_large_and_binary_outputs_of_both_workers_at_once_are_whole_blocks(farms: Farms, options: list[str]) -> None:
     large = [f"{meet}; yes 'line of {name}' | head -c {3 * MIB}" for meet, name in zip(meeting(2), "ab", strict=True)]
     binary = r"printf '\000\377\r\n\001> no newline'; exit 0"
@@ -85,7 +87,7 @@ def test_large_and_binary_outputs_of_both_workers_at_once_are_whole_blocks(farms
 
 
 @pytest.mark.short
-@pytest.mark.parametrize("ranks", [0, 3])
+@pytest.mark.parametrize("ranks", [pytest.param(0, marks=pytest.mark.long), 3])
 def test_what_a_failed_attempt_printed_goes_to_the_log_and_of_the_first_ones_one_line_is_told(
     farms: Farms, ranks: int
 ) -> None:

@@ -50,7 +50,7 @@ def test_a_stop_interrupts_what_runs_and_charges_nobody(farms: Farms, ranks: int
 
 
 @pytest.mark.short
-@pytest.mark.parametrize("ranks", [0, 3])
+@pytest.mark.parametrize("ranks", [pytest.param(0, marks=pytest.mark.long), 3])
 def test_a_drain_lets_what_runs_finish_and_starts_nothing_more(farms: Farms, ranks: int) -> None:
     farm, offsets = start_and_hold(farms, ranks)
     farm.signal(signal.SIGUSR2)

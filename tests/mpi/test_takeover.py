@@ -147,7 +147,7 @@ def test_a_job_whose_predecessor_was_killed_on_another_node_waits_and_goes_on(fa
 
 
 @pytest.mark.short
-@pytest.mark.parametrize("ranks", [0, 2])
+@pytest.mark.parametrize("ranks", [0, pytest.param(2, marks=pytest.mark.long)])
 def test_an_interrupt_ends_the_wait(farms: Farms, ranks: int) -> None:
     farms.tasks("echo 0")
     farms.file("lock").write_text(ELSEWHERE.text())

@@ -229,7 +229,7 @@ LINES = st.lists(st.sampled_from(PIECES), max_size=8).map("".join).map(os.fsenco
 
 
 @given(line=LINES, dash=st.booleans())
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=10 * settings().max_examples, deadline=None)
 def test_the_short_way_overlooks_nothing(line: bytes, dash: bool) -> None:
     if check._is_tame(line):
         assert list(check._judge(line, dash, ())) == []
@@ -268,7 +268,7 @@ def test_no_line_takes_for_ever() -> None:
 
 
 @given(lines=st.lists(LINES, max_size=8), dash=st.booleans())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=3 * settings().max_examples, deadline=None)
 def test_a_line_is_judged_whatever_stands_before_it(lines: list[bytes], dash: bool) -> None:
     expected: dict[Kind, int] = {}
     for line in lines:

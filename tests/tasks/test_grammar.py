@@ -101,7 +101,7 @@ def test_what_keywords_or_parentheses_hold_together_is_compound(text: bytes) -> 
 
 @BOTH
 @given(text=st.lists(st.sampled_from(PIECES), min_size=1, max_size=8).map(" ".join).map(str.encode))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=3 * settings().max_examples, deadline=None)
 def test_nothing_is_called_unfinished_that_the_shell_finds_whole(text: bytes, dash: bool) -> None:
     line = read(text, dash)
     if line.sure and not line.open and parse(line).unfinished:

@@ -85,7 +85,7 @@ LINES = st.lists(st.sampled_from(WORDS), min_size=1, max_size=12).map("".join).m
 
 @BOTH
 @given(text=LINES)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=3 * settings().max_examples, deadline=None)
 def test_nothing_is_called_open_that_the_shell_finds_whole(text: bytes, dash: bool) -> None:
     if read(text, dash).open in ERRORS:
         assert not is_valid(text, dash)
@@ -93,7 +93,7 @@ def test_nothing_is_called_open_that_the_shell_finds_whole(text: bytes, dash: bo
 
 @BOTH
 @given(text=LINES)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=3 * settings().max_examples, deadline=None)
 def test_a_comment_begins_where_the_shell_sees_it(text: bytes, dash: bool) -> None:
     line = read(text, dash)
     if not line.sure or line.open:

@@ -165,7 +165,7 @@ def test_the_time_of_the_slots_adds_up() -> None:
         max_size=30,
     )
 )
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=2 * settings().max_examples // 5, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_sums_and_series_hold_whatever_ran(ran: list[Ran]) -> None:
     for name in os.listdir():
         Path(name).unlink()
@@ -211,7 +211,7 @@ def test_the_line_of_the_list_is_named_comments_counted_and_what_is_gone_is_said
 
 
 @given(cut=st.integers(0, 400), zeros=st.booleans(), kind=st.sampled_from(["joblog", "log", "progress"]))
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=2 * settings().max_examples // 5, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_torn_file_is_read_as_far_as_it_goes(cut: int, zeros: bool, kind: str) -> None:
     for name in os.listdir():
         Path(name).unlink()

@@ -81,8 +81,6 @@ def test_what_is_long_is_cut() -> None:
     told = failures.told(failure(long, replace(ONE, command=long)), "tasks.txt:3")
     assert len(told) < 500
     assert told.endswith("x...")
-    assert failures.shown(b"x" * 160) == "x" * 160
-    assert failures.shown("ü".encode() * 161) == "ü" * 157 + "..."
 
 
 @pytest.mark.parametrize(
