@@ -120,7 +120,7 @@ class RunTimes:
         low, likely, high = (float(value) for value in np.quantile(ends, (_LOW, 0.5, _HIGH)))
         few = self.ended < max(ENOUGH_ENDED, _ENOUGH_A_SLOT * left.slots) or times.unknown > _UNKNOWN / 4
         rough = few or high - low > _ROUGH * likely
-        return End(low, high, likely, rough, min(left.slots, left.waiting + left.running) / float(occupied.mean()))
+        return End(low, high, likely, rough, min(left.slots, left.waiting + left.running) / max(float(occupied.mean()), 1e-9))
 
     def _fold(self) -> None:
         if self._new:
