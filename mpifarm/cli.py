@@ -160,6 +160,10 @@ def parser() -> Parser:
     add("--report", metavar="FILE",
         help="run nothing: write what happened to the list, from its files here, to FILE (.html, .png, .svg or .pdf);"
              " without MPI, from any shell")
+    add("--bar", action=argparse.BooleanOptionalAction, default=None,
+        help="show on one line of standard error how far it is [where that is a terminal]")
+    add("--report-every", metavar="TIME", type=time, default=60.0,
+        help="without a bar, say so often how far it is; after the first hour at most every 10 min [60 s]")
     add("--quiet", action="store_true", help="print nothing but errors and the tasks' own output")
     add("--version", action="version", version=f"mpifarm {__version__}")
     # fmt: on

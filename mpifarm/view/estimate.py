@@ -23,7 +23,7 @@ ENOUGH_ENDED = 30  # and with fewer than that it is rough
 MOST_SLOTS = 128  # that are played
 _ENOUGH_A_SLOT = 3
 ROUNDS = 48
-MOST_TAKEN = 1000  # arrays between two refills: a sample is as good
+MOST_TAKEN = 200  # arrays between two refills: a sample is as good
 
 _SHORTEST_S = 1e-3
 _BINS = 512
@@ -47,6 +47,11 @@ class End(NamedTuple):
     likely_s: float
     rough: bool  # say it with one number
     per_s: float  # tasks that end in a second until then
+
+    def after(self, seconds: float) -> End:
+        """Return the same, so many *seconds* later."""
+        low, high, likely = (max(0.0, there - seconds) for there in (self.low_s, self.high_s, self.likely_s))
+        return End(low, high, likely, self.rough, self.per_s)
 
 
 class Left(NamedTuple):
@@ -72,13 +77,15 @@ class RunTimes:
         self._new: list[float] = []
         self._room = MOST_TAKEN
 
-    def take(self, seconds: NDArray[np.floating]) -> None:
-        """These attempts have ended: a column of any length, in seconds."""
-        if self._room:
-            self._room -= 1
-            self._new += seconds.tolist()
-            if len(self._new) >= _FOLD_AT:
-                self._fold()
+    def take(self, seconds: NDArray[np.floating]) -> bool:
+        """These attempts have ended: a column of any length, in seconds. Return whether they are in the sample."""
+        if not self._room:
+            return False
+        self._room -= 1
+        self._new += seconds.tolist()
+        if len(self._new) >= _FOLD_AT:
+            self._fold()
+        return True
 
     def refill(self) -> None:
         """Take as many again: to be called about once a second."""
@@ -120,7 +127,9 @@ class RunTimes:
         low, likely, high = (float(value) for value in np.quantile(ends, (_LOW, 0.5, _HIGH)))
         few = self.ended < max(ENOUGH_ENDED, _ENOUGH_A_SLOT * left.slots) or times.unknown > _UNKNOWN / 4
         rough = few or high - low > _ROUGH * likely
-        return End(low, high, likely, rough, min(left.slots, left.waiting + left.running) / max(float(occupied.mean()), 1e-9))
+        return End(
+            low, high, likely, rough, min(left.slots, left.waiting + left.running) / max(float(occupied.mean()), 1e-9)
+        )
 
     def _fold(self) -> None:
         if self._new:
