@@ -103,6 +103,8 @@ def read(args: argparse.Namespace) -> tuple[Config, dict[str, str]]:
         no_mpi=args.no_mpi,
         keep_mpi_env=args.keep_mpi_env,
         quiet=args.quiet,
+        bar=not args.quiet and (_on_terminal(environ) if args.bar is None else args.bar),
+        report_every_s=args.report_every,
         node=slurm.node(environ) or hosts.short(host),
         host=host,
         cpus=cpus,
@@ -181,6 +183,14 @@ def _mpich_listens() -> bool:
 
 def _is_first_of_node() -> bool:
     return all(os.environ.get(name, "0") == "0" for name in _LOCAL_RANKS)
+
+
+def _on_terminal(environ: Mapping[str, str]) -> bool:
+    """Return whether standard error is a terminal that can rewrite a line."""
+    try:
+        return os.isatty(2) and environ.get("TERM", "") not in ("", "dumb")
+    except OSError:
+        return False
 
 
 def _threads(option: int | None, environ: Mapping[str, str]) -> int | None:

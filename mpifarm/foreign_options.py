@@ -51,8 +51,9 @@ TABLE = (
           "leave it out, what failed stands in log.TASKLIST.tfin, and the same line again tries it again"),
     Entry("--logfile --log --log-file --loglevel --log-level --verbose -v --debug", "many programs",
           "leave it out, what happened is in log.TASKLIST.tfin, and every attempt in joblog.TASKLIST.tfin"),
-    Entry("--eta --bar --progress --jps", "GNU Parallel, HyperQueue and Flux",
-          "leave it out, how far it is is said every 5 s"),
+    Entry("--eta --progress --jps", "GNU Parallel, HyperQueue and Flux",
+          "leave it out, a bar is shown on a terminal (--bar, --no-bar), and elsewhere a line every minute"
+          " (--report-every TIME)"),
     Entry("-q --silent --no-notice --will-cite --citation --bibtex", "GNU Parallel and others",
           "leave it out, nothing is asked here; to print nothing but errors and outputs give --quiet"),
     Entry("-V", "many programs", "give --version"),

@@ -207,6 +207,10 @@ def _failing(add: _Add) -> None:
 
 
 def _said(add: _Add) -> None:
+    add("--bar", action=argparse.BooleanOptionalAction, default=None,
+        help="show on one line of standard error how far it is [where that is a terminal]")
+    add("--report-every", metavar="TIME", type=_TIME, default=60.0,
+        help="without a bar, say so often how far it is; after the first hour at most every 10 min [60 s]")
     add("--quiet", action="store_true", help="print nothing but errors and the tasks' own output")
     add("--version", action="version", version=f"mpifarm {__version__}", help="show the version, and nothing else")
     add("-h", "--help", action="help", help="show this, and nothing else")

@@ -62,6 +62,8 @@ class Config:
     no_mpi: bool = False
     keep_mpi_env: bool = False
     quiet: bool = False
+    bar: bool = False
+    report_every_s: float = 60.0
     node: str = "localhost"  # as it is shown
     host: str = "localhost"  # which one that is
     cpus: int = 1  # that this process is bound to

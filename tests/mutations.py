@@ -635,10 +635,31 @@ MUTATIONS = [
         hunted_by="tests/journal/test_names.py",
     ),
     Mutation(
+        "say that all is done before the last task has ended",
+        "bar",
+        "return min(99, max(1, 100 * done // total)) if done else 0",
+        "return round(100 * done / total)",
+        hunted_by="tests/view/test_bar.py",
+    ),
+    Mutation(
+        "write what is said into the bar",
+        "voice",
+        "            self._put(_ERASE)\n",
+        "",
+        hunted_by="tests/test_voice.py",
+    ),
+    Mutation(
+        "forget what still runs when the end is estimated",
+        "estimate",
+        "        if times.unknown > _UNKNOWN:\n",
+        "        if False:\n",
+        hunted_by="tests/view/test_estimate.py",
+    ),
+    Mutation(
         "say nothing of failures with --quiet",
         "notices",
-        "self.say if outcome is Outcome.ALL_SUCCEEDED else self.warn",
-        "self.say",
+        "self.warn(text)",
+        "self.say(text)",
         hunted_by="tests/ranks/test_notices.py",
     ),
     Mutation(

@@ -64,8 +64,8 @@ def test_another_programs_option_is_answered_and_no_list_blamed(line: str) -> No
 
 
 def test_all_options_of_another_program_are_answered_at_once_and_each_once() -> None:
-    told = complaint("--bar -k --joblog b.txt --bar --nonsense tasks.txt")
-    assert [told.count(f"{option} is no option here") for option in ("--bar", "-k", "--joblog")] == [1, 1, 1]
+    told = complaint("--eta -k --joblog b.txt --eta --nonsense tasks.txt")
+    assert [told.count(f"{option} is no option here") for option in ("--eta", "-k", "--joblog")] == [1, 1, 1]
     assert "there is no option --nonsense" in told
 
 

@@ -66,7 +66,7 @@ def test_what_nobody_knows_is_not_answered(word: str) -> None:
             for name in ["--resume", "--resume-failed", "--retry-failed", "-r", "-R", "--restart", "-resume"]
         ),
         ("--joblog", "joblog.TASKLIST.tfin"),
-        *((name, "every 5 s") for name in ("--bar", "--eta", "--progress")),
+        *((name, "a bar is shown on a terminal") for name in ("--eta", "--progress", "--jps")),
         *((name, "joblog.TASKLIST.tfin has the numbers of their lines") for name in ("-k", "--keep-order")),
         ("--tag", "$MPIFARM_SEQ"),
         ("--dry-run", "there is none"),

@@ -42,10 +42,12 @@ TABLE = {
         "interruptions": "deadline|journal ground",
         "leaving": "comm wire|launcher",
         "loop": "backoff comm manager signals wire worker|schedule",
-        "manager": "comm custody deadline ending notices reports wire|view journal launcher tasks schedule site ground",
-        "notices": "|view journal schedule site ground",
+        "manager": "comm custody deadline ending notices pace reports wire"
+        "|view journal launcher tasks schedule site ground",
+        "notices": "pace|view journal schedule site ground",
+        "pace": "custody wire|view journal schedule",
         "patience": "|schedule",
-        "reports": "alarm custody deadline interruptions notices wire|journal schedule ground",
+        "reports": "alarm custody deadline interruptions notices pace wire|journal schedule ground",
         "signals": "|schedule",
         "unread": "wire|tasks",
         "wire": "|site ground",
@@ -55,6 +57,8 @@ TABLE = {
         "account": "attempts logbook standing|journal",
         "advice": "units|",
         "attempts": "|journal ground",
+        "bar": "estimate status units|ground",
+        "estimate": "|",
         "failures": "status|journal launcher ground",
         "figures": "findings series slottime units|",
         "findings": "account advice headline logbook nodes reasons series slottime standing units|ground",
@@ -187,12 +191,12 @@ TABLE = {
 NUMPY = {
     "journal/fastrecovery", "journal/journal", "journal/lines", "journal/output", "journal/progress", "journal/resume",
     "journal/retraction", "journal/rewriting",
-    "ranks/comm", "ranks/credit", "ranks/custody", "ranks/doubt", "ranks/manager", "ranks/reports", "ranks/unread",
-    "ranks/wire", "ranks/worker", "schedule/queue", "site/packages",
+    "ranks/comm", "ranks/credit", "ranks/custody", "ranks/doubt", "ranks/manager", "ranks/pace", "ranks/reports",
+    "ranks/unread", "ranks/wire", "ranks/worker", "schedule/queue", "site/packages",
     "tasks/changes", "tasks/edits", "tasks/kept", "tasks/matching", "tasks/offsets", "tasks/sides",
     "tasks/scan", "tasks/tasklist", "tasks/tfin", "tasks/walk", "tasks/which",
-    "view/account", "view/attempts", "view/figures", "view/findings", "view/headline", "view/nodes", "view/series",
-    "view/slottime", "view/standing",
+    "view/account", "view/attempts", "view/estimate", "view/figures", "view/findings", "view/headline", "view/nodes",
+    "view/series", "view/slottime", "view/standing",
 }  # fmt: skip
 # Of the extra [report]; who imports one of these is imported when it is known to be there.
 DRAWERS = {"view/figures": {"matplotlib"}, "view/page": {"jinja2", "markupsafe"}}
@@ -214,7 +218,7 @@ PURE = {
     ),
     "hall/foreign_options",
     *("tasks/bashisms", "tasks/check", "tasks/foreign", "tasks/grammar", "tasks/quoting"),
-    *("view/advice", "view/nodes", "view/series", "view/slottime"),
+    *("view/advice", "view/estimate", "view/nodes", "view/series", "view/slottime"),
 }
 
 

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
@@ -107,3 +111,49 @@ def test_a_standard_error_that_takes_nothing_or_everything_keeps_nothing(path: s
         os.dup2(kept, 2)
         os.close(kept)
         os.close(device)
+
+
+def on_a_terminal(voice_says: str) -> bytes:
+    """Return what a terminal gets of a voice whose standard error it is; *voice_says* is Python."""
+    program = f"from mpifarm.voice import Voice\nvoice = Voice()\n{voice_says}\nvoice.end()\n"
+    leader, follower = os.openpty()
+    subprocess.run([sys.executable, "-c", program], stderr=follower, check=True)
+    os.close(follower)
+    read = b""
+    with suppress(OSError):  # Linux: nobody holds the other end any more
+        while part := os.read(leader, 65536):
+            read += part
+    os.close(leader)
+    return read
+
+
+def screen(written: bytes) -> list[str]:
+    """Return the lines that a terminal shows of this."""
+    lines = [""]
+    for part in re.split(rb"(\r\n|\r\x1b\[2K)", written):
+        if part == b"\r\n":
+            lines.append("")
+        elif part == b"\r\x1b[2K":
+            lines[-1] = ""
+        else:
+            lines[-1] += part.decode()
+    return lines
+
+
+def test_lines_stand_above_the_bar_and_it_is_gone_in_the_end() -> None:
+    begin = "voice.bar('1 %'); voice.turn(); voice.bar('2 %'); voice.turn()"
+    written = on_a_terminal(
+        f"{begin}; voice.say('lost'); voice.add(b'torn'); voice.turn(); voice.say('more'); voice.turn()"
+    )
+    assert written.count(b"2 %") == 3
+    assert screen(written) == ["mpifarm: lost", "torn", "mpifarm: more", ""]
+    while_it_goes_on = written[: written.rindex(b"2 %") + 3]
+    assert screen(while_it_goes_on) == ["mpifarm: lost", "torn", "mpifarm: more", "2 %"]
+
+
+def test_a_bar_that_does_not_change_is_not_written_again() -> None:
+    assert on_a_terminal("voice.bar('1 %'); [voice.turn() for _ in range(9)]").count(b"1 %") == 1
+
+
+def test_what_is_said_bears_its_time_if_it_has_one() -> None:
+    assert on_a_terminal("voice.say('x', '14:07:02 lost  ')") == b"mpifarm 14:07:02 lost   x\r\n"

@@ -126,7 +126,12 @@ class Journal:
 
     def flush(self) -> None:
         """Write what was recorded, as far as it is taken: captured output, then progress, then joblog and log."""
+        shown = self.output.shows
+        if shown:
+            self.voice.clear()
         self.output.turn()
+        if shown:
+            self.voice.torn = self.output.torn
         self._make_lines()
         for appender, written in self._lines.items():
             if written:
@@ -135,7 +140,7 @@ class Journal:
             if appender is self._progress:
                 self.recorded += self._unwritten
                 self._unwritten = 0
-        self.voice.turn()
+        self.voice.turn(draws=not self.output.shows)
 
     def _make_lines(self) -> None:
         """Make the lines of what is out, all at once where no other line comes in between."""

@@ -13,6 +13,7 @@ taken: they run again.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -42,6 +43,8 @@ class Output:
         self.file = Appender(path, warrant) if path else None
         self.recorded_bytes = recorded_bytes
         self._outlet = None if self.file else Outlet(_STDOUT)
+        self.on_terminal = self.file is None and os.isatty(_STDOUT)
+        self.torn = False  # what is on that has no end of line yet
         self._warrant = warrant
         self._blocks = Blocks()
 
@@ -77,6 +80,11 @@ class Output:
     def waits(self) -> bool:
         """Whether anything waits."""
         return not self._blocks.empty
+
+    @property
+    def shows(self) -> bool:
+        """Whether something waits that goes to a terminal."""
+        return self.on_terminal and self._blocks.size > 0
 
     @property
     def taken(self) -> int:
@@ -144,6 +152,8 @@ class Output:
             taken = self._outlet.write(piece)
             if 0 < taken < len(piece):  # he is reading: a turn for each 64 KiB, as much as a pipe holds, would be slow
                 taken += self._outlet.write_within(piece[taken:], _READING_S)
-            return taken
         except OSError as error:
             raise files.named(error, "standard output") from None
+        if taken and self.on_terminal:
+            self.torn = piece[taken - 1] != ord("\n")
+        return taken

@@ -1,8 +1,9 @@
 """The first failures of a run, and when they are told: at once, since nobody should wait for the end to hear of a typo.
 
-Its rule: few are told, and soon none is looked at any more. The first failure, and the first of each other kind up to
-MOST_KINDS (see `view.failures`); all are in the log. If nothing at all has succeeded, and ROUNDS times as many attempts as
-there are slots have failed alike, that is said once, and loudly: it is hardly the tasks.
+Its rule: few are told, and of many only some are looked at. The first failure, and the first of each other kind up to
+MOST_KINDS (see `view.failures`), are told one by one, the others together, now and then; all are in the log. If nothing at
+all has succeeded, and ROUNDS times as many attempts as there are slots have failed alike, that is said once, and loudly: it
+is hardly the tasks.
 """
 
 from __future__ import annotations
@@ -32,21 +33,21 @@ class Alarm:
 
     def failed(self, attempt: Attempt, err: memoryview) -> None:
         """An attempt has failed; *err* is its standard error."""
-        if not self._alike and len(self._kinds) >= MOST_KINDS:
+        if not self._alike and not self._notices.wants_more:
             return
         one = failures.failure(attempt, err)
         kind = one.kind
         if kind not in self._kinds and len(self._kinds) < MOST_KINDS:
             self._kinds.add(kind)
             self._tell(one)
+        else:
+            self._notices.more(one)
         self._alike = self._alike and self._kinds == {kind} and not self._schedule.done
         if self._alike:
             self._compare(one)
 
     def _tell(self, one: Failure) -> None:
-        self._notices.say(failures.told(one, self._custody.place(one.attempt.offset)))
-        if len(self._kinds) == MOST_KINDS:
-            self._notices.say(f"what else fails stands in {self._notices.log} alone")
+        self._notices.failed(failures.told(one, self._custody.place(one.attempt.offset)), len(self._kinds))
 
     def _compare(self, one: Failure) -> None:
         """One more has failed like all before it."""

@@ -85,6 +85,11 @@ class Custody:
         return self._walk.offset
 
     @property
+    def records_dealt(self) -> int:
+        """How many records of the list have been dealt, by this run and those before."""
+        return self._walk.seq - 1
+
+    @property
     def recorded(self) -> int:
         """Tasks that this run has written down as done."""
         return self._journal.recorded

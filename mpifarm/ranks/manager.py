@@ -26,6 +26,7 @@ from mpifarm.ranks.custody import Custody
 from mpifarm.ranks.deadline import Deadline
 from mpifarm.ranks.ending import Ending
 from mpifarm.ranks.notices import Notices
+from mpifarm.ranks.pace import Pace
 from mpifarm.ranks.reports import Reports
 from mpifarm.ranks.wire import NO_NOTE, Note, Report, Tag
 from mpifarm.schedule import answers
@@ -71,8 +72,9 @@ class Manager:
             silence=Silence(config.lost_after_s, config.kill_after_s),
         )  # fmt: skip
         self._deadline = Deadline(config, end, now)
-        self._notices = Notices(config, run, journal, len(ranks), now)
-        self._reports = Reports(self._schedule, self._custody, journal, self._deadline, self._notices)
+        pace = Pace(self._schedule, self._custody, now, end)
+        self._notices = Notices(config, run, journal, len(ranks), pace, now, end)
+        self._reports = Reports(self._schedule, self._custody, journal, self._deadline, self._notices, pace)
         self._ending = Ending(self._schedule, self._custody, self._deadline, self._notices)
         self._dealt = False
         self._beat_s = config.lost_after_s / wire.BEATS_PER_LOST_AFTER
@@ -118,7 +120,7 @@ class Manager:
     def stop(self, how: How, now: float, why: str) -> None:
         """Somebody asks to deal nothing more, and to end, or wait for, what runs."""
         self._ending.stop_asked()
-        self._notices.tell(why)
+        self._notices.tell(why, "stop")
         self._do(self._schedule.stop_asked(how, now))
 
     def lose(self, rank: int) -> None:
@@ -176,7 +178,7 @@ class Manager:
         self._heed_trouble(now)
         while limit := self._deadline.take(now, self._schedule.stopping):
             how, why = limit
-            self._notices.tell(why)
+            self._notices.tell(why, "limit")
             self._do(self._schedule.stop_asked(how, now))
         actions = self._schedule.clock_ticked(now, drained and not self.full)
         self._note(actions)
@@ -197,7 +199,7 @@ class Manager:
         self.gone.discard(rank)
         self._ending.worker_joined(rank)
         self._do(self._schedule.worker_joined(rank, hello.node, hello.slots, now))
-        self._notices.joined(rank, hello)
+        self._notices.joined(rank, hello, now)
 
     def _on_report(self, rank: int, report: Report, now: float) -> None:
         if report.ended.size:
@@ -232,7 +234,7 @@ class Manager:
             elif isinstance(action, Lost):
                 self._lose(action)
             elif isinstance(action, Judged):
-                self._notices.tell(status.judgement(action))
+                self._notices.tell(status.judgement(action), "node")
             elif isinstance(action, Finish):
                 self._ending.tasks_ended(action.outcome)
 
@@ -242,7 +244,7 @@ class Manager:
         self._ending.worker_lost(lost)
         where = f" on {lost.node}" if lost.node else ""
         had = f"what it had is dealt again, {count(lost.leases, 'task')}" if lost.leases else "it had no task"
-        self._notices.tell(f"worker {lost.rank}{where} is lost: {had}")
+        self._notices.tell(f"worker {lost.rank}{where} is lost: {had}", "lost")
         for offset in lost.poisoned:
             self._convict(offset, f"has lost its worker {LOST_LIMIT} times in turn, those of earlier runs counted")
 

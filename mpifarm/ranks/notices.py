@@ -1,77 +1,114 @@
 """What people hear of a farm: on standard error, with --quiet only of what is not well, and in the log what lasts.
 
-How it is put stands in `status`; here is when it is said, and how often. Nothing is decided.
+How it is put stands in `status` and `bar`; here is when it is said, and how often. Nothing is decided.
+
+What happens to the run bears the time and a word: mpifarm 14:07:02 lost. Errors, and what somebody should do, begin with
+`mpifarm: `. How far it is stands in a bar below it all, or, without one, in a line now and then.
 """
 
 from __future__ import annotations
+
+import os
+import time
 
 from mpifarm import __version__
 from mpifarm.journal.journal import Journal
 from mpifarm.journal.lines import Attempt
 from mpifarm.journal.opening import Run
+from mpifarm.ranks.pace import TICK_S, Pace
 from mpifarm.schedule.answers import Counts, Outcome
 from mpifarm.schedule.schedule import Schedule
 from mpifarm.settings import Config
 from mpifarm.site.offer import Offer
-from mpifarm.view import status
+from mpifarm.view import bar, failures, status
+from mpifarm.view.bar import Numbers
+from mpifarm.view.failures import Failure, More
 from mpifarm.view.placement import placement
+from mpifarm.words import done_of
 
 _MOST_TOLD = 3  # of tasks that leave processes behind, on standard error; the log has them all
+_STALL_S = 5.0  # after which it is looked whether the reader of standard output takes anything
+_RARELY_AFTER_S, _RARELY_S = 3600.0, 600.0
+_WORD = 6  # letters: the texts stand below each other
+_NO_WORD = " "  # for what is said again and again
+_STDERR = 2
+_COLUMNS = 80  # of what has no width
 
 
 class Notices:
     """What is said in one run."""
 
-    def __init__(self, config: Config, run: Run, journal: Journal, workers: int, now: float) -> None:
-        """*workers* are expected."""
+    def __init__(
+        self, config: Config, run: Run, journal: Journal, workers: int, pace: Pace, now: float, end: float | None = None
+    ) -> None:
+        """*workers* are expected; *end* is that of the job (monotonic, seconds)."""
         self._config = config
         self._journal = journal
+        self._pace = pace
         self.max_fails = config.max_fails.words if config.max_fails else ""
         self.log = run.names.log
         self.total, self._before = run.scan.tasks, run.start.done_count
         self._expected = workers
         self._offers: dict[int, Offer] = {}
         self._left = 0  # tasks that have left processes behind
-        self._taken = 0  # by the reader of standard output, in all, when the last status was said
-        self._stalled = False  # he has not taken anything since the one before
-        self._began = now
-        self._status_at = now + status.EVERY_S
+        self._taken = 0  # by the reader of standard output, in all, when that was last looked at
+        self._stalled = False  # he has not taken anything since the time before
+        self._more = More()
+        self._reasons = 0  # kinds of failures that were told
+        self._failed_attempts = 0  # that were told, one by one or together
+        self._began, self._end = now, end
+        self._all_here = now
+        self._tick_at, self._stall_at, self._report_at = now + TICK_S, now + _STALL_S, now + config.report_every_s
+        self._too_long = False  # it was said that the job ends too early
 
-    def say(self, text: str) -> None:
-        """Say it."""
+    def say(self, text: str, word: str = "") -> None:
+        """Say it; *word*: what it is about, of what happens to the run."""
         if not self._config.quiet:
-            self.warn(text)
+            self.warn(text, word)
 
-    def warn(self, text: str) -> None:
+    def warn(self, text: str, word: str = "") -> None:
         """Say it, --quiet or not."""
-        self._journal.voice.say(text)
+        self._journal.voice.say(text, f"{time.strftime('%H:%M:%S')} {word:{_WORD}}" if word else "")
 
     def hush(self) -> None:
         """It is all said: wait a moment for whoever has to read it."""
         self._journal.voice.end()
 
-    def tell(self, text: str) -> None:
+    def tell(self, text: str, word: str = "") -> None:
         """Say it, and keep it in the log."""
         self._journal.event(text)
-        self.say(text)
+        self.say(text, word)
 
     def alarm(self, text: str) -> None:
         """Say it, --quiet or not, and keep it in the log."""
         self._journal.event(text)
         self.warn(text)
 
-    def joined(self, rank: int, offer: Offer) -> None:
+    def joined(self, rank: int, offer: Offer, now: float) -> None:
         """A worker has come; when all have, tell who works where."""
         if rank in self._offers:
-            self.tell(f"worker {rank} on {offer.node} is back")
+            self.tell(f"worker {rank} on {offer.node} is back", "back")
             return
         self._offers[rank] = offer
         if len(self._offers) == self._expected:
             first, *more = placement(self._offers, self._config)
             job = f", job {self._config.job.id}" if self._config.job else ""
             self._journal.event(f"started: {first}, mpifarm {__version__}{job}")
-            for notice in (first, *more):
+            self.say(first + self._circumstances(offer, now), "start")
+            for notice in more:
                 self.say(notice)
+
+    def _circumstances(self, last: Offer, now: float) -> str:
+        """Return what there is to say of a start: the job, its end, and who was *last*."""
+        words = [f"{done_of(self._before, self.total)} already"] if self._before else []
+        ends = f"ends {bar.clock(time.time() + self._end - now, time.time())}" if self._end is not None else ""
+        if self._config.job:
+            words.append(f"job {self._config.job.id} {ends}".rstrip())
+        elif ends:
+            words.append(f"the job {ends}")
+        if self._expected > 1:
+            words.append(f"all up after {now - self._began:.1f} s (last: {last.node})")
+        return "".join(f"; {word}" for word in words)
 
     def left_behind(self, attempt: Attempt) -> None:
         """A task has ended with 0, and some of it goes on: what comes of that nobody will know."""
@@ -83,29 +120,97 @@ class Notices:
         elif self._left == _MOST_TOLD + 1:
             self.say(f"more tasks leave processes running in the background: {self.log} names them")
 
+    # failures
+
+    @property
+    def wants_more(self) -> bool:
+        """Whether failures are looked at."""
+        return self._more.looked_at < failures.MOST_LOOKED_AT
+
+    def failed(self, text: str, reasons: int) -> None:
+        """The first one of a kind has failed, the *reasons*-th."""
+        self._reasons = reasons
+        self._failed_attempts += 1
+        self.say(text, "failed")
+
+    def more(self, one: Failure) -> None:
+        """One has failed of a kind that was told, or there are too many kinds."""
+        self._more.add(one)
+
+    def _tell_more(self, failed_attempts: int) -> None:
+        """Say what has failed since the last time."""
+        if text := self._more.take(failed_attempts - self._failed_attempts, self.log):
+            self._failed_attempts = failed_attempts
+            self.say(text, "failed")
+
+    # how far it is
+
     def status(self, schedule: Schedule, now: float) -> None:
         """Say now and then how far the run is."""
-        if now < self._status_at:
+        if now < self._tick_at:
             return
-        self._status_at = now + status.EVERY_S
-        counts = schedule.counts
-        counts.done -= self._waiting_for_reader()
-        slots = sum(slots for _, slots in schedule.workers.values())
-        self.say(status.line(counts, self.total, self._before, slots, now - self._began))
+        self._tick_at = now + TICK_S
+        self._pace.tick(now)
+        if now >= self._stall_at:
+            self._stall_at = now + _STALL_S
+            self._look_at_reader()
+        is_due = now >= self._report_at
+        if is_due:
+            every_s = self._config.report_every_s
+            self._report_at = now + (every_s if now - self._began < _RARELY_AFTER_S else max(every_s, _RARELY_S))
+            self._tell_more(schedule.counts.failed_attempts)
+        if self._config.quiet or not (is_due or self._config.bar):
+            return
+        numbers = self._pace.numbers(self.total, self._before, len(self._journal.output.unread), now)
+        self._foresee(numbers)
+        if self._config.bar:
+            self._journal.voice.bar(bar.bar(numbers, _columns()))
+        else:
+            self.say(bar.line(numbers), "tail" if numbers.is_tail else _NO_WORD)
 
-    def _waiting_for_reader(self) -> int:
-        """Return how many tasks are done but for the reader of standard output; say it, once, when he stops reading."""
+    def _foresee(self, numbers: Numbers) -> None:
+        """Say, once, that the job ends too early."""
+        if not numbers.left_over or self._too_long or numbers.end is None or numbers.end.rough:
+            return
+        self._too_long = True
+        began = numbers.at - (self._pace.ticked - self._began)
+        self.tell(bar.too_long(numbers, began, len({offer.node for offer in self._offers.values()})), "limit")
+
+    def _look_at_reader(self) -> None:
+        """Say it, once, when the reader of standard output stops reading."""
         waiting, taken = len(self._journal.output.unread), self._journal.output.taken
         stalled = self._journal.output.waits and taken == self._taken
         if stalled and not self._stalled:
             self.tell(status.unread_yet(waiting))
         self._stalled, self._taken = stalled, taken
-        return waiting
+
+    # the end
 
     def verdict(self, outcome: Outcome, counts: Counts, now: float) -> None:
         """Say how the run has ended; with --quiet, only if it is not all well."""
-        said = self.say if outcome is Outcome.ALL_SUCCEEDED else self.warn
-        said(status.verdict(outcome, counts, self.total, self._before, now - self._began, self.log))
+        self._pace.tick(now)
+        self._tell_more(counts.failed_attempts)
+        text = status.verdict(outcome, counts, self.total, self._before, now - self._began, self.log)
+        spent = self._spent(now)
+        if outcome is Outcome.ALL_SUCCEEDED:
+            self.say(f"{text}{spent}", "end")
+            return
+        why = status.why(counts.failed, self._reasons)
+        took = status.duration(now - self._began)
+        self.say(f"{self._before + counts.done:,} of {self.total:,} done{why}, in {took}{spent}", "end")
+        self.warn(text)
+
+    def _spent(self, now: float) -> str:
+        """Return what the run has cost."""
+        words = f"; slots {self._pace.busy:.0%} busy".replace("%", " %") if self._pace.slots_s else ""
+        elapsed_s = now - self._began
+        if elapsed_s < 60:
+            return words
+        job = self._config.job
+        nodes = {offer.node: offer.usable_cpus for offer in self._offers.values()}
+        cpus = job.nodes * job.cpus if job and job.cpus else sum(nodes.values())
+        asked, used = cpus * elapsed_s / 3600, self._pace.used_cpu_s / 3600
+        return f"{words}; {asked:.3g} core-hours asked, {used:.3g} used"
 
     def giving_up(self, counts: Counts) -> None:
         """Say that nothing more is started: too many tasks have failed."""
@@ -125,3 +230,10 @@ class Notices:
     def in_vain(self) -> None:
         """Say that nothing came of this run, and nothing will of another one like it."""
         self.warn(status.in_vain(self._before, self.total))
+
+
+def _columns() -> int:
+    try:
+        return os.get_terminal_size(_STDERR).columns or _COLUMNS
+    except OSError:  # --bar, and no terminal
+        return _COLUMNS

@@ -19,6 +19,7 @@ from mpifarm.ranks.custody import Custody
 from mpifarm.ranks.deadline import Deadline
 from mpifarm.ranks.interruptions import Interruptions
 from mpifarm.ranks.notices import Notices
+from mpifarm.ranks.pace import Pace
 from mpifarm.ranks.wire import Report
 from mpifarm.schedule.answers import Verdict
 from mpifarm.schedule.schedule import Schedule
@@ -31,13 +32,14 @@ class Reports:
     """Attempts of all workers, and the outputs of which the end has not come yet."""
 
     def __init__(
-        self, schedule: Schedule, custody: Custody, journal: Journal, deadline: Deadline, notices: Notices
+        self, schedule: Schedule, custody: Custody, journal: Journal, deadline: Deadline, notices: Notices, pace: Pace
     ) -> None:
         self._schedule = schedule
         self._custody = custody
         self._journal = journal
         self._interruptions = Interruptions(journal, deadline)
         self._notices = notices
+        self._pace = pace
         self._alarm = Alarm(schedule, custody, notices)
         self._spools: dict[tuple[int, int], Spool] = {}  # by rank and lane
 
@@ -70,6 +72,8 @@ class Reports:
         ends = self._schedule.attempts_ended(rank, offsets, ended["attempt"].tolist(), bad, interrupted, now)
         commands = self._custody.commands(offsets, ends.lengths)
         told = Attempts(self._schedule.node(rank), ended, ends.lengths, ends.seqs, commands)
+        if not any(interrupted):
+            self._pace.ended(report)
         begun = int(ended["out_total"][0]) - int(ended["out_bytes"][0])
         spool = self._take_spool((rank, report.lane), begun)
         plain = ends.verdicts.count(Verdict.SUCCEEDED) == len(offsets) and not np.count_nonzero(ended["left"])

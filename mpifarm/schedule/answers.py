@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 from mpifarm.schedule.quarantine import Judged
 
@@ -77,6 +78,16 @@ class Finish:
 
 
 Action = Grant | Stop | Lost | Judged | Finish
+
+
+class Running(NamedTuple):
+    """An attempt that runs."""
+
+    offset: int
+    length: int
+    seq: int
+    attempt: int
+    node: str
 
 
 @dataclass(frozen=True, slots=True)

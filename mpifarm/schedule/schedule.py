@@ -35,10 +35,10 @@ out of order, so memory grows with what is in flight, not with the list. What co
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from itertools import chain
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain, islice
 
-from mpifarm.schedule.answers import Action, Counts, Ends, Finish, How, Lost, Outcome, Stop, Verdict
+from mpifarm.schedule.answers import Action, Counts, Ends, Finish, How, Lost, Outcome, Running, Stop, Verdict
 from mpifarm.schedule.dealing import deal
 from mpifarm.schedule.history import Histories
 from mpifarm.schedule.judgement import Judge
@@ -195,6 +195,20 @@ class Schedule:
     def workers(self) -> dict[int, tuple[str, int]]:
         """The node and the slots of every worker, by rank."""
         return {rank: (worker.node, worker.slots) for rank, worker in self._workers.by_rank.items()}
+
+    @property
+    def running(self) -> int:
+        """How many slots are busy: what is leased beyond them waits on its node."""
+        return sum(min(worker.slots, len(worker.leases)) for worker in self._workers.by_rank.values())
+
+    def running_ones(self, most: int) -> Iterator[Running]:
+        """Yield *most* of the attempts that run, those that were dealt first of each worker."""
+        ones = (
+            Running(offset, length, seq, attempt, worker.node)
+            for worker in self._workers.by_rank.values()
+            for offset, (attempt, length, seq, _) in islice(worker.leases.items(), worker.slots)
+        )
+        return islice(ones, most)
 
     def node(self, rank: int) -> str:
         """Return the node of a worker."""

@@ -8,12 +8,17 @@ names of a thousand files that are missing make one kind.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import NamedTuple
 
 from mpifarm.journal.lines import Attempt, reason
 from mpifarm.launcher.frames import SHELL
 from mpifarm.texts import LONGEST_LINE, gist, last_line, shown
 from mpifarm.view.status import duration
+
+_MOST_NODES = 3  # that are named
+_MOST_APART = 100  # kinds
+MOST_LOOKED_AT = 500  # failures between two reports
 
 _ADVICE = {
     "exit code 127": "is the program there, and found, on every node?",
@@ -66,3 +71,36 @@ def all_alike(count: int, one: Failure, limit: str) -> str:
     if limit:
         stop = f"--max-fails {limit} will stop this run; mend that or the list, and start again"
     return f"ALL of the first {count} attempts have failed alike ({alike}): {advice} {stop}"
+
+
+class More:
+    """Failures beyond those that were told one by one, until they are told together."""
+
+    def __init__(self) -> None:
+        self._kinds: Counter[Kind] = Counter()
+        self._nodes: dict[str, None] = {}  # in the order in which they came
+        self.looked_at = 0
+
+    def add(self, one: Failure) -> None:
+        """One more has failed."""
+        self.looked_at += 1
+        if one.kind in self._kinds or len(self._kinds) < _MOST_APART:
+            self._kinds[one.kind] += 1
+        if len(self._nodes) <= _MOST_NODES:
+            self._nodes[one.attempt.node] = None
+
+    def take(self, failed: int, log: object) -> str:
+        """Return what is said of them, once; *failed* is how many there were, looked at or not, and *log* has them all."""
+        kinds, nodes, looked_at = self._kinds, list(self._nodes), self.looked_at
+        self._kinds, self._nodes, self.looked_at = Counter(), {}, 0
+        if not kinds:
+            return ""
+        (kind, times), *others = kinds.most_common()
+        alike = f'{kind.how}, "{kind.last}"' if kind.last else kind.how
+        where = ", ".join(nodes[:_MOST_NODES]) + (", ..." if len(nodes) > _MOST_NODES else "")
+        if not others and times == looked_at:
+            what = f"{failed:,} more with the same last line" if failed > 1 else "1 more like it"
+            return f"{what} ({where}): {alike}; {log} has {'them' if failed > 1 else 'it'}"
+        return (
+            f"{failed:,} more of several kinds ({where}), {times * failed // looked_at:,} of them {alike}; {log} has them"
+        )

@@ -1,4 +1,4 @@
-"""What people see of a run while it runs: one line on standard error now and then."""
+"""What people hear of a run while it runs, and when it ends: sentences."""
 
 from __future__ import annotations
 
@@ -11,26 +11,8 @@ from mpifarm.schedule.answers import Counts, Outcome
 from mpifarm.schedule.quarantine import Fitness, Judged
 from mpifarm.words import count, done_of
 
-EVERY_S = 5.0
 _MOST_TOLD = 3  # workers
-
-
-def line(counts: Counts, total: int, done_before: int, slots: int, elapsed_s: float) -> str:
-    """Return how far a run is: of *total* tasks, *done_before* were done by earlier runs."""
-    done = done_before + counts.done
-    words = [f"{done}/{total} done"]
-    if counts.failed_attempts:
-        for_good = f" ({count(counts.failed, 'task')} for good)" if counts.failed else ""
-        words.append(f"{count(counts.failed_attempts, 'attempt')} failed{for_good}")
-    elif counts.failed:
-        words.append(f"{count(counts.failed, 'task')} failed for good")
-    words.append(f"{counts.leased} running or queued on {count(slots, 'slot')}")
-    if counts.done and elapsed_s > 0:
-        rate = counts.done / elapsed_s
-        words.append(f"{rate:.1f}/s")
-        if counts.waiting + counts.leased:
-            words.append(f"about {duration((counts.waiting + counts.leased) / rate)} left")
-    return ", ".join(words)
+_MOST_REASONS = 5  # that are told apart
 
 
 def verdict(outcome: Outcome, counts: Counts, total: int, done_before: int, elapsed_s: float, log: Path) -> str:
@@ -44,6 +26,14 @@ def verdict(outcome: Outcome, counts: Counts, total: int, done_before: int, elap
     them = "it" if counts.failed == 1 else "them"
     again = "start again to go on" if outcome is Outcome.WORK_LEFT else f"start again to try {them} again"
     return f"{done_of(done, total)}{failed}: {again}"
+
+
+def why(failed: int, reasons: int) -> str:
+    """Return how many tasks have failed, for how many *reasons* as far as that is known, as the end of a sentence."""
+    if not failed:
+        return ""
+    known = f" ({count(reasons, 'reason')})" if 0 < reasons < _MOST_REASONS else ""
+    return f", {failed:,} failed{known}"
 
 
 def giving_up(limit: str, counts: Counts) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -123,7 +124,7 @@ class Ended:
     @property
     def said(self) -> list[str]:
         """What mpifarm said on standard error; the launcher's own lines are not among it."""
-        return [line for line in self.err.splitlines() if line.startswith("mpifarm: ")]
+        return [line for line in self.err.splitlines() if re.match(r"mpifarm(:| \d\d:\d\d:\d\d) ", line)]
 
 
 def _heed_signals() -> None:

@@ -9,7 +9,7 @@ import pytest
 from mpifarm.ended import Ended
 from mpifarm.journal.lines import Attempt
 from mpifarm.view import failures
-from mpifarm.view.failures import Kind
+from mpifarm.view.failures import Kind, More
 
 ONE = Attempt(
     offset=32, length=14, seq=3, attempt=1, node="n1", slot=2, status=127, flags=0, start=1.7e9, seconds=0.012,
@@ -98,3 +98,18 @@ def test_what_is_long_is_cut() -> None:
 def test_if_all_fail_alike_what_to_do_is_said(status: int, limit: str, words: list[str]) -> None:
     said = failures.all_alike(24, failure(NOT_FOUND, replace(ONE, status=status)), limit)
     assert [word for word in words if word not in said] == []
+
+
+def test_failures_beyond_the_first_are_told_together_and_once() -> None:
+    more = More()
+    assert more.take(0, "log") == ""
+    for number in range(5):
+        attempt = replace(ONE, node=f"n{number}", status=3)
+        more.add(failure(b"no in/%d" % number, attempt))
+    assert more.take(5, "log") == ('5 more with the same last line (n0, n1, n2, ...): exit code 3, "no in/#"; log has them')
+    assert more.take(5, "log") == ""
+    more.add(failure(b"", replace(ONE, node="n1", status=3)))
+    assert more.take(1, "log") == "1 more like it (n1): exit code 3; log has it"
+    for err in (b"a", b"a", b"b"):
+        more.add(failure(err, replace(ONE, node="n1", status=3)))
+    assert more.take(300, "log") == '300 more of several kinds (n1), 200 of them exit code 3, "a"; log has them'

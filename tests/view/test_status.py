@@ -26,19 +26,6 @@ def test_durations_read_as_people_say_them(seconds: float, text: str) -> None:
     assert status.duration(seconds) == text
 
 
-def test_the_status_line_tells_rate_and_rest() -> None:
-    line = status.line(Counts(done=20, failed=1, leased=4, waiting=16, failed_attempts=3), 51, 10, 4, 10.0)
-    assert line == "30/51 done, 3 attempts failed (1 task for good), 4 running or queued on 4 slots, 2.0/s, about 10 s left"
-
-
-def test_failed_attempts_are_told_before_a_task_has_failed_for_good() -> None:
-    line = status.line(Counts(leased=89, waiting=4911, failed_attempts=12, undecided=12), 5000, 0, 64, 5.0)
-    assert line == "0/5000 done, 12 attempts failed, 89 running or queued on 64 slots"
-    assert (
-        status.line(Counts(failed=2), 5, 0, 4, 0.0) == "0/5 done, 2 tasks failed for good, 0 running or queued on 4 slots"
-    )
-
-
 @pytest.mark.parametrize(
     ("counts", "total", "text"),
     [
@@ -81,10 +68,6 @@ def test_who_has_given_up_says_why_and_what_was_not_run(counts: Counts, total: i
 )
 def test_who_gives_up_says_what_happens_now(counts: Counts, text: str) -> None:
     assert status.giving_up("0", counts) == text
-
-
-def test_the_status_line_says_nothing_it_does_not_know() -> None:
-    assert status.line(Counts(waiting=5), 5, 0, 4, 0.0) == "0/5 done, 0 running or queued on 4 slots"
 
 
 @pytest.mark.parametrize(
