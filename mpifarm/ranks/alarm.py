@@ -44,7 +44,7 @@ class Alarm:
             self._compare(one)
 
     def _tell(self, one: Failure) -> None:
-        self._notices.say(failures.told(one, self._custody.place(one.attempt.offset)))
+        self._notices.say(failures.told(one, self._custody.place(one.attempt.seq)))
         if len(self._kinds) == MOST_KINDS:
             self._notices.say(f"what else fails stands in {self._notices.log} alone")
 

@@ -97,7 +97,7 @@ class Ending:
         if self._custody.stopped:
             self.outcome = Outcome.WORK_LEFT
         if longest := self._deadline.longest:
-            self._notices.say(status.cut_off(self._deadline.interrupted, longest, self._custody.place(longest.offset)))
+            self._notices.say(status.cut_off(self._deadline.interrupted, longest, self._custody.place(longest.seq)))
         counts = self._counts()
         if self._is_too_short():
             self.outcome = Outcome.SOME_FAILED

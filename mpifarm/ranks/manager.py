@@ -157,7 +157,7 @@ class Manager:
 
     def close(self, now: float, killed: Killed = _NONE_KILLED) -> Outcome:
         """Give the list back, say how it ended, and return that; *killed* is what tasks had left behind."""
-        if notice := status.killed(killed):
+        if notice := status.killed(killed, self._custody.place):
             self._notices.tell(notice)
         self._custody.close()
         self._heed_trouble(now)
@@ -257,7 +257,7 @@ class Manager:
     def _convict(self, offset: int, why: str) -> None:
         _, length, seq = self._schedule.failed(offset)
         command = lines.in_one_line(self._custody.commands([offset], [length])[0]).decode(errors="replace")
-        self._notices.tell(f"failed for good: task {seq} (offset {offset}) {why}: {command}")
+        self._notices.tell(f"failed for good: task {seq} ({self._custody.place(seq)}) {why}: {command}")
 
     # what is written
 

@@ -73,10 +73,10 @@ class Notices:
             for notice in (first, *more):
                 self.say(notice)
 
-    def left_behind(self, attempt: Attempt) -> None:
-        """A task has ended with 0, and some of it goes on: what comes of that nobody will know."""
+    def left_behind(self, attempt: Attempt, place: str) -> None:
+        """A task, which stands at *place*, has ended with 0, and some of it goes on, nobody will know to what end."""
         self._left += 1
-        text = status.left_behind(attempt)
+        text = status.left_behind(attempt, place)
         self._journal.event(text)
         if self._left <= _MOST_TOLD:
             self.say(text)

@@ -25,7 +25,7 @@ from mpifarm.journal import tails
 _STAMP_BYTES = len("2026-11-22 12:00:01 ")
 _STAMP = re.compile(rb"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d ")
 _FAILED = re.compile(
-    rb"failed(?: for good)?: task \d+ \([^)]*\), attempt (\d+), (\S+)-(\d+), ([a-zA-Z0-9 -]{1,40}), (\d+)\.(\d{3}) s: (.*)"
+    rb"failed(?: for good)?: task \d+ \(.*?\), attempt (\d+), (\S+)-(\d+), ([a-zA-Z0-9 -]{1,40}), (\d+)\.(\d{3}) s: (.*)"
 )
 _LONGEST = 400  # bytes of a last line that are kept
 _INDENT = b"    "
