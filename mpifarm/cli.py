@@ -19,6 +19,7 @@ from mpifarm.launcher import launcher, processes
 from mpifarm.launcher.frames import MAX_SLOTS, SHELL
 from mpifarm.settings import KILL_AFTER_S, Config
 
+_LOOKS = ("report", "failed", "show", "joblog")
 _START_S = 10.0  # that MPI may take to start, however short --lost-after is
 
 _DESCRIPTION = """\
@@ -160,6 +161,15 @@ def parser() -> Parser:
     add("--report", metavar="FILE",
         help="run nothing: write what happened to the list, from its files here, to FILE (.html, .png, .svg or .pdf);"
              " without MPI, from any shell")
+    add("--failed", action="store_true",
+        help="run nothing: print the tasks that are not done (failed, interrupted, never run) as a task list:"
+             " --failed tasks.txt > again.txt")
+    add("--show", metavar="SEQ", type=_checked(str, bool, "the number of a task, or :LINE of the list"),
+        help="run nothing: print one task, by its number in log and joblog or, :28, by its line of the list: its attempts,"
+             " what they printed as far as the log has it, and the line to run it by hand")
+    add("--joblog", action="store_true",
+        help="run nothing: print the last attempt of each task in the nine columns of GNU Parallel, Seq the line of the"
+             " list: for parallel --retry-failed, --resume and what else reads them")
     add("--quiet", action="store_true", help="print nothing but errors and the tasks' own output")
     add("--version", action="version", version=f"mpifarm {__version__}")
     # fmt: on
@@ -194,8 +204,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         known = parser()
         arguments.check(argv, known.options)
         options = known.parse_args(argv)
-        if options.report is not None:
-            return _report(options.report, options.tasklist)
+        if asked_for := _asked_for(options):
+            return _look(asked_for, options)
         settings, task_environ = config.read(options)
     except FarmError as error:
         return config.refuse(error, "--no-mpi" in argv)
@@ -219,20 +229,35 @@ def main(argv: Sequence[str] | None = None) -> int:
         crew.dismiss()
 
 
-def _report(target: str, tasklist: str) -> int:
-    """Write a report, in the first process alone: no farm is started. Raises FarmError."""
+def _asked_for(options: argparse.Namespace) -> str:
+    """Return which of the options is given that look at a run and start none; nothing if none is. Raises FarmError."""
+    given = [name for name in _LOOKS if getattr(options, name) not in (None, False)]
+    if len(given) > 1:
+        raise FarmError(f"{' and '.join(f'--{name}' for name in given)}: one of them at a time")
+    return given[0] if given else ""
+
+
+def _look(asked_for: str, options: argparse.Namespace) -> int:
+    """Print or write what is *asked_for* of a run, in the first process alone: no farm is started. Raises FarmError."""
     if not config.is_first():
         return 0
     from mpifarm.site import packages  # noqa: PLC0415
 
     packages.need_numpy()
-    from mpifarm.view import report  # noqa: PLC0415
+    from mpifarm.view import failed, joblog, report, show  # noqa: PLC0415
 
     try:
-        report.write(target, tasklist)
+        if asked_for == "report":
+            report.write(options.report, options.tasklist)
+            return 0
+        if asked_for == "failed":
+            return failed.write(options.tasklist, options.quiet)
+        if asked_for == "show":
+            return show.write(options.show, options.tasklist)
+        return joblog.write(options.tasklist)
     except KeyboardInterrupt:
-        raise FarmError(f"--report {target}: interrupted, and not written") from None
-    return 0
+        target = f" {options.report}" if asked_for == "report" else ""
+        raise FarmError(f"--{asked_for}{target}: interrupted, and not written") from None
 
 
 def _run(settings: Config, crew: launcher.Crew, asked: subprocess.Popen[str] | None) -> int:
