@@ -17,6 +17,7 @@ from typing import NoReturn, TypeVar
 from mpifarm import FarmError, __version__, arguments, config, entry, say
 from mpifarm.launcher import launcher, processes
 from mpifarm.launcher.frames import MAX_SLOTS, SHELL
+from mpifarm.launcher.on_end import OnEnd
 from mpifarm.settings import KILL_AFTER_S, Config
 
 _LOOKS = ("report", "failed", "show", "joblog")
@@ -161,6 +162,10 @@ def parser() -> Parser:
     add("--report", metavar="FILE",
         help="run nothing: write what happened to the list, from its files here, to FILE (.html, .png, .svg or .pdf);"
              " without MPI, from any shell")
+    add("--on-end", metavar="CMD", type=_checked(str, lambda text: bool(text.strip()), "a command; is a variable not set?"),
+        help="when the last file is written, rank 0 runs CMD once, with MPIFARM_DONE, _FAILED, _LEFT, _EXIT and _SECONDS: a"
+             " mail, sbatch next.sh. Also if all was done before, not if the start was refused. Its output goes to standard"
+             " error; it has 60 s (5 s if the farm was stopped), and changes no exit code")
     add("--failed", action="store_true",
         help="run nothing: print the tasks that are not done (failed, interrupted, never run) as a task list:"
              " --failed tasks.txt > again.txt")
@@ -214,18 +219,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     start_s = math.inf if settings.no_mpi else max(_START_S, config.START_LOST_AFTERS * settings.lost_after_s)
     try:
         crew = launcher.fork_helpers(settings.cpus, task_environ, start_s)
+        mine = settings.on_end is not None and config.is_first(settings.no_mpi)
+        on_end = OnEnd(settings.on_end or "", settings.shell or SHELL, task_environ) if mine else None
     except OSError as error:  # of this node alone, so every process speaks for itself
         lacking = "no processes, memory or descriptors are left (ulimit -u, -n)"
         say(f"{settings.node}: cannot start the launcher's helper: {error.strerror}: {lacking}")
         return 2
     signal.set_wakeup_fd(crew.guard.wakeup, warn_on_full_buffer=False)
     try:
-        return _run(settings, crew, asked)
+        return _run(settings, crew, asked, on_end)
     except FarmError as error:
         return config.refuse(error, settings.no_mpi)
     except KeyboardInterrupt:  # before the farm has handlers of its own
         return 3
     finally:
+        if on_end:
+            on_end.dismiss()
         crew.dismiss()
 
 
@@ -260,11 +269,11 @@ def _look(asked_for: str, options: argparse.Namespace) -> int:
         raise FarmError(f"--{asked_for}{target}: interrupted, and not written") from None
 
 
-def _run(settings: Config, crew: launcher.Crew, asked: subprocess.Popen[str] | None) -> int:
+def _run(settings: Config, crew: launcher.Crew, asked: subprocess.Popen[str] | None, on_end: OnEnd | None) -> int:
     """Import what may be imported only now, after the fork, and run the farm. Raises FarmError."""
     from mpifarm.site import packages  # noqa: PLC0415
 
     packages.need_numpy()
     from mpifarm.ranks import farm  # noqa: PLC0415
 
-    return farm.run(settings, crew, asked)
+    return farm.run(settings, crew, asked, on_end)

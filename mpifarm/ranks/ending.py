@@ -111,6 +111,17 @@ class Ending:
             self._notices.verdict(self.outcome, counts, now)
         return self.outcome
 
+    @property
+    def was_stopped(self) -> bool:
+        """Whether somebody, or the end of the job, has stopped it."""
+        return self._schedule.stopping is not None
+
+    def totals(self) -> dict[str, int]:
+        """Return how many tasks are done, by earlier runs, too, have failed for good, and are left beside these."""
+        counts, total = self._counts(), self._notices.total
+        done = total - self._notices.left_before + counts.done
+        return {"DONE": done, "FAILED": counts.failed, "LEFT": total - done - counts.failed}
+
     def _counts(self) -> Counts:
         counts = self._schedule.counts
         counts.done = self._custody.recorded

@@ -73,7 +73,7 @@ class Manager:
         self._deadline = Deadline(config, end, now)
         self._notices = Notices(config, run, journal, len(ranks), now)
         self._reports = Reports(self._schedule, self._custody, journal, self._deadline, self._notices)
-        self._ending = Ending(self._schedule, self._custody, self._deadline, self._notices)
+        self.ending = Ending(self._schedule, self._custody, self._deadline, self._notices)
         self._dealt = False
         self._beat_s = config.lost_after_s / wire.BEATS_PER_LOST_AFTER
         self._beat_at = now + self._beat_s
@@ -83,7 +83,7 @@ class Manager:
     @property
     def outcome(self) -> Outcome | None:
         """How it has ended; None if it goes on."""
-        return self._ending.outcome
+        return self.ending.outcome
 
     @property
     def full(self) -> bool:
@@ -117,7 +117,7 @@ class Manager:
 
     def stop(self, how: How, now: float, why: str) -> None:
         """Somebody asks to deal nothing more, and to end, or wait for, what runs."""
-        self._ending.stop_asked()
+        self.ending.stop_asked()
         self._notices.tell(why)
         self._do(self._schedule.stop_asked(how, now))
 
@@ -148,7 +148,7 @@ class Manager:
         self._reports.finish()
         if given_up := self._custody.given_up:
             self._notices.tell(status.unread(given_up))
-        self._ending.note_failures()
+        self.ending.note_failures()
         if self.outcome is Outcome.ALL_SUCCEEDED:
             self._custody.finish()
         else:
@@ -162,7 +162,7 @@ class Manager:
         self._custody.close()
         self._heed_trouble(now)
         self._custody.release()
-        outcome = self._ending.last_words(now)
+        outcome = self.ending.last_words(now)
         self._notices.hush()
         return outcome
 
@@ -181,13 +181,13 @@ class Manager:
         actions = self._schedule.clock_ticked(now, drained and not self.full)
         self._note(actions)
         self._do(actions)
-        self._ending.heed_failures()
+        self.ending.heed_failures()
         self._heed_trouble(now)
         self._write(now)
         if now >= self._beat_at:
             self._beat_at = now + self._beat_s
             self._beat()
-        self._ending.decide()
+        self.ending.decide()
         if self.outcome is None:
             self._notices.status(self._schedule, now)
 
@@ -195,13 +195,13 @@ class Manager:
 
     def _on_hello(self, rank: int, hello: Offer, now: float) -> None:
         self.gone.discard(rank)
-        self._ending.worker_joined(rank)
+        self.ending.worker_joined(rank)
         self._do(self._schedule.worker_joined(rank, hello.node, hello.slots, now))
         self._notices.joined(rank, hello)
 
     def _on_report(self, rank: int, report: Report, now: float) -> None:
         if report.ended.size:
-            self._ending.attempts_ended(report)
+            self.ending.attempts_ended(report)
             self._reports.ended(rank, report, now)
         if report.notes is not NO_NOTE and report.notes & Note.BROKEN:
             self._on_broken(rank, bytes(report.output).decode(errors="replace"))
@@ -218,7 +218,7 @@ class Manager:
         self._do(self._schedule.worker_lost(rank, innocent=bool(lacks)))
         self.gone.discard(rank)
         if lacks:
-            self._ending.worker_broken(rank, node, lacks)
+            self.ending.worker_broken(rank, node, lacks)
 
     # what was decided
 
@@ -234,12 +234,12 @@ class Manager:
             elif isinstance(action, Judged):
                 self._notices.tell(status.judgement(action))
             elif isinstance(action, Finish):
-                self._ending.tasks_ended(action.outcome)
+                self.ending.tasks_ended(action.outcome)
 
     def _lose(self, lost: Lost) -> None:
         self.gone.add(lost.rank)
         self._reports.forget(lost.rank)
-        self._ending.worker_lost(lost)
+        self.ending.worker_lost(lost)
         where = f" on {lost.node}" if lost.node else ""
         had = f"what it had is dealt again, {count(lost.leases, 'task')}" if lost.leases else "it had no task"
         self._notices.tell(f"worker {lost.rank}{where} is lost: {had}")
@@ -275,7 +275,7 @@ class Manager:
 
     def _write(self, now: float) -> None:
         self._custody.write(now)
-        self._ending.hurry(now)
+        self.ending.hurry(now)
         if self._custody.checkpoint_is_due(now):
             self._custody.checkpoint(now, self._schedule.unfinished(), self._schedule.suspects())
         self._heed_trouble(now)

@@ -37,6 +37,11 @@ class Notices:
         self._began = now
         self._status_at = now + status.EVERY_S
 
+    @property
+    def left_before(self) -> int:
+        """Tasks that earlier runs had not done."""
+        return self.total - self._before
+
     def say(self, text: str) -> None:
         """Say it."""
         if not self._config.quiet:
