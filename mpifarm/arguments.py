@@ -48,6 +48,7 @@ def check(arguments: Sequence[str], options: Mapping[str, bool]) -> None:
             lists.append(word)
     if unknown or answers:
         raise FarmError("; ".join([*answers, *(_nobodys(word, options) for word in unknown)]))
+    _refuse_joblog_file(arguments, lists)
     _one_list(lists, taken)
 
 
@@ -58,7 +59,7 @@ def _is_ours(word: str, options: Mapping[str, bool]) -> bool:
 
 def _takes_next(name: str, is_assigned: bool, options: Mapping[str, bool]) -> bool:
     """Return whether the next word is the value of the option *name*, which is followed by = if it *is_assigned* one."""
-    if is_assigned and not options.get(name, True):
+    if is_assigned and name != "--joblog" and not options.get(name, True):
         raise FarmError(f"{name} takes no value: leave out what follows the =")
     return not is_assigned and options.get(name, False)
 
@@ -81,6 +82,19 @@ def _nobodys(word: str, options: Mapping[str, bool]) -> str:
 
 def _meant(near: Sequence[str]) -> str:
     return f": is {' or '.join(near)} meant?" if near else ""
+
+
+def _refuse_joblog_file(words: Sequence[str], lists: Sequence[str]) -> None:
+    """Raise FarmError if --joblog has a file, as GNU Parallel's has: here it prints, and a joblog is always written."""
+    given = next((word for word in words if word.partition("=")[0] == "--joblog"), "")
+    if not given or (len(lists) < 2 and given == "--joblog"):
+        return
+    behind = words[words.index(given) + 1 :][:1]
+    tasklist = next((name for name in lists if given != "--joblog" or [name] != behind), "TASKLIST")
+    raise FarmError(
+        f"--joblog takes no file, the joblog of a run is always written, to joblog.{os.path.basename(tasklist)}.tfin:"
+        f" leave it out to run the list; --joblog {tasklist}, alone, prints it in the columns of GNU Parallel"
+    )
 
 
 def _one_list(lists: Sequence[str], taken: Sequence[tuple[str, str]]) -> None:

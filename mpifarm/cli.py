@@ -6,6 +6,7 @@ process, and `--help` works on a login node where MPI_Init would abort.
 
 from __future__ import annotations
 
+import argparse
 import math
 import signal
 import subprocess
@@ -14,8 +15,11 @@ from collections.abc import Sequence
 
 from mpifarm import FarmError, arguments, config, entry, options, say
 from mpifarm.launcher import launcher, processes
+from mpifarm.launcher.frames import SHELL
+from mpifarm.launcher.on_end import OnEnd
 from mpifarm.settings import Config
 
+_LOOKS = ("report", "failed", "show", "joblog")
 _START_S = 10.0  # that MPI may take to start, however short --lost-after is
 
 
@@ -28,8 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         known = options.parser()
         arguments.check(argv, known.options)
         given = known.parse_args(argv)
-        if given.report is not None:
-            return _report(given.report, given.tasklist)
+        if asked_for := _asked_for(given):
+            return _look(asked_for, given)
         settings, task_environ = config.read(given)
     except FarmError as error:
         return config.refuse(error, "--no-mpi" in argv)
@@ -38,42 +42,61 @@ def main(argv: Sequence[str] | None = None) -> int:
     start_s = math.inf if settings.no_mpi else max(_START_S, config.START_LOST_AFTERS * settings.lost_after_s)
     try:
         crew = launcher.fork_helpers(settings.cpus, task_environ, start_s)
+        mine = settings.on_end is not None and config.is_first(settings.no_mpi)
+        on_end = OnEnd(settings.on_end or "", settings.shell or SHELL, task_environ) if mine else None
     except OSError as error:  # of this node alone, so every process speaks for itself
         lacking = "no processes, memory or descriptors are left (ulimit -u, -n)"
         say(f"{settings.node}: cannot start the launcher's helper: {error.strerror}: {lacking}")
         return 2
     signal.set_wakeup_fd(crew.guard.wakeup, warn_on_full_buffer=False)
     try:
-        return _run(settings, crew, asked)
+        return _run(settings, crew, asked, on_end)
     except FarmError as error:
         return config.refuse(error, settings.no_mpi)
     except KeyboardInterrupt:  # before the farm has handlers of its own
         return 3
     finally:
+        if on_end:
+            on_end.dismiss()
         crew.dismiss()
 
 
-def _report(target: str, tasklist: str) -> int:
-    """Write a report, in the first process alone: no farm is started. Raises FarmError."""
+def _asked_for(given: argparse.Namespace) -> str:
+    """Return which of the options is given that look at a run and start none; nothing if none is. Raises FarmError."""
+    looks = [name for name in _LOOKS if getattr(given, name) not in (None, False)]
+    if len(looks) > 1:
+        raise FarmError(f"{' and '.join(f'--{name}' for name in looks)}: one of them at a time")
+    return looks[0] if looks else ""
+
+
+def _look(asked_for: str, given: argparse.Namespace) -> int:
+    """Print or write what is *asked_for* of a run, in the first process alone: no farm is started. Raises FarmError."""
     if not config.is_first():
         return 0
     from mpifarm.site import packages  # noqa: PLC0415
 
     packages.need_numpy()
-    from mpifarm.view import report  # noqa: PLC0415
+    from mpifarm.view import failed, joblog, report, show  # noqa: PLC0415
 
     try:
-        report.write(target, tasklist)
+        if asked_for == "report":
+            report.write(given.report, given.tasklist)
+            return 0
+        if asked_for == "failed":
+            return failed.write(given.tasklist, given.quiet)
+        if asked_for == "show":
+            return show.write(given.show, given.tasklist)
+        return joblog.write(given.tasklist)
     except KeyboardInterrupt:
-        raise FarmError(f"--report {target}: interrupted, and not written") from None
-    return 0
+        target = f" {given.report}" if asked_for == "report" else ""
+        raise FarmError(f"--{asked_for}{target}: interrupted, and not written") from None
 
 
-def _run(settings: Config, crew: launcher.Crew, asked: subprocess.Popen[str] | None) -> int:
+def _run(settings: Config, crew: launcher.Crew, asked: subprocess.Popen[str] | None, on_end: OnEnd | None) -> int:
     """Import what may be imported only now, after the fork, and run the farm. Raises FarmError."""
     from mpifarm.site import packages  # noqa: PLC0415
 
     packages.need_numpy()
     from mpifarm.ranks import farm  # noqa: PLC0415
 
-    return farm.run(settings, crew, asked)
+    return farm.run(settings, crew, asked, on_end)

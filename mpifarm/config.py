@@ -119,6 +119,7 @@ def read(args: argparse.Namespace) -> tuple[Config, dict[str, str]]:
         time_request_s=args.time_request or 0.0,
         anyway=args.anyway,
         ignore_directives=args.ignore_directives,
+        on_end=args.on_end,
         variables=frozenset(task_environ),
         steps_wait=_steps_wait(args, environ, task_environ),
     )

@@ -45,10 +45,10 @@ TABLE = (
     Entry("--unlock --nolock", "Snakemake", "leave it out, a lock that nobody holds any more is found out, and taken over"),
     Entry("--forever", "HyperShell", "a list may grow at its end between two runs: start the same line again"),
     # what is told
-    Entry("--joblog", "GNU Parallel", _ALWAYS_LOGGED),
     Entry("-with-trace -with-report -with-timeline --stats", "Nextflow and Snakemake", _ALWAYS_LOGGED),
     Entry("--failures", "HyperShell",
-          "leave it out, what failed stands in log.TASKLIST.tfin, and the same line again tries it again"),
+          "give --failed TASKLIST for the tasks that are not done, and --show SEQ TASKLIST for one; the same line"
+          " again tries them again"),
     Entry("--logfile --log --log-file --loglevel --log-level --verbose -v --debug", "many programs",
           "leave it out, what happened is in log.TASKLIST.tfin, and every attempt in joblog.TASKLIST.tfin"),
     Entry("--eta --progress --jps", "GNU Parallel, HyperQueue and Flux",

@@ -139,6 +139,8 @@ _SLOTS = _checked(_slots, lambda n: 1 <= n <= MAX_SLOTS, f"a number from 1 to {M
 _MAX_FAILS = _checked(config.max_fails, lambda _: True, "a number, 0 or more, or a percentage from 0% to 100%")
 _TIME = _checked(config.seconds, lambda _: True, "a time: write 90, 90s, 10m, 2h or 1-00:00:00")
 _FILE = _checked(str, bool, "a name of a file; is a variable not set?")
+_SEQ = _checked(str, bool, "the number of a task, or :LINE of the list")
+_COMMAND = _checked(str, lambda text: bool(text.strip()), "a command; is a variable not set?")
 _WHICH = _checked(str, bool, "numbers or a name of a file; is a variable not set?")
 
 # fmt: off
@@ -161,6 +163,12 @@ def _run(add: _Add) -> None:
 def _look(add: _Add) -> None:
     add("--report", metavar="FILE",
         help="write what happened: .html, .png, .svg or .pdf")
+    add("--failed", action="store_true",
+        help="print what is not done, as a task list")
+    add("--show", metavar="SEQ", type=_SEQ,
+        help="print one task, by number or :LINE, and its attempts")
+    add("--joblog", action="store_true",
+        help="print a joblog as GNU Parallel's own")
 
 
 def _go_on(add: _Add) -> None:
@@ -207,6 +215,10 @@ def _failing(add: _Add) -> None:
 
 
 def _said(add: _Add) -> None:
+    add("--on-end", metavar="CMD", type=_COMMAND,
+        help="when the last file is written, rank 0 runs CMD once, with MPIFARM_DONE, _FAILED, _LEFT, _EXIT and _SECONDS: a"
+             " mail, sbatch next.sh. Also if all was done before, not if the start was refused. Its output goes to standard"
+             " error; it has 60 s (5 s if the farm was stopped), and changes no exit code")
     add("--bar", action=argparse.BooleanOptionalAction, default=None,
         help="show on one line of standard error how far it is [where that is a terminal]")
     add("--report-every", metavar="TIME", type=_TIME, default=60.0,

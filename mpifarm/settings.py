@@ -78,5 +78,6 @@ class Config:
     time_request_s: float = 0.0
     anyway: bool = False
     ignore_directives: bool = False
+    on_end: str | None = None  # a command
     variables: frozenset[str] = frozenset()  # names of those that the tasks find set
     steps_wait: bool = False  # that a task would start with srun: for the farm's own, which has all CPUs

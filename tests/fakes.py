@@ -98,7 +98,7 @@ def open_journal(
     paths = [names.progress, names.joblog, names.log, *([output] if output else [])]
     may = warrant(*paths, lock=lock)
     journal.judge(may, names, output, start)
-    return Journal(names, output, start, may, run)
+    return Journal(names, output, start, may, lambda seq: f"task {seq} (tasks.txt:{seq + 3})", run)
 
 
 class FakeComm:

@@ -544,6 +544,41 @@ MUTATIONS = [
         hunted_by="tests/journal/test_retraction.py",
     ),
     Mutation(
+        "read in the log another task's number",
+        "scan",
+        'found[here] = records["offset"][seqs[here] - seq]',
+        'found[here] = records["offset"][seqs[here] - seq - 1]',
+        hunted_by="tests/journal/test_retraction.py",
+    ),
+    Mutation(
+        "number the lines of a list that was edited in place",
+        "numbering",
+        "lines if lines.size == seq - self._seqs[chunk] else",
+        "lines if lines.size else",
+        hunted_by="tests/tasks/test_numbering.py",
+    ),
+    Mutation(
+        "take the lines of an edited list for those that were dealt",
+        "original",
+        "if not chunk.startswith(was) or",
+        "if",
+        hunted_by="tests/view/test_failed.py",
+    ),
+    Mutation(
+        "call a success what the farm does not",
+        "joblog",
+        "counts &= success == found.done[place]",
+        "pass",
+        hunted_by="tests/view/test_failed.py",
+    ),
+    Mutation(
+        "let the end of a run wait for ever for its command",
+        "on_end",
+        "if time.monotonic() > until:",
+        "if False:",
+        hunted_by="tests/launcher/test_on_end.py",
+    ),
+    Mutation(
         "run again what --output holds",
         "repeating",
         "output.check_again(start)",
@@ -658,8 +693,8 @@ MUTATIONS = [
     Mutation(
         "say nothing of failures with --quiet",
         "notices",
-        "self.warn(text)",
-        "self.say(text)",
+        '{spent}", "end")\n        self.warn(text)',
+        '{spent}", "end")\n        self.say(text)',
         hunted_by="tests/ranks/test_notices.py",
     ),
     Mutation(

@@ -52,20 +52,31 @@ def test_what_argparse_understands_is_left_to_it(line: str) -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        "--joblog x.log tasks.txt",
-        "--joblog=x.log tasks.txt",
-        "tasks.txt --joblog x.log",
-        "-joblog x.log tasks.txt",
+        "--halt now tasks.txt",
+        "--halt=now tasks.txt",
+        "tasks.txt --halt now",
+        "-halt now tasks.txt",
     ],
 )
 def test_another_programs_option_is_answered_and_no_list_blamed(line: str) -> None:
-    assert complaint(line).startswith("--joblog is no option here, but one of GNU Parallel: ")
+    assert complaint(line).startswith("--halt is no option here, but one of GNU Parallel and others: ")
     assert "tasks.txt" not in complaint(line)
 
 
+@pytest.mark.parametrize(
+    "line",
+    ["--joblog x.log tasks.txt", "--joblog=x.log tasks.txt", "tasks.txt --joblog x.log", "-j 2 --joblog x.log tasks.txt"],
+)
+def test_a_joblog_that_is_given_a_file_is_told_that_there_is_one_always_and_how_to_print_it(line: str) -> None:
+    assert complaint(line).startswith(
+        "--joblog takes no file, the joblog of a run is always written, to joblog.tasks.txt.tfin"
+    )
+    assert "--joblog tasks.txt, alone, prints it" in complaint(line)
+
+
 def test_all_options_of_another_program_are_answered_at_once_and_each_once() -> None:
-    told = complaint("--eta -k --joblog b.txt --eta --nonsense tasks.txt")
-    assert [told.count(f"{option} is no option here") for option in ("--eta", "-k", "--joblog")] == [1, 1, 1]
+    told = complaint("--eta -k --halt 2 --eta --nonsense tasks.txt")
+    assert [told.count(f"{option} is no option here") for option in ("--eta", "-k", "--halt")] == [1, 1, 1]
     assert "there is no option --nonsense" in told
 
 

@@ -38,9 +38,9 @@ def test_an_answer_names_the_option_and_whose_it_is_in_one_line(entry: foreign_o
 @pytest.mark.parametrize(
     ("word", "option"),
     [
-        ("--joblog=x.log", "--joblog"),
+        ("--halt=2", "--halt"),
         ("--halt=soon,fail=1", "--halt"),
-        ("-joblog", "--joblog"),
+        ("-halt", "--halt"),
         ("-resume", "-resume"),
         ("-n4", "-n"),
         ("-I{}", "-I"),
@@ -65,7 +65,6 @@ def test_what_nobody_knows_is_not_answered(word: str) -> None:
             (name, "the same line again")
             for name in ["--resume", "--resume-failed", "--retry-failed", "-r", "-R", "--restart", "-resume"]
         ),
-        ("--joblog", "joblog.TASKLIST.tfin"),
         *((name, "a bar is shown on a terminal") for name in ("--eta", "--progress", "--jps")),
         *((name, "joblog.TASKLIST.tfin has the numbers of their lines") for name in ("-k", "--keep-order")),
         ("--tag", "$MPIFARM_SEQ"),

@@ -228,5 +228,5 @@ def test_no_character_of_a_command_makes_another_line_of_the_joblog_or_of_the_lo
 def test_what_a_task_prints_forges_no_line_of_the_log(tmp_path: Path) -> None:
     run_list(tmp_path, [rb"printf '2026-11-22 12:00:01 failed: forged\n\n2026-11-22 forged' >&2; exit 1"])
     headers = re.findall(rb"^\S.*", (tmp_path / f"log.{TFIN}").read_bytes(), re.MULTILINE)
-    assert [b"task 1 (offset 0)" in header for header in headers] == [False, True]
+    assert [b"task 1 (tasks.txt:1)" in header for header in headers] == [False, True]
     assert b" started: " in headers[0]

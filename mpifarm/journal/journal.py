@@ -15,7 +15,7 @@ progress and joblog have a line for each task that succeeded, and for each attem
 log: for people. What an attempt that failed, or was interrupted, has printed is indented below it. What has failed for
 good and succeeds later is taken back: see `retraction`.
 
-    2026-11-22 12:00:01 failed: task 18 (offset 432), attempt 1, nid0001-2, exit code 3, 0.004 s: echo 17; ls x; exit 3
+    2026-11-22 12:00:01 failed: task 18 (tasks.txt:21), attempt 1, nid0001-2, exit code 3, 0.004 s: echo 17; ls x; exit 3
         stderr:
             ls: cannot access 'x': No such file or directory
         stdout:
@@ -25,7 +25,7 @@ good and succeeds later is taken back: see `retraction`.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -60,15 +60,17 @@ class Journal:
         output: Path | None,
         start: resume.Resume,
         warrant: Warrant,
+        name: Callable[[int], str],
         run: Identity | None = None,
         retractions: Retractions | None = None,
     ) -> None:
         """Open the files, and cut off what does not count of them: see `judge`.
 
-        *retractions* are due for what earlier runs have said.
+        *name* tells what people call a task, by its seq; *retractions* are due for what earlier runs have said.
         """
         self._names = names
         self._warrant = warrant
+        self._name = name
         self._identity = run
         self._retractions = Retractions() if retractions is None else retractions
         for path in names.all():
@@ -101,7 +103,7 @@ class Journal:
         """Record an attempt that failed; *final*: it was the task's last one in this run."""
         self._add_to_joblog(attempt)
         header = (
-            f"{retraction.FAILED if final else 'failed'}: task {attempt.seq} (offset {attempt.offset}),"
+            f"{retraction.FAILED if final else 'failed'}: {self._name(attempt.seq)},"
             f" attempt {attempt.attempt}, {attempt.node}-{attempt.slot}, {lines.reason(attempt)}, {attempt.seconds:.3f} s: "
         )
         when = self._add_to_log(header.encode() + lines.in_one_line(attempt.command), err, out)
@@ -115,7 +117,7 @@ class Journal:
     def tell_interrupted(self, attempt: Attempt, by: str, out: memoryview, err: memoryview) -> None:
         """Tell people of such an attempt, where it stood, and *by* what it was interrupted, if there is more to say."""
         ran = f"{attempt.node}-{attempt.slot}, had run {attempt.seconds:.3f} s: "
-        header = f"interrupted{by}: task {attempt.seq} (offset {attempt.offset}), attempt {attempt.attempt}, {ran}"
+        header = f"interrupted{by}: {self._name(attempt.seq)}, attempt {attempt.attempt}, {ran}"
         self._add_to_log(header.encode() + lines.in_one_line(attempt.command), err, out)
 
     def event(self, text: str) -> None:
@@ -171,7 +173,7 @@ class Journal:
     def _retract(self, batch: Attempts) -> None:
         for attempt, when in self._retractions.take(batch):
             header = (
-                f"{retraction.SUCCEEDED}: task {attempt.seq} (offset {attempt.offset}), attempt {attempt.attempt},"
+                f"{retraction.SUCCEEDED}: {self._name(attempt.seq)}, attempt {attempt.attempt},"
                 f" {attempt.node}-{attempt.slot}, had {retraction.FAILED} on {when}: "
             )
             self._add_to_log(header.encode() + lines.in_one_line(attempt.command))

@@ -160,7 +160,7 @@ def _lay(run: Run, found: Found, retractions: Retractions) -> Journal | None:
         files.remove(names.fastrecovery, warrant.prove)
         files.replace(names.done, fastrecovery.done_content(b""), warrant.prove)
         return None
-    opened = Journal(names, output, start, warrant, found.this, retractions)
+    opened = Journal(names, output, start, warrant, run.tasklist.numbering.name, found.this, retractions)
     suspects = start.suspicion.words()
     opened.checkpoint(start.seq - 1, start.offset, start.list_crc, start.again["offset"], suspects)
     run.lock.note(NOTHING)  # that stands in the checkpoint from now on

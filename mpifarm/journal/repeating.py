@@ -14,6 +14,7 @@ from mpifarm.journal.carrying import Files
 from mpifarm.journal.claim import Output
 from mpifarm.journal.resume import Resume
 from mpifarm.tasks import which
+from mpifarm.tasks.numbering import Numbering
 from mpifarm.tasks.offsets import among
 from mpifarm.tasks.scan import Scan
 from mpifarm.tasks.tasklist import Tasklist
@@ -42,17 +43,17 @@ def repeat(
         )
     chosen = which.select(named, _OPTION, tasklist.path, scan, kept.warrant.keep)
     done = chosen[(chosen["offset"] < start.offset) & ~among(chosen["offset"], start.again["offset"])]
-    told = [_told(named, scan, done, chosen.size - done.size)]
+    told = [_told(named, tasklist.numbering, scan, done, chosen.size - done.size)]
     if done.size:
         kept.forget(scan, start, done["offset"], told)
     return told
 
 
-def _told(named: str, scan: Scan, done: Records, left: int) -> str:
+def _told(named: str, numbering: Numbering, scan: Scan, done: Records, left: int) -> str:
     if not done.size:
         return f"{_OPTION} {named}: nothing that it names was done yet, so all of it runs anyway"
     offset, length, seq = done[0].tolist()
-    task = f"task {seq}: {shown(command_of(os.pread(scan.descriptor, length, offset)), _SHOWN)}"
+    task = f"{numbering.name(seq)}: {shown(command_of(os.pread(scan.descriptor, length, offset)), _SHOWN)}"
     others = f" ({left} more that it names had not been done yet)" if left else ""
     if done.size == 1:
         return f"{_OPTION} {named}: 1 task that was done runs again{others}: {task}"

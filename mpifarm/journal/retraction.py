@@ -3,13 +3,14 @@
 The rule: whoever looks in the log for "failed for good" finds, further down, that it was not. The next run tries such a
 task again, and so does this one if the failure was its node's:
 
-    2026-11-22 12:00:01 failed for good: task 18 (offset 432), attempt 3, n1-2, exit code 3, 0.004 s: ./fit
-    2026-11-23 08:30:00 succeeded: task 18 (offset 432), attempt 1, n2-1, had failed for good on 2026-11-22 12:00:01: ./fit
+    2026-11-22 12:00:01 failed for good: task 18 (tasks.txt:21), attempt 3, n1-2, exit code 3, 0.004 s: x
+    2026-11-23 08:30:00 succeeded: task 18 (tasks.txt:21), attempt 1, n2-1, had failed for good on 2026-11-22 12:00:01: x
 
 What earlier runs have said stands in the log alone, so it is read, if anything is left to run again; no file has to agree
 with it, and a task that succeeds costs nothing as long as none has failed. Every run tries what is left, and says anew what
-has failed, so the end of the log is enough. An entry is about the task at its offset if that has its command. If another
-command is there, the list was edited since: then it is about the one task left that has it, or about nothing.
+has failed, so the end of the log is enough. An entry is about the task of its number if that has its command. If another
+command is there, the list was edited since: then it is about the one task left that has it, or about nothing. Entries of
+earlier versions have the task's offset in place of the line: `task 18 (offset 432)`.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import numpy as np
 from mpifarm.journal.lines import Attempt, Attempts, in_one_line
 from mpifarm.tasks.offsets import among, distinct
 from mpifarm.tasks.reader import Reader
-from mpifarm.tasks.scan import Scan, records_at
+from mpifarm.tasks.scan import Scan, offsets_of, records_at
 from mpifarm.tasks.tfin import Records, command_of
 
 FAILED = "failed for good"
@@ -37,7 +38,7 @@ _CHUNK_BYTES = 1024 * 1024
 _STAMP = len("2026-11-22 12:00:01 ")
 _MARKS = tuple(f"{word}: task ".encode() for word in (FAILED, SUCCEEDED))
 _HEADER = re.compile(
-    rf"(\d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d) ({FAILED}|{SUCCEEDED}): task \d+ \(offset (\d{{1,18}})\)".encode()
+    rf"(\d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d) ({FAILED}|{SUCCEEDED}): task (\d{{1,18}}) \((?:offset (\d{{1,18}})\))?".encode()
 )
 
 
@@ -99,7 +100,11 @@ class _Left:
 
     def told_of(self, entries: list[tuple[bytes, re.Match[bytes]]]) -> list[int | None]:
         """Return the offset of the task that each of *entries* is about, None if it is not left."""
-        offsets = np.array([int(match[3]) for _, match in entries], dtype=np.int64)
+        seqs = np.array([0 if match[4] else int(match[3]) for _, match in entries], dtype=np.int64)
+        numbered = distinct(seqs)
+        by_number = offsets_of(self._scan, numbered)[np.searchsorted(numbered, seqs)]
+        offsets = np.array([int(match[4] or -1) for _, match in entries], dtype=np.int64)
+        offsets = np.where(seqs > 0, by_number, offsets)
         there = distinct(offsets)
         records = records_at(self._scan, there)[0][np.searchsorted(there, offsets)]
         is_left = among(offsets, self._again["offset"]).tolist()

@@ -47,7 +47,7 @@ class Alarm:
             self._compare(one)
 
     def _tell(self, one: Failure) -> None:
-        self._notices.failed(failures.told(one, self._custody.place(one.attempt.offset)), len(self._kinds))
+        self._notices.failed(failures.told(one, self._custody.place(one.attempt.seq)), len(self._kinds))
 
     def _compare(self, one: Failure) -> None:
         """One more has failed like all before it."""

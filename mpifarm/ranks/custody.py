@@ -145,13 +145,9 @@ class Custody:
             self.stop(f"{tfin} was cut")
         return [command_of(record) for record in records]
 
-    def place(self, offset: int) -> str:
-        """Return where in the list a task stands."""
-        path = self._tasklist.path
-        try:
-            return f"{path}:{self._tasklist.line_at(offset)}"
-        except OSError:  # gone, with its file system
-            return str(path)
+    def place(self, seq: int) -> str:
+        """Return where in the list a task stands: tasks.txt:28."""
+        return self._tasklist.numbering.place(seq)
 
     # whether it is ours
 

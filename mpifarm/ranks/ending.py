@@ -97,7 +97,7 @@ class Ending:
         if self._custody.stopped:
             self.outcome = Outcome.WORK_LEFT
         if longest := self._deadline.longest:
-            self._notices.say(status.cut_off(self._deadline.interrupted, longest, self._custody.place(longest.offset)))
+            self._notices.say(status.cut_off(self._deadline.interrupted, longest, self._custody.place(longest.seq)))
         counts = self._counts()
         if self._is_too_short():
             self.outcome = Outcome.SOME_FAILED
@@ -110,6 +110,17 @@ class Ending:
         else:
             self._notices.verdict(self.outcome, counts, now)
         return self.outcome
+
+    @property
+    def was_stopped(self) -> bool:
+        """Whether somebody, or the end of the job, has stopped it."""
+        return self._schedule.stopping is not None
+
+    def totals(self) -> dict[str, int]:
+        """Return how many tasks are done, by earlier runs, too, have failed for good, and are left beside these."""
+        counts, total = self._counts(), self._notices.total
+        done = total - self._notices.left_before + counts.done
+        return {"DONE": done, "FAILED": counts.failed, "LEFT": total - done - counts.failed}
 
     def _counts(self) -> Counts:
         counts = self._schedule.counts

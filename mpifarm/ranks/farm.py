@@ -22,12 +22,14 @@ from mpifarm.journal.opening import open_run
 from mpifarm.journal.watch import Waiting
 from mpifarm.launcher.frames import SHELL, Killed
 from mpifarm.launcher.launcher import Crew, Launcher
+from mpifarm.launcher.on_end import OnEnd
 from mpifarm.launcher.patience import Word
 from mpifarm.ranks import loop
 from mpifarm.ranks.comm import CRASHED, Comm, Loopback, connect
 from mpifarm.ranks.deadline import refuse_short_job
 from mpifarm.ranks.leaving import dismiss
 from mpifarm.ranks.manager import Manager
+from mpifarm.ranks.parting import Parting
 from mpifarm.ranks.signals import Asked, Signals
 from mpifarm.ranks.worker import ManagerLost, Settings, Worker
 from mpifarm.schedule.answers import Outcome
@@ -40,10 +42,11 @@ _ALLOCATIONS = 50_000  # between two searches for cycles: gc.set_threshold
 _STARTED_BY = {Interface.PMI: "the mpiexec of MPICH (PMI)", Interface.PMIX: "the mpiexec of Open MPI (PMIx)"}
 
 
-def run(settings: Config, crew: Crew, asked: subprocess.Popen[str] | None = None) -> NoReturn:
+def run(settings: Config, crew: Crew, asked: subprocess.Popen[str] | None = None, on_end: OnEnd | None = None) -> NoReturn:
     """Run this process's part of the farm, and end the process with its exit code.
 
-    *asked* is whoever was asked when the job ends. Raises FarmError if MPI does not start.
+    *asked* is whoever was asked when the job ends, *on_end* what rank 0 is to run in the end. Raises FarmError if MPI does
+    not start.
     """
     signals = Signals(lambda: crew.guard.tell(Word.HEARD))
     launcher = Launcher(crew, settings.shell or SHELL, settings.kill_after_s)
@@ -56,7 +59,7 @@ def run(settings: Config, crew: Crew, asked: subprocess.Popen[str] | None = None
         raise
     signals.listen()
     try:
-        _run_rank(settings, comm, launcher, signals, asked)
+        _run_rank(settings, comm, launcher, signals, asked, Parting(settings, on_end, signals, time.monotonic()))
     except ManagerLost as lost:
         launcher.close()
         say(f"{settings.node}: {lost}: its tasks are ended")
@@ -105,7 +108,12 @@ def _end(settings: Config, asked: subprocess.Popen[str] | None, now: float) -> f
 
 
 def _run_rank(
-    settings: Config, comm: Comm, launcher: Launcher, signals: Signals, asked: subprocess.Popen[str] | None
+    settings: Config,
+    comm: Comm,
+    launcher: Launcher,
+    signals: Signals,
+    asked: subprocess.Popen[str] | None,
+    parting: Parting,
 ) -> NoReturn:
     works = comm.rank > 0 or comm.size == 1 or settings.manager_works
     index, mates, name = comm.node_mates(settings.node, settings.host, works)
@@ -115,7 +123,7 @@ def _run_rank(
     if not works:
         launcher.close()
     if comm.rank == 0:
-        manager = _open_manager(settings, comm, launcher, signals, _end(settings, asked, time.monotonic()))
+        manager = _open_manager(settings, comm, launcher, signals, _end(settings, asked, time.monotonic()), parting)
     worker = _make_worker(settings, comm, launcher, index, mates) if works else None
     try:
         loop.run(comm, manager, worker, signals)
@@ -132,10 +140,14 @@ def _run_rank(
     killed = worker.close() if worker else Killed()
     manager.finish(time.monotonic())
     complete, killed_there = dismiss(comm, manager.gone)
-    comm.leave(manager.close(time.monotonic(), killed + killed_there), complete)
+    code = manager.close(time.monotonic(), killed + killed_there)
+    parting.run(code, manager.ending.totals(), manager.ending.was_stopped)
+    comm.leave(code, complete)
 
 
-def _open_manager(settings: Config, comm: Comm, launcher: Launcher, signals: Signals, end: float | None) -> Manager:
+def _open_manager(
+    settings: Config, comm: Comm, launcher: Launcher, signals: Signals, end: float | None, parting: Parting
+) -> Manager:
     """Open the list; end the farm if there is nothing to run."""
     # Leases are tuples by the hundred thousand, none of them part of a cycle: to look for cycles took 7 % of rank 0.
     gc.freeze()
@@ -159,6 +171,7 @@ def _open_manager(settings: Config, comm: Comm, launcher: Launcher, signals: Sig
         if opened.journal:
             ranks = range(0 if settings.manager_works or comm.size == 1 else 1, comm.size)
             return Manager(settings, comm, opened, opened.journal, ranks, time.monotonic(), end)
+        parting.run(code, {"DONE": opened.scan.tasks, "FAILED": 0, "LEFT": 0}, stopped=False)
     launcher.close()
     complete, _ = dismiss(comm, set())
     comm.leave(code, complete)

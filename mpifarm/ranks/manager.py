@@ -75,7 +75,7 @@ class Manager:
         pace = Pace(self._schedule, self._custody, now, end)
         self._notices = Notices(config, run, journal, len(ranks), pace, now, end)
         self._reports = Reports(self._schedule, self._custody, journal, self._deadline, self._notices, pace)
-        self._ending = Ending(self._schedule, self._custody, self._deadline, self._notices)
+        self.ending = Ending(self._schedule, self._custody, self._deadline, self._notices)
         self._dealt = False
         self._beat_s = config.lost_after_s / wire.BEATS_PER_LOST_AFTER
         self._beat_at = now + self._beat_s
@@ -85,7 +85,7 @@ class Manager:
     @property
     def outcome(self) -> Outcome | None:
         """How it has ended; None if it goes on."""
-        return self._ending.outcome
+        return self.ending.outcome
 
     @property
     def full(self) -> bool:
@@ -119,7 +119,7 @@ class Manager:
 
     def stop(self, how: How, now: float, why: str) -> None:
         """Somebody asks to deal nothing more, and to end, or wait for, what runs."""
-        self._ending.stop_asked()
+        self.ending.stop_asked()
         self._notices.tell(why, "stop")
         self._do(self._schedule.stop_asked(how, now))
 
@@ -150,7 +150,7 @@ class Manager:
         self._reports.finish()
         if given_up := self._custody.given_up:
             self._notices.tell(status.unread(given_up))
-        self._ending.note_failures()
+        self.ending.note_failures()
         if self.outcome is Outcome.ALL_SUCCEEDED:
             self._custody.finish()
         else:
@@ -159,12 +159,12 @@ class Manager:
 
     def close(self, now: float, killed: Killed = _NONE_KILLED) -> Outcome:
         """Give the list back, say how it ended, and return that; *killed* is what tasks had left behind."""
-        if notice := status.killed(killed):
+        if notice := status.killed(killed, self._custody.place):
             self._notices.tell(notice)
         self._custody.close()
         self._heed_trouble(now)
         self._custody.release()
-        outcome = self._ending.last_words(now)
+        outcome = self.ending.last_words(now)
         self._notices.hush()
         return outcome
 
@@ -183,13 +183,13 @@ class Manager:
         actions = self._schedule.clock_ticked(now, drained and not self.full)
         self._note(actions)
         self._do(actions)
-        self._ending.heed_failures()
+        self.ending.heed_failures()
         self._heed_trouble(now)
         self._write(now)
         if now >= self._beat_at:
             self._beat_at = now + self._beat_s
             self._beat()
-        self._ending.decide()
+        self.ending.decide()
         if self.outcome is None:
             self._notices.status(self._schedule, now)
 
@@ -197,13 +197,13 @@ class Manager:
 
     def _on_hello(self, rank: int, hello: Offer, now: float) -> None:
         self.gone.discard(rank)
-        self._ending.worker_joined(rank)
+        self.ending.worker_joined(rank)
         self._do(self._schedule.worker_joined(rank, hello.node, hello.slots, now))
         self._notices.joined(rank, hello, now)
 
     def _on_report(self, rank: int, report: Report, now: float) -> None:
         if report.ended.size:
-            self._ending.attempts_ended(report)
+            self.ending.attempts_ended(report)
             self._reports.ended(rank, report, now)
         if report.notes is not NO_NOTE and report.notes & Note.BROKEN:
             self._on_broken(rank, bytes(report.output).decode(errors="replace"))
@@ -220,7 +220,7 @@ class Manager:
         self._do(self._schedule.worker_lost(rank, innocent=bool(lacks)))
         self.gone.discard(rank)
         if lacks:
-            self._ending.worker_broken(rank, node, lacks)
+            self.ending.worker_broken(rank, node, lacks)
 
     # what was decided
 
@@ -236,12 +236,12 @@ class Manager:
             elif isinstance(action, Judged):
                 self._notices.tell(status.judgement(action), "node")
             elif isinstance(action, Finish):
-                self._ending.tasks_ended(action.outcome)
+                self.ending.tasks_ended(action.outcome)
 
     def _lose(self, lost: Lost) -> None:
         self.gone.add(lost.rank)
         self._reports.forget(lost.rank)
-        self._ending.worker_lost(lost)
+        self.ending.worker_lost(lost)
         where = f" on {lost.node}" if lost.node else ""
         had = f"what it had is dealt again, {count(lost.leases, 'task')}" if lost.leases else "it had no task"
         self._notices.tell(f"worker {lost.rank}{where} is lost: {had}", "lost")
@@ -259,7 +259,7 @@ class Manager:
     def _convict(self, offset: int, why: str) -> None:
         _, length, seq = self._schedule.failed(offset)
         command = lines.in_one_line(self._custody.commands([offset], [length])[0]).decode(errors="replace")
-        self._notices.tell(f"failed for good: task {seq} (offset {offset}) {why}: {command}")
+        self._notices.tell(f"failed for good: task {seq} ({self._custody.place(seq)}) {why}: {command}")
 
     # what is written
 
@@ -277,7 +277,7 @@ class Manager:
 
     def _write(self, now: float) -> None:
         self._custody.write(now)
-        self._ending.hurry(now)
+        self.ending.hurry(now)
         if self._custody.checkpoint_is_due(now):
             self._custody.checkpoint(now, self._schedule.unfinished(), self._schedule.suspects())
         self._heed_trouble(now)

@@ -61,6 +61,11 @@ class Notices:
         self._tick_at, self._stall_at, self._report_at = now + TICK_S, now + _STALL_S, now + config.report_every_s
         self._too_long = False  # it was said that the job ends too early
 
+    @property
+    def left_before(self) -> int:
+        """Tasks that earlier runs had not done."""
+        return self.total - self._before
+
     def say(self, text: str, word: str = "") -> None:
         """Say it; *word*: what it is about, of what happens to the run."""
         if not self._config.quiet:
@@ -110,10 +115,10 @@ class Notices:
             words.append(f"all up after {now - self._began:.1f} s (last: {last.node})")
         return "".join(f"; {word}" for word in words)
 
-    def left_behind(self, attempt: Attempt) -> None:
-        """A task has ended with 0, and some of it goes on: what comes of that nobody will know."""
+    def left_behind(self, attempt: Attempt, place: str) -> None:
+        """A task, which stands at *place*, has ended with 0, and some of it goes on, nobody will know to what end."""
         self._left += 1
-        text = status.left_behind(attempt)
+        text = status.left_behind(attempt, place)
         self._journal.event(text)
         if self._left <= _MOST_TOLD:
             self.say(text)

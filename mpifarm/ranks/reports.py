@@ -109,7 +109,8 @@ class Reports:
         if verdict is Verdict.SUCCEEDED:
             self._journal.succeeded(one, spool, out, err)
             if one.ended["left"][0]:
-                self._notices.left_behind(one.first())
+                attempt = one.first()
+                self._notices.left_behind(attempt, self._custody.place(attempt.seq))
             return
         if spool:
             spool.close()

@@ -1,7 +1,8 @@
 """The list: its lines, its records, and what in it cannot be meant.
 
 Its rule: neither the list nor its .tfin file is ever in memory as a whole. `tasklist` is the list and the pass over it,
-`scan` what that has found, `tfin` the format; `walk` reads records in order and `reader` those at known places, `offsets`
+`scan` what that has found, `tfin` the format, `numbering` what a
+task is called; `walk` reads records in order and `reader` those at known places, `offsets`
 are sets of tasks, `which` those that their owner names. `edits` tell what is `kept` of a list in an edited copy of it, by
 the `matching` of lines of both `sides`; `changes` are what a person has edited, and `wording` says it. `quoting` and
 `grammar` read a line as a shell does, `bashisms` and `foreign` know what is another shell's or another farm's, `check`

@@ -83,6 +83,18 @@ def records_at(scan: Scan, offsets: NDArray[np.int64]) -> tuple[Records, NDArray
     return found, is_task
 
 
+def offsets_of(scan: Scan, seqs: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the offsets of the records *seqs* (sorted, unique), -1 where there is none. Raises OSError."""
+    found = np.full(seqs.size, -1, dtype=np.int64)
+    chunks = np.searchsorted(scan.index.seqs, seqs, side="right") - 1
+    for number in distinct(chunks[chunks >= 0]):
+        chunk, start, seq = chunk_at(scan, number)
+        records, _ = records_of(chunk, start, seq)
+        here = np.flatnonzero((chunks == number) & (seqs - seq < records.size))
+        found[here] = records["offset"][seqs[here] - seq]
+    return found
+
+
 def position(scan: Scan, offset: int) -> tuple[int, int] | None:
     """Return (seq, tasks before it) of the record that begins at *offset*, or of the end of the list; else None."""
     if offset == 0:

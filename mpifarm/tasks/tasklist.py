@@ -19,6 +19,7 @@ import numpy as np
 from mpifarm import FarmError, files
 from mpifarm.files import Prove
 from mpifarm.tasks import tfin
+from mpifarm.tasks.numbering import Numbering
 from mpifarm.tasks.scan import Index, Scan
 from mpifarm.tasks.tfin import Watch
 
@@ -46,6 +47,7 @@ class Tasklist:
         self.path = path
         self.tfin = Path(path.name + ".tfin")
         self._source = open_list(path)
+        self.numbering = Numbering(path, self._source)
         self._new = files.new_name(self.tfin)
         self._file: BinaryIO | None = None
 
@@ -62,7 +64,14 @@ class Tasklist:
         places = array("q")  # rows of Index
         self.discard(prove)  # what a killed scan has left
         self._source.seek(0)
-        for chunk, records, of_them in chain(tfin.formatted(self._source, watch), [_END]):
+        self.numbering.begin()
+
+        def see(lines: bytes, number: int, tasks_before: int) -> None:
+            self.numbering.see(lines, number, seq)
+            if watch:
+                watch(lines, number, tasks_before)
+
+        for chunk, records, of_them in chain(tfin.formatted(self._source, see), [_END]):
             prove()
             self._refuse_nul(chunk, size)
             if new is None and (differs := _difference(old, chunk)) is not None:
@@ -77,6 +86,7 @@ class Tasklist:
                 tasks += of_them
                 seq += records
                 size += len(chunk)
+        self.numbering.end(seq)
         self._file = new or old
         assert self._file is not None
         self._file.flush()

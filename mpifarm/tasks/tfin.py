@@ -58,6 +58,13 @@ def formatted(source: BinaryIO, watch: Watch | None = None) -> Iterator[tuple[by
             yield chunk, starts.size - int(np.count_nonzero(comments)), tasks
 
 
+def lines_with_records(lines: bytes) -> NDArray[np.int64]:
+    """Return which of whole *lines* of a list, from 0, become records: those that are no comments."""
+    characters = np.frombuffer(lines if lines.endswith(b"\n") else lines + b"\n", dtype=np.uint8)
+    starts = np.append(0, np.flatnonzero(characters == _NEWLINE)[:-1] + 1)
+    return np.flatnonzero(characters[starts] != _HASH)
+
+
 def records_of(chunk: bytes, offset: int, seq: int) -> tuple[Records, NDArray[np.bool_]]:
     """Return the records of *chunk*, which begins at *offset* with number *seq*, and which of them are tasks."""
     starts, first = _split(chunk)

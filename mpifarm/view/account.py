@@ -114,7 +114,7 @@ def read(tasklist: Path) -> Account:
 def make(tasklist: Path, names: Names, found: Standing, tried: Attempts, book: Logbook) -> Account:
     """Return the account of what was read."""
     rows = tried.rows
-    place, known = _tasks_of(found, tried)
+    place, known = tasks_of(found, tried)
     kinds, failures = _kinds(tried, book)
     last = np.full(found.offsets.size, -1, dtype=np.int64)
     last[place[known]] = np.flatnonzero(known)  # of many, the last one stays
@@ -130,7 +130,7 @@ def make(tasklist: Path, names: Names, found: Standing, tried: Attempts, book: L
     return Account(tasklist, names, found, tried, book, kinds, failures, states, last, stretches, of_each)
 
 
-def _tasks_of(found: Standing, tried: Attempts) -> tuple[Numbers, Mask]:
+def tasks_of(found: Standing, tried: Attempts) -> tuple[Numbers, Mask]:
     """Return which task each attempt is of, and whether it is one of the list at all."""
     if not found.offsets.size:
         return np.zeros(tried.rows.size, dtype=np.int64), np.zeros(tried.rows.size, dtype=np.bool_)

@@ -31,7 +31,7 @@ _TAB, _NEWLINE, _DOT, _MINUS, _ZERO = b"\t\n.-0"
 
 # name -> column of the joblog, digits behind the point
 _COLUMNS = {
-    "seq": (0, 0), "start": (2, _DECIMALS), "seconds": (3, _DECIMALS), "exit": (6, 0), "signal": (7, 0),
+    "seq": (0, 0), "start": (2, _DECIMALS), "seconds": (3, _DECIMALS), "printed": (5, 0), "exit": (6, 0), "signal": (7, 0),
     "attempt": (8, 0), "slot": (9, 0), "rss_kib": (10, 0), "user_s": (11, _DECIMALS), "system_s": (12, _DECIMALS),
     "offset": (13, 0),
 }  # fmt: skip
@@ -45,6 +45,7 @@ ATTEMPT = np.dtype(
         ("user_s", "<f8"),
         ("system_s", "<f8"),
         ("rss_kib", "<i8"),
+        ("printed", "<i8"),  # bytes of standard output
         ("command", "<i8"),  # position in the joblog
         ("node", "<i4"),  # which of the nodes
         ("slot", "<i4"),

@@ -23,12 +23,12 @@ from pathlib import Path
 from mpifarm import texts
 from mpifarm.journal import tails
 
-_STAMP_BYTES = len("2026-11-22 12:00:01 ")
+STAMP_BYTES = len("2026-11-22 12:00:01 ")
 _STAMP = re.compile(rb"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d ")
 _FAILED = re.compile(
-    rb"failed(?: for good)?: task \d+ \([^)]*\), attempt (\d+), (\S+)-(\d+), ([a-zA-Z0-9 -]{1,40}), (\d+)\.(\d{3}) s: (.*)"
+    rb"failed(?: for good)?: task \d+ \(.*?\), attempt (\d+), (\S+)-(\d+), ([a-zA-Z0-9 -]{1,40}), (\d+)\.(\d{3}) s: (.*)"
 )
-_INDENT = b"    "
+INDENT = b"    "
 _LABELS = {b"    stderr:": True, b"    stdout:": False}  # and whether what follows counts
 
 Key = int
@@ -111,11 +111,11 @@ def read(path: Path) -> Logbook:
 def _entries(path: Path) -> Iterator[tuple[bytes, bytes]]:
     """Yield the first line of each entry, without its time, and the last line of standard error that stands under it."""
     head, last, counts = b"", b"", True
-    for line in _lines(path):
-        if not line.startswith(_INDENT):
+    for line in lines(path):
+        if not line.startswith(INDENT):
             if head:
                 yield head, last
-            head = line[_STAMP_BYTES:] if _STAMP.match(line) else b""
+            head = line[STAMP_BYTES:] if _STAMP.match(line) else b""
             last, counts = b"", True
         elif line in _LABELS:
             counts = _LABELS[line]
@@ -125,7 +125,7 @@ def _entries(path: Path) -> Iterator[tuple[bytes, bytes]]:
         yield head, last
 
 
-def _lines(path: Path) -> Iterator[bytes]:
+def lines(path: Path) -> Iterator[bytes]:
     """Yield the whole lines of a log, without their newlines."""
     left = tails.whole_lines(path)
     with path.open("rb") as file:
@@ -137,13 +137,13 @@ def _lines(path: Path) -> Iterator[bytes]:
 
 
 def _events(path: Path) -> Iterator[Event]:
-    for line in _lines(path):
-        if line.startswith((_INDENT, b"\0")) or not _STAMP.match(line) or line[_STAMP_BYTES:].startswith(b"failed"):
+    for line in lines(path):
+        if line.startswith((INDENT, b"\0")) or not _STAMP.match(line) or line[STAMP_BYTES:].startswith(b"failed"):
             continue
-        text = line[_STAMP_BYTES:].decode(errors="replace")
+        text = line[STAMP_BYTES:].decode(errors="replace")
         for mark, pattern in _MARKS:
             if found := pattern.match(text):
-                at = _unix(line[: _STAMP_BYTES - 1])
+                at = _unix(line[: STAMP_BYTES - 1])
                 if at is not None:
                     yield Event(at, mark, (found[1] or "") if pattern.groups else "", text)
                 break

@@ -65,6 +65,11 @@ def read(tasklist: Path, names: Names) -> Standing:
     if not names.tfin.is_file():
         raise FarmError(f"no run of {tasklist} here ({os.getcwd()}): there is no {names.tfin}; start in its directory")
     hand, holder = _hand(names.lock)
+    if names.intent.exists():
+        raise FarmError(
+            f"{names.intent} is there: the files of {tasklist} are being rewritten, or that was cut short:"
+            " look again in a moment, or start the list once"
+        )
     is_done = names.done.is_file()
     checkpoint = fastrecovery.read(names.fastrecovery) or fastrecovery.read_done(names.done)
     with names.tfin.open("rb") as file:

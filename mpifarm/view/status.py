@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from mpifarm.journal.lines import Attempt, in_one_line
@@ -108,21 +108,25 @@ def judgement(judged: Judged) -> str:
     )
 
 
-def left_behind(attempt: Attempt) -> str:
-    """Return what is to be said of a task that has succeeded, and left processes behind."""
+def left_behind(attempt: Attempt, place: str) -> str:
+    """Return what is to be said of a task, at *place* in the list, that has succeeded, and left processes behind."""
     processes = count(attempt.left, "process", "es")
     command = in_one_line(attempt.command).decode(errors="replace")
     return (
-        f"task {attempt.seq} has ended with 0, and {processes} of it went on in the background: it counts as done,"
-        f" whatever comes of them, and they are killed when the farm ends: {command}"
+        f"task {attempt.seq} ({place}) has ended with 0, and {processes} of it went on in the background:"
+        f" it counts as done, whatever comes of them, and they are killed when the farm ends: {command}"
     )
 
 
-def killed(killed: Killed) -> str:
-    """Return what is to be said of what tasks had left running until the end; nothing if there was nothing."""
+def killed(killed: Killed, place: Callable[[int], str]) -> str:
+    """Return what is to be said of what tasks had left running until the end; nothing if there was nothing.
+
+    *place* tells where a task stands, by its seq.
+    """
     if not killed.processes:
         return ""
-    tasks = f" (left by task {', '.join(map(str, killed.tasks))})" if killed.tasks else ""
+    left_by = ", ".join(f"task {seq} ({place(seq)})" for seq in killed.tasks)
+    tasks = f" (left by {left_by})" if left_by else ""
     return f"{count(killed.processes, 'process', 'es')} that went on in the background{tasks} had not ended: killed"
 
 

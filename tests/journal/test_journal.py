@@ -95,7 +95,9 @@ def test_a_failure_is_told_to_people_with_its_output(
     farm.failed(replace(ATTEMPT, status=status, flags=flags), memoryview(b"out\n\nmore\n"), memoryview(b"err"), final)
     farm.flush()
     head, *rest = NAMES.log.read_bytes().split(b"\n")
-    text = rf"failed{' for good' if final else ''}: task 18 \(offset 432\), attempt 1, nid-0001-2, {reason}, 0.004 s: echo"
+    text = (
+        rf"failed{' for good' if final else ''}: task 18 \(tasks.txt:21\), attempt 1, nid-0001-2, {reason}, 0.004 s: echo"
+    )
     assert re.fullmatch(rb"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d " + text.encode() + rb"\ttask 17; exit \xff", head)
     printed = [b"    stderr:", b"        err", b"    stdout:", b"        out", b"        ", b"        more"]
     assert rest == [*printed, b""]
@@ -114,7 +116,9 @@ def test_an_interrupted_attempt_is_in_the_joblog_and_people_are_told_how_far_it_
     farm.flush()
     assert len(NAMES.joblog.read_bytes().splitlines()) == 2
     head, *rest = NAMES.log.read_bytes().split(b"\n")
-    told = b"interrupted by the end of the job: task 18 (offset 432), attempt 1, nid-0001-2, had run 0.004 s: echo\ttask 17"
+    told = (
+        b"interrupted by the end of the job: task 18 (tasks.txt:21), attempt 1, nid-0001-2, had run 0.004 s: echo\ttask 17"
+    )
     assert told in head
     assert rest == [b"    stdout:", b"        step 3", b""]
 

@@ -69,7 +69,7 @@ def test_what_was_done_runs_again_and_is_recorded_once() -> None:
     all_done()
     run = opened(again="1,3-4")
     assert run.notices[:2] == [
-        "--again 1,3-4: 3 tasks that were done run again, the first of them task 1: echo 0",
+        "--again 1,3-4: 3 tasks that were done run again, the first of them task 1 (tasks.txt:1): echo 0",
         "tasks.txt: 4 tasks, 1 done",
     ]
     assert (progress(), run.start.again["offset"].tolist()) == ([9], [0, 18, 27])
@@ -85,7 +85,7 @@ def test_what_is_named_and_left_runs_anyway_and_only_once() -> None:
     run = opened(again="1-4")
     assert run.notices[0] == (
         "--again 1-4: 2 tasks that were done run again (2 more that it names had not been done yet),"
-        " the first of them task 1: echo 0"
+        " the first of them task 1 (tasks.txt:1): echo 0"
     )
     assert finished(run) == [0, 9, 18, 27]
     assert progress() == [0, 9, 18, 27]
@@ -107,14 +107,14 @@ def test_lines_are_named_by_a_file() -> None:
     all_done()
     Path("lines.txt").write_bytes(b"# these\necho 2\n")
     run = opened(again="lines.txt")
-    assert run.notices[0] == "--again lines.txt: 1 task that was done runs again: task 3: echo 2"
+    assert run.notices[0] == "--again lines.txt: 1 task that was done runs again: task 3 (tasks.txt:3): echo 2"
     assert finished(run) == [18]
 
 
 def test_a_long_command_is_shown_by_its_beginning() -> None:
     LIST.write_bytes(b"echo " + b"x" * 2000 + b"\n")
     all_done()
-    assert opened(again="1").notices[0].endswith(f"task 1: echo {'x' * 95}...")
+    assert opened(again="1").notices[0].endswith(f"task 1 (tasks.txt:1): echo {'x' * 95}...")
 
 
 def test_with_a_list_that_has_grown_the_new_lines_run_too() -> None:

@@ -18,9 +18,10 @@ from mpifarm.tasks.scan import records_at
 
 LOG = Path("log")
 WHEN = "2026-11-22 12:00:01"
-FAILED = f"{WHEN} failed for good: task 2 (offset 9), attempt 3, n0-1, exit code 3, 0.004 s: echo 2\n"
-TAKEN_BACK = "2026-11-23 08:30:00 succeeded: task 2 (offset 9), attempt 1, n0-1, had failed for good on ...: echo 2\n"
-CONVICTED = f"{WHEN} failed for good: task 2 (offset 9) has lost its worker 3 times in turn: echo 2\n"
+FAILED = f"{WHEN} failed for good: task 2 (tasks.txt:2), attempt 3, n0-1, exit code 3, 0.004 s: echo 2\n"
+TAKEN_BACK = "2026-11-23 08:30:00 succeeded: task 2 (tasks.txt:2), attempt 1, n0-1, had failed for good on ...: echo 2\n"
+OF_EARLIER_VERSIONS = FAILED.replace("tasks.txt:2", "offset 9")
+CONVICTED = f"{WHEN} failed for good: task 2 (tasks.txt:2) has lost its worker 3 times in turn: echo 2\n"
 
 
 @pytest.fixture(autouse=True)
@@ -43,7 +44,7 @@ def known(log: str, *left: int) -> dict[int, str]:
     return found
 
 
-@pytest.mark.parametrize("entry", [FAILED, CONVICTED])
+@pytest.mark.parametrize("entry", [FAILED, CONVICTED, OF_EARLIER_VERSIONS, FAILED.replace("tasks.txt", "a), (b")])
 def test_what_is_left_and_has_failed_for_good_is_known(entry: str) -> None:
     assert known("2026-11-22 11:00:00 something else\n" + entry, 0, 9) == {9: WHEN}
 
@@ -65,24 +66,27 @@ def test_what_has_not_failed_for_good_is_not_taken_back(log: str, left: tuple[in
     assert known(log, *left) == {}
 
 
-def edited(command: str, offset: int = 0) -> str:
+def edited(command: str, name: str = "task 9 (tasks.txt:12)") -> str:
     """Return the entry of a task that stood somewhere else."""
-    return FAILED.replace("task 2 (offset 9)", f"task 9 (offset {offset})").replace("echo 2", command)
+    return FAILED.replace("task 2 (tasks.txt:2)", name).replace("echo 2", command)
 
 
-@pytest.mark.parametrize("offset", [0, 5, 1000])
-def test_a_task_that_has_moved_since_is_known_by_its_command(offset: int) -> None:
-    assert known(edited("echo 2", offset), 0, 9) == {9: WHEN}
-    taken_back = TAKEN_BACK.replace("offset 9", f"offset {offset}").replace("on ...", f"on {WHEN}")
-    assert known(edited("echo 2", offset) + taken_back, 0, 9) == {}
+@pytest.mark.parametrize(
+    "name",
+    ["task 1 (tasks.txt:1)", "task 9 (a list:12)", "task 0 (tasks.txt)", *(f"task 9 (offset {at})" for at in (0, 5, 1000))],
+)
+def test_a_task_that_has_moved_since_is_known_by_its_command(name: str) -> None:
+    assert known(edited("echo 2", name), 0, 9) == {9: WHEN}
+    taken_back = TAKEN_BACK.replace("task 2 (tasks.txt:2)", name).replace("on ...", f"on {WHEN}")
+    assert known(edited("echo 2", name) + taken_back, 0, 9) == {}
 
 
 def test_of_two_that_are_left_with_that_command_none_is_known() -> None:
-    assert known(edited("echo 1", 5), 0, 9, 27) == {}
+    assert known(edited("echo 1"), 0, 9, 27) == {}
 
 
 def test_a_task_of_that_command_that_is_done_is_not_another_one() -> None:
-    assert known(edited("echo 1", 0), 27) == {}
+    assert known(edited("echo 1", "task 1 (tasks.txt:1)"), 27) == {}
 
 
 def test_the_last_word_counts() -> None:
@@ -92,7 +96,7 @@ def test_the_last_word_counts() -> None:
 def test_the_end_of_a_long_log_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retraction, "_LOOK_BYTES", len(FAILED) + 20)
     monkeypatch.setattr(retraction, "_CHUNK_BYTES", 7)
-    other = FAILED.replace("task 2 (offset 9)", "task 1 (offset 0)").replace("echo 2", "echo 1")
+    other = FAILED.replace("task 2 (tasks.txt:2)", "task 1 (tasks.txt:1)").replace("echo 2", "echo 1")
     assert known(other + FAILED, 0, 9) == {9: WHEN}
 
 
@@ -119,7 +123,7 @@ def test_a_success_of_this_run_takes_back_what_this_run_has_said() -> None:
     farm.succeeded(batch(), None, NOTHING, NOTHING)
     farm.succeeded(batch(), None, NOTHING, NOTHING)
     _, said = logged(farm)
-    begins = f"succeeded: task 18 (offset 432), attempt 1, nid-0001-2, had failed for good on {stamp}: echo\ttask 17"
+    begins = f"succeeded: task 18 (tasks.txt:21), attempt 1, nid-0001-2, had failed for good on {stamp}: echo\ttask 17"
     assert said.startswith(begins)
 
 

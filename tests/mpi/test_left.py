@@ -9,7 +9,9 @@ import pytest
 
 from .farms import Farms
 
-TOLD = re.compile(r"task (\d+) has ended with 0, and (\d+ process\w*) of it went on in the background: .*: (.*)")
+TOLD = re.compile(
+    r"task (\d+) \(tasks.txt:\d+\) has ended with 0, and (\d+ process\w*) of it went on in the background: .*: (.*)"
+)
 
 
 @pytest.mark.short
@@ -24,7 +26,8 @@ def test_what_goes_on_in_the_background_is_told_by_task_and_killed_by_number(far
     told = [("1", "1 process", lines[0]), ("3", "1 process", lines[2])]
     assert sorted(match.groups() for line in ended.said if (match := TOLD.search(line))) == told
     assert sorted(match.groups() for line in farms.log() if (match := TOLD.search(line))) == told
-    killed = "2 processes that went on in the background (left by task 1, 3) had not ended: killed"
+    left_by = "(left by task 1 (tasks.txt:1), task 3 (tasks.txt:3))"
+    killed = f"2 processes that went on in the background {left_by} had not ended: killed"
     assert ended.said[-2] == f"mpifarm: {killed}"
     assert farms.log()[-1].endswith(killed)
 

@@ -250,7 +250,7 @@ def test_what_a_task_left_in_the_background_writes_into_no_other_block(
     ended = farms.run(2, "--threads", "1", "--output", "all.out", "tasks.txt")
     assert ended.code == 0
     assert "stray" not in ended.err.splitlines()
-    assert ended.said[-2].endswith(" that went on in the background (left by task 1) had not ended: killed")
+    assert ended.said[-2].endswith(" that went on in the background (left by task 1 (tasks.txt:1)) had not ended: killed")
     assert (farms.directory / "all.out").read_bytes() == b"".join(printed("one", size)) + b"two\nthree\n"
 
 

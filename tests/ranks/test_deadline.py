@@ -32,7 +32,7 @@ def test_near_the_end_of_the_job_nothing_is_started_and_then_what_runs_is_ended(
     farm.say(1, Tag.REPORT, report(1, 0, ended_record(0, status=-15, flags=Ended.INTERRUPTED, seconds=3720.0)), 991.0)
     farm.manager.turn(991.0)
     assert farm.manager.outcome is Outcome.WORK_LEFT
-    assert "interrupted by the end of the job: task 1 (offset 0), attempt 1, n1-1, had run 3720.000 s: echo 1\n" in log()
+    assert "interrupted by the end of the job: task 1 (tasks.txt:1), attempt 1, n1-1, had run 3720.000 s: echo 1\n" in log()
     assert farm.manager.close(991.0) is Outcome.WORK_LEFT
     *_, longest, end, last = capfd.readouterr().err.splitlines()
     assert longest.endswith(

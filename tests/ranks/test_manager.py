@@ -49,7 +49,7 @@ def test_who_is_convicted_is_named_and_not_run(make_farm: MakeFarm) -> None:
     farm.say(1, Tag.REPORT, report(0, 1))
     assert farm.grants() == {}
     assert farm.manager.outcome is Outcome.SOME_FAILED
-    who = "failed for good: task 3 (offset 18) was running when its worker or the farm died, 3 times, the last one alone"
+    who = "failed for good: task 3 (tasks.txt:3) was running when its worker or the farm died, 3 times, the last one alone"
     assert any(line.endswith(f"{who}: echo 3") for line in log().splitlines())
     farm.manager.close(0.0)
     checkpoint = fastrecovery.read(FASTRECOVERY)

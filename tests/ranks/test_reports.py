@@ -58,7 +58,7 @@ def test_an_interrupted_attempt_is_no_failure(make_farm: MakeFarm) -> None:
     assert farm.manager.close(0.0) is Outcome.WORK_LEFT
     assert "failed" not in log()
     head, *rest = log().splitlines()[-3:]
-    assert head.endswith("interrupted: task 1 (offset 0), attempt 1, n1-1, had run 0.500 s: echo 1")
+    assert head.endswith("interrupted: task 1 (tasks.txt:1), attempt 1, n1-1, had run 0.500 s: echo 1")
     assert rest == ["    stdout:", "        so far"]
     assert Path("fastrecovery.tasks.txt.tfin").read_text().splitlines()[1:] == ["0", "9"]
     assert len(Path("joblog.tasks.txt.tfin").read_text().splitlines()) == 2, "what never started is no attempt"
