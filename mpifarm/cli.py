@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NoReturn, TypeVar
 
 from mpifarm import FarmError, __version__, arguments, config, entry, say
@@ -19,6 +20,7 @@ from mpifarm.launcher import launcher, processes
 from mpifarm.launcher.frames import MAX_SLOTS, SHELL
 from mpifarm.settings import KILL_AFTER_S, Config
 
+_MOST_NODES = 4096
 _START_S = 10.0  # that MPI may take to start, however short --lost-after is
 
 _DESCRIPTION = """\
@@ -160,6 +162,13 @@ def parser() -> Parser:
     add("--report", metavar="FILE",
         help="run nothing: write what happened to the list, from its files here, to FILE (.html, .png, .svg or .pdf);"
              " without MPI, from any shell")
+    add("--check", "--dry-run", action="store_true",
+        help="run nothing: say what is wrong or odd in the list, line by line, how much of it is done, and how long the"
+             " rest takes on 1, 2, 4, ... nodes; without MPI, from any shell; exit 2 if a start would be refused")
+    add("--nodes", type=_checked(_slots, lambda n: 1 <= n <= _MOST_NODES, f"a number of nodes from 1 to {_MOST_NODES}"),
+        metavar="N", help="with --check: how many nodes to plan for, at the most")
+    add("--task-time", type=time, metavar="TIME",
+        help="with --check: how long a task takes [as those of earlier runs did]")
     add("--quiet", action="store_true", help="print nothing but errors and the tasks' own output")
     add("--version", action="version", version=f"mpifarm {__version__}")
     # fmt: on
@@ -197,6 +206,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if options.report is not None:
             return _report(options.report, options.tasklist)
         settings, task_environ = config.read(options)
+        if options.check:
+            return _check(settings, task_environ, options.nodes, options.task_time)
     except FarmError as error:
         return config.refuse(error, "--no-mpi" in argv)
     asked = config.ask_end(settings)
@@ -233,6 +244,21 @@ def _report(target: str, tasklist: str) -> int:
     except KeyboardInterrupt:
         raise FarmError(f"--report {target}: interrupted, and not written") from None
     return 0
+
+
+def _check(settings: Config, environ: Mapping[str, str], nodes: int | None, task_s: float | None) -> int:
+    """Say what is wrong with the list, and how long it takes: no farm is started. Raises FarmError."""
+    if not config.is_first(settings.no_mpi):
+        return 0
+    from mpifarm.site import packages  # noqa: PLC0415
+
+    packages.need_numpy()
+    from mpifarm.view import checked  # noqa: PLC0415
+
+    try:
+        return checked.check(settings, environ.get("PATH", os.defpath), nodes, task_s)
+    except KeyboardInterrupt:
+        raise FarmError(f"--check {settings.tasklist}: interrupted") from None
 
 
 def _run(settings: Config, crew: launcher.Crew, asked: subprocess.Popen[str] | None) -> int:

@@ -52,8 +52,9 @@ TABLE = {
     },
     "view": {
         "account": "attempts logbook standing|journal",
-        "advice": "units|",
+        "advice": "units|tasks",
         "attempts": "|journal ground",
+        "checked": "advice attempts plan standing units|journal tasks ground",
         "failures": "status|journal launcher ground",
         "figures": "findings series slottime units|",
         "findings": "account advice headline logbook nodes reasons series slottime standing units|",
@@ -62,6 +63,7 @@ TABLE = {
         "nodes": "account logbook|",
         "page": "figures findings series slottime units|",
         "placement": "|site ground",
+        "plan": "advice|tasks schedule",
         "reasons": "account units|",
         "report": "account figures findings page standing|site ground",
         "series": "account|",
@@ -103,7 +105,7 @@ TABLE = {
     "launcher": {
         "capture": "frames|ground",
         "deadlines": "slot|",
-        "direct": "programs spawn|site",
+        "direct": "programs spawn|tasks site",
         "frames": "|",
         "functions": "spawn|tasks site ground",
         "guardian": "frames helper patience processes spawn|ground",
@@ -127,9 +129,11 @@ TABLE = {
     },
     "tasks": {
         "bashisms": "quoting|",
+        "calls": "|",
         "changes": "kept tasklist tfin|",
         "check": "bashisms foreign grammar quoting|",
         "edits": "kept matching sides tfin|",
+        "faults": "check|",
         "foreign": "quoting|",
         "grammar": "quoting|",
         "kept": "|",
@@ -138,9 +142,12 @@ TABLE = {
         "offsets": "|",
         "quoting": "|",
         "reader": "|",
+        "repeats": "quoting|",
         "scan": "offsets tfin|",
         "sides": "tfin|",
         "starters": "|",
+        "survey": "calls check faults lint quoting repeats syntax tasklist tfin|",
+        "syntax": "check|",
         "tasklist": "scan tfin|ground",
         "tfin": "quoting|",
         "walk": "offsets tfin|",
@@ -186,10 +193,10 @@ NUMPY = {
     "journal/retraction", "journal/rewriting",
     "ranks/comm", "ranks/credit", "ranks/custody", "ranks/doubt", "ranks/manager", "ranks/reports", "ranks/unread",
     "ranks/wire", "ranks/worker", "schedule/queue", "site/packages",
-    "tasks/changes", "tasks/edits", "tasks/kept", "tasks/matching", "tasks/offsets", "tasks/sides",
+    "tasks/changes", "tasks/edits", "tasks/kept", "tasks/matching", "tasks/offsets", "tasks/repeats", "tasks/sides",
     "tasks/scan", "tasks/tasklist", "tasks/tfin", "tasks/walk", "tasks/which",
-    "view/account", "view/attempts", "view/figures", "view/findings", "view/headline", "view/nodes", "view/series",
-    "view/slottime", "view/standing",
+    "view/account", "view/attempts", "view/checked", "view/figures", "view/findings", "view/headline", "view/nodes",
+    "view/plan", "view/series", "view/slottime", "view/standing",
 }  # fmt: skip
 # Of the extra [report]; who imports one of these is imported when it is known to be there.
 DRAWERS = {"view/figures": {"matplotlib"}, "view/page": {"jinja2", "markupsafe"}}
@@ -201,8 +208,8 @@ PURE = {
     *(f"schedule/{file}" for file in TABLE["schedule"]),
     *("ranks/backoff", "ranks/patience", "ranks/wire", "launcher/frames", "site/environ", "ground/awake", "ground/ended"),
     "hall/foreign_options",
-    *("tasks/bashisms", "tasks/check", "tasks/foreign", "tasks/grammar", "tasks/quoting"),
-    *("view/advice", "view/nodes", "view/series", "view/slottime"),
+    *("tasks/bashisms", "tasks/check", "tasks/faults", "tasks/foreign", "tasks/grammar", "tasks/quoting"),
+    *("view/advice", "view/nodes", "view/plan", "view/series", "view/slottime"),
 }
 
 

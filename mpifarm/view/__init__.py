@@ -7,5 +7,6 @@ What happened, from the files of a list alone: `attempts` reads the joblog, `log
 stands; `account` is what they come to. Sums of an account are `reasons` (why tasks failed), `nodes` (what each did),
 `slottime` (where the time of the slots went) and `series` (what is drawn); `advice` is all that the program advises.
 `findings` are the words and numbers of a report, `headline` those of its top (`units` puts them as people read them);
-`figures` and `page` draw it, `report` writes it.
+`figures` and `page` draw it, `report` writes it. Before a list is run, `checked` says what is wrong with it, and `plan` how
+long it takes.
 """
