@@ -16,6 +16,7 @@ environment, in which no file is named that they would read before (BASH_ENV).
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -28,6 +29,7 @@ MOST = 50  # lines that are wrong
 _KNOWN = ("dash", "bash", "ksh", "ksh93", "mksh")
 _GUARD = b"\n#'\")`)\n"
 _BATCH_BYTES = 1024 * 1024
+_ARGUMENT_BYTES = 100 * 1024  # less than Linux takes in one argument, with a page of any size
 _WHERE = re.compile(rb"^.*?(?=syntax error|Syntax error|Bad|unexpected)")
 _DOCUMENT = re.compile(rb"<<(?!<)")
 
@@ -65,14 +67,14 @@ class Syntax:
             yield from self._wrong(batch[half:])
             return
         number, text = batch[0]
-        said = self._ask(text + b"\n")
+        said = self._ask(b"", "-c", os.fsdecode(text)) if len(text) < _ARGUMENT_BYTES else self._ask(text)
         if said is not None:
             self.found += 1
             yield number, said
 
-    def _ask(self, text: bytes) -> str | None:
-        """Return what the shell finds wrong with *text*; None: nothing."""
-        ended = subprocess.run([self._shell, "-n"], input=text, env={"LC_ALL": "C"}, capture_output=True, check=False)
+    def _ask(self, text: bytes, *how: str) -> str | None:
+        """Return what the shell finds wrong with *text*, or with what it is given as a task is; None: nothing."""
+        ended = subprocess.run([self._shell, "-n", *how], input=text, env={"LC_ALL": "C"}, capture_output=True, check=False)
         if not ended.returncode:
             return None
         return printable(_WHERE.sub(b"", ended.stderr.partition(b"\n")[0])) or f"it ended with {ended.returncode}"
