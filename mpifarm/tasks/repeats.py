@@ -69,7 +69,7 @@ class Repeats:
             return
         self._lines.append(hash(text))
         self._numbers.append(number)
-        for target in written(text, self._dash):
+        for target in written(text, self._dash) if b">" in text else ():
             self._files.append(hash(target))
             self._writers.append(len(self._lines) - 1)
 
