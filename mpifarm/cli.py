@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from mpifarm import FarmError, arguments, config, entry, options, say
 from mpifarm.launcher import launcher, processes
@@ -35,6 +36,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if asked_for := _asked_for(given):
             return _look(asked_for, given)
         settings, task_environ = config.read(given)
+        if given.check:
+            return _check(settings, task_environ, given.nodes, given.task_time)
     except FarmError as error:
         return config.refuse(error, "--no-mpi" in argv)
     asked = config.ask_end(settings)
@@ -90,6 +93,21 @@ def _look(asked_for: str, given: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         target = f" {given.report}" if asked_for == "report" else ""
         raise FarmError(f"--{asked_for}{target}: interrupted, and not written") from None
+
+
+def _check(settings: Config, environ: Mapping[str, str], nodes: int | None, task_s: float | None) -> int:
+    """Say what is wrong with the list, and how long it takes: no farm is started. Raises FarmError."""
+    if not config.is_first(settings.no_mpi):
+        return 0
+    from mpifarm.site import packages  # noqa: PLC0415
+
+    packages.need_numpy()
+    from mpifarm.view import checked  # noqa: PLC0415
+
+    try:
+        return checked.check(settings, environ.get("PATH", os.defpath), nodes, task_s)
+    except KeyboardInterrupt:
+        raise FarmError(f"--check {settings.tasklist}: interrupted") from None
 
 
 def _run(settings: Config, crew: launcher.Crew, asked: subprocess.Popen[str] | None, on_end: OnEnd | None) -> int:

@@ -84,6 +84,9 @@ def read(args: argparse.Namespace) -> tuple[Config, dict[str, str]]:
     if args.shell is not None and is_first(args.no_mpi):  # elsewhere it would be a fault of that node
         _check_shell(args.shell)
     _check_again(args)
+    if not args.check and (args.nodes is not None or args.task_time is not None):
+        given = "--nodes" if args.nodes is not None else "--task-time"
+        raise FarmError(f"{given} is for --check, which plans a run: a farm has the nodes of its ranks, give --check, too")
     if args.edited and args.rerun:
         raise FarmError("--edited keeps what is done of an edited list, and --rerun forgets all of it: give one of them")
     config = Config(
@@ -243,7 +246,7 @@ def _check_again(args: argparse.Namespace) -> None:
 
 def _steps_wait(args: argparse.Namespace, environ: Mapping[str, str], task_environ: Mapping[str, str]) -> bool:
     """Find out whether a srun in a task would wait for ever, if the list has one. The first process does, for all."""
-    if slurm.job(environ) is None or not is_first(args.no_mpi) or not mentioned(args.tasklist):
+    if args.check or slurm.job(environ) is None or not is_first(args.no_mpi) or not mentioned(args.tasklist):
         return False
     return steps.wait(task_environ)
 

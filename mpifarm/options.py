@@ -81,6 +81,7 @@ a task sees:
 
 TIME: 90, 90s, 10m, 2h, 1-00:00:00"""
 
+_MOST_NODES = 4096
 _NO_SHARE = "no share of the CPUs (50%, +1, 0 for all) is understood; left out, it is as many as CPUs"
 
 _Value = TypeVar("_Value")
@@ -139,6 +140,7 @@ _SLOTS = _checked(_slots, lambda n: 1 <= n <= MAX_SLOTS, f"a number from 1 to {M
 _MAX_FAILS = _checked(config.max_fails, lambda _: True, "a number, 0 or more, or a percentage from 0% to 100%")
 _TIME = _checked(config.seconds, lambda _: True, "a time: write 90, 90s, 10m, 2h or 1-00:00:00")
 _FILE = _checked(str, bool, "a name of a file; is a variable not set?")
+_NODES = _checked(_slots, lambda n: 1 <= n <= _MOST_NODES, f"a number of nodes from 1 to {_MOST_NODES}")
 _SEQ = _checked(str, bool, "the number of a task, or :LINE of the list")
 _COMMAND = _checked(str, lambda text: bool(text.strip()), "a command; is a variable not set?")
 _WHICH = _checked(str, bool, "numbers or a name of a file; is a variable not set?")
@@ -161,6 +163,12 @@ def _run(add: _Add) -> None:
 
 
 def _look(add: _Add) -> None:
+    add("--check", "--dry-run", action="store_true",
+        help="say what is wrong or odd in the list, line by line")
+    add("--nodes", type=_NODES, metavar="N",
+        help="with --check: plan it for up to so many nodes")
+    add("--task-time", type=_TIME, metavar="TIME",
+        help="with --check: how long a task takes [as before]")
     add("--report", metavar="FILE",
         help="write what happened: .html, .png, .svg or .pdf")
     add("--failed", action="store_true",

@@ -42,6 +42,34 @@ class Mutation:
 
 
 MUTATIONS = [
+    Mutation(
+        "let lines of a batch mend each other",
+        "syntax",
+        "return begin + text + _GUARD + end",
+        'return begin + text + b"\\n" + end',
+        hunted_by="tests/tasks/test_syntax.py",
+    ),
+    Mutation(
+        "ask a shell that would run the list",
+        "syntax",
+        "        if not self.asks:\n",
+        "        if False:\n",
+        hunted_by="tests/tasks/test_syntax.py",
+    ),
+    Mutation(
+        "settle what the shell calls wrong",
+        "survey",
+        "if told and new.number not in wrong and",
+        "if told and",
+        hunted_by="tests/tasks/test_survey.py",
+    ),
+    Mutation(
+        "say that an edited list would start",
+        "checked",
+        "if seen.differs_at is not None and seen.differs_at < names.tfin.stat().st_size:",
+        "if False:",
+        hunted_by="tests/view/test_checked.py",
+    ),
     Mutation("drop the attempt check", "workers", "leased_as != attempt:", "False:"),
     Mutation("grant beyond the credit", "workers", "worker.limit = seen + credit", "worker.limit += credit"),
     Mutation(

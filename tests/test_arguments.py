@@ -91,7 +91,7 @@ def test_all_options_of_another_program_are_answered_at_once_and_each_once() -> 
         ("--out", "--output"),
         ("--max-failures", "--max-fails"),
         ("--killafter=3", "--kill-after"),
-        ("--no", "--no-mpi"),
+        ("--no-mp", "--no-mpi"),
     ],
 )
 def test_an_option_that_is_nobodys_is_named_and_the_nearest_that_there_are(word: str, near: str) -> None:

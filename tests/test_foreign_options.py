@@ -68,7 +68,7 @@ def test_what_nobody_knows_is_not_answered(word: str) -> None:
         *((name, "a bar is shown on a terminal") for name in ("--eta", "--progress", "--jps")),
         *((name, "joblog.TASKLIST.tfin has the numbers of their lines") for name in ("-k", "--keep-order")),
         ("--tag", "$MPIFARM_SEQ"),
-        ("--dry-run", "there is none"),
+        ("--dryrun", "--check"),
         *((name, "--max-fails N") for name in ("--halt", "--fail-fast")),
         *(
             (name, "-j N")

@@ -56,9 +56,10 @@ TABLE = {
     },
     "view": {
         "account": "attempts logbook standing|journal",
-        "advice": "units|",
+        "advice": "units|tasks",
         "attempts": "|journal ground",
         "bar": "estimate status units|ground",
+        "checked": "advice attempts plan standing units|journal tasks ground",
         "estimate": "|",
         "failed": "original standing stdout|journal tasks ground",
         "failures": "status|journal launcher ground",
@@ -73,6 +74,7 @@ TABLE = {
         "placement": "|site ground",
         "printed": "logbook|",
         "reasons": "account|journal ground",
+        "plan": "advice|tasks schedule",
         "report": "account figures findings page standing|site ground",
         "series": "account|",
         "show": "attempts logbook original printed standing stdout units|journal launcher tasks ground",
@@ -116,7 +118,7 @@ TABLE = {
     "launcher": {
         "capture": "frames|ground",
         "deadlines": "slot|",
-        "direct": "programs spawn|site",
+        "direct": "programs spawn|tasks site",
         "frames": "|",
         "functions": "spawn|tasks site ground",
         "guardian": "frames helper patience processes spawn|ground",
@@ -141,9 +143,11 @@ TABLE = {
     },
     "tasks": {
         "bashisms": "quoting|",
+        "calls": "|",
         "changes": "kept tasklist tfin|",
         "check": "bashisms foreign grammar quoting|",
         "edits": "kept matching sides tfin|",
+        "faults": "check|",
         "foreign": "quoting|",
         "grammar": "quoting|",
         "kept": "|",
@@ -153,9 +157,12 @@ TABLE = {
         "offsets": "|",
         "quoting": "|",
         "reader": "|",
+        "repeats": "quoting|",
         "scan": "offsets tfin|",
         "sides": "tfin|",
         "starters": "|",
+        "survey": "calls check faults lint quoting repeats syntax tasklist tfin|",
+        "syntax": "check|",
         "tasklist": "numbering scan tfin|ground",
         "tfin": "quoting|",
         "walk": "offsets tfin|",
@@ -206,6 +213,7 @@ NUMPY = {
     "tasks/scan", "tasks/tasklist", "tasks/tfin", "tasks/walk", "tasks/which",
     "view/account", "view/attempts", "view/estimate", "view/figures", "view/findings", "view/headline", "view/joblog",
     "view/nodes", "view/original", "view/series", "view/show", "view/slottime", "view/standing",
+    "tasks/repeats", "view/checked", "view/plan",
 }  # fmt: skip
 # Of the extra [report]; who imports one of these is imported when it is known to be there.
 DRAWERS = {"view/figures": {"matplotlib"}, "view/page": {"jinja2", "markupsafe"}}
@@ -226,8 +234,8 @@ PURE = {
         "ground/texts",
     ),
     "hall/foreign_options",
-    *("tasks/bashisms", "tasks/check", "tasks/foreign", "tasks/grammar", "tasks/quoting"),
-    *("view/advice", "view/estimate", "view/nodes", "view/series", "view/slottime"),
+    *("tasks/bashisms", "tasks/check", "tasks/faults", "tasks/foreign", "tasks/grammar", "tasks/quoting"),
+    *("view/advice", "view/estimate", "view/nodes", "view/plan", "view/series", "view/slottime"),
 }
 
 

@@ -35,6 +35,7 @@ from mpifarm.launcher import spawn
 from mpifarm.launcher.programs import Programs
 from mpifarm.launcher.spawn import Environ
 from mpifarm.site.mounts import Mounts, Place
+from mpifarm.tasks.calls import BY_THE_SHELL
 
 _KNOWN_SHELLS = {"dash", "bash"}
 _CAT = b"/bin/cat"
@@ -43,17 +44,6 @@ _PATIENCE_S = 2.0  # with a shell that does not answer
 _WORDS = re.compile(rb"[ \t]*[\w./][\w./+-]*(?:[ \t]+[\w./+,:@%=-]+)*[ \t]*")  # of bytes, \w is ASCII
 _FUNCTION = re.compile(rb"BASH_FUNC_(.*?)(?:%%|\(\))")  # as bash exports one
 _OPTIONS = {b"SHELLOPTS", b"BASHOPTS"}  # an option that bash takes from here may change everything
-
-# Keywords and builtins of dash 0.5 and bash 5: their manuals, and `compgen -bk`.
-_BY_THE_SHELL = frozenset(
-    b"""
-    case coproc do done elif else esac fi for function if in select then time until while
-    . : [ alias bg bind break builtin caller cd chdir command compgen complete compopt continue declare dirs disown echo
-    enable eval exec exit export false fc fg getopts hash help history jobs kill let local logout mapfile popd printf pushd
-    pwd read readarray readonly return set shift shopt source suspend test times trap true type typeset ulimit umask unalias
-    unset wait
-    """.split()
-)
 
 
 class Program(NamedTuple):
@@ -86,7 +76,7 @@ class Direct:
         if not _WORDS.fullmatch(command):
             return None
         argv = command.split()
-        if argv[0] in _BY_THE_SHELL or argv[0] in self._functions:
+        if argv[0] in BY_THE_SHELL or argv[0] in self._functions:
             return None
         if not self._asked:
             self._asked = True

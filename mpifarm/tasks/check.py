@@ -25,11 +25,12 @@ from mpifarm.tasks.quoting import BYTE_ORDER_MARK, Line, read
 HEAD_BYTES = 256  # enough to tell the encoding of a list
 LOOK_BYTES = 512 * 1024  # at each end of a list
 
+STRAY_RETURN = "a carriage return within a line: old line ends, make new ones: tr '\\r' '\\n' < old.txt > new.txt"
 _STRAY_RETURN = re.compile(rb"\r[^\r\n]")
 _MARKED = re.compile(rb"^\xef\xbb\xbf", re.MULTILINE)
 _TASK = re.compile(rb"^(?:\xef\xbb\xbf)?[ \t\r]*(?!\xef\xbb\xbf)[^ \t\r\n#]", re.MULTILINE)
 _SHOWN = 60  # characters of a line in a message
-_SHAPES = 4096
+SHAPES = 4096  # that are remembered
 _LONG_BYTES = 16 * 1024  # such lines are not read: some patterns take a time that grows with the square
 
 # A word that no judgement depends on: it has a digit or a slash, and is neither a variable, nor in braces, nor assigned to.
@@ -59,20 +60,24 @@ class Watch:
         if b"#" in lines and not self.directive:
             self._see_directives(lines, number, tasks)
         if b"\r" in lines and not self.stray_return and (found := _STRAY_RETURN.search(lines)):
-            said = "a carriage return within a line: old line ends, make new ones: tr '\\r' '\\n' < old.txt > new.txt"
-            self.stray_return = Place(number + lines.count(b"\n", 0, found.start()), said)
+            self.stray_return = Place(number + lines.count(b"\n", 0, found.start()), STRAY_RETURN)
         if b"\xef" in lines and not self.byte_order_mark and (found := _MARKED.search(lines)):
             self.byte_order_mark = number + lines.count(b"\n", 0, found.start())
 
     def _see_directives(self, lines: bytes, number: int, tasks: int) -> None:
-        for at, directive in foreign.directives(lines, self._dash):
-            place = Place(number + lines.count(b"\n", 0, at), f"{shown(directive)} {foreign.advice(directive)}")
-            alone = lines.startswith(b"#", at)
-            if alone and foreign.is_for_slurm(directive) and not tasks and not _TASK.search(lines, 0, at):
-                self.at_head = self.at_head or place
-                continue
-            self.directive = place
-            return
+        for place, at_head in directives(lines, number, tasks, self._dash):
+            if not at_head:
+                self.directive = place
+                return
+            self.at_head = self.at_head or place
+
+
+def directives(lines: bytes, number: int, tasks: int, dash: bool) -> Iterator[tuple[Place, bool]]:
+    """Yield the directives of whole lines, as `Watch.see` has them, and whether it does no harm if tasks follow."""
+    for at, directive in foreign.directives(lines, dash):
+        place = Place(number + lines.count(b"\n", 0, at), f"{shown(directive)} {foreign.advice(directive)}")
+        alone = lines.startswith(b"#", at) and foreign.is_for_slurm(directive)
+        yield place, alone and not tasks and not _TASK.search(lines, 0, at)
 
 
 class Kind(Enum):
@@ -108,15 +113,35 @@ def look(parts: Iterable[tuple[int, bytes]], dash: bool, known: Collection[str])
         at = start
         for line in lines.split(b"\n"):
             text = line.removesuffix(b"\r").removeprefix(BYTE_ORDER_MARK)
-            shape = text if b"${" in text else _ARGUMENT.sub(b"0", text)
-            if shape not in clean and len(text) < _LONG_BYTES:
-                faults = () if _is_tame(text) else tuple(_judge(text, dash, known))
+            shape = shape_of(text)
+            if shape not in clean:
+                faults = judge(text, dash, known)
                 for kind, said in faults:
                     found.setdefault(kind, Found(at, said)).count += 1
-                if not faults and len(clean) < _SHAPES:
+                if not faults and len(clean) < SHAPES and len(text) < _LONG_BYTES:
                     clean.add(shape)
             at += len(line) + 1
     return found
+
+
+def shape_of(text: bytes) -> bytes:
+    """Return what lines have in common that are judged alike: *text* without the words that no judgement depends on."""
+    return text if b"${" in text else shapes_of(text)
+
+
+def shapes_of(lines: bytes) -> bytes:
+    """Return the shapes of whole lines, none of which has a ${ in it."""
+    return _ARGUMENT.sub(b"0", lines)
+
+
+def judge(text: bytes, dash: bool, known: Collection[str]) -> tuple[tuple[Kind, str], ...]:
+    """Return what is wrong with a line, without its end: at most one thing that it is refused for."""
+    return () if len(text) >= _LONG_BYTES or is_tame(text) else tuple(_judge(text, dash, known))
+
+
+def is_tame(text: bytes) -> bool:
+    """Return whether nothing can be wrong with a line."""
+    return bool(_TAME.fullmatch(text)) and not _SUSPECT.search(text) and _ODD.isdisjoint(_WORD_END.split(text))
 
 
 def encoding(head: bytes) -> str | None:
@@ -206,11 +231,6 @@ def _judge(text: bytes, dash: bool, known: Collection[str]) -> Iterator[tuple[Ki
         yield Kind.FOREIGN, why
     else:
         yield from _remarks(line, commands, dash, known)
-
-
-def _is_tame(text: bytes) -> bool:
-    """Return whether nothing can be wrong with a line."""
-    return bool(_TAME.fullmatch(text)) and not _SUSPECT.search(text) and _ODD.isdisjoint(_WORD_END.split(text))
 
 
 def _no_task(line: Line, commands: Commands) -> str | None:

@@ -69,11 +69,18 @@ def _waiting(parts: list[tuple[int, bytes]], dash: bool) -> Found | None:
     for start, lines in parts:
         at = start
         for text in lines.split(b"\n"):
-            if starters.STARTER.search(text) and (line := read(text.removeprefix(BYTE_ORDER_MARK), dash)).sure:
-                for command in parse(line).simple:
-                    if said := starters.advice(b" ".join(command.words)):
-                        return Found(at, f"{check.shown(text)}: {said}", count=1)
+            if said := step_of(text.removeprefix(BYTE_ORDER_MARK), dash):
+                return Found(at, said, count=1)
             at += len(text) + 1
+    return None
+
+
+def step_of(text: bytes, dash: bool) -> str | None:
+    """Return what to say of a line if it starts a step that would wait for the farm's."""
+    if starters.STARTER.search(text) and (line := read(text, dash)).sure:
+        for command in parse(line).simple:
+            if said := starters.advice(b" ".join(command.words)):
+                return f"{check.shown(text)}: {said}"
     return None
 
 

@@ -10,5 +10,6 @@ stands; `account` is what they come to. Sums of an account are `reasons` (why ta
 Whoever asks for a list is shown it on `stdout`: `failed` is what is not done as a task list, `show` one task, with what the
 log has of it (`printed`), and `joblog` is GNU Parallel's; `original` is the list that its owner edits.
 `findings` are the words and numbers of a report, `headline` those of its top (`units` puts them as people read them);
-`figures` and `page` draw it, `report` writes it.
+`figures` and `page` draw it, `report` writes it. Before a list is run, `checked` says what is wrong with it, and `plan` how
+long it takes.
 """

@@ -11,14 +11,16 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from mpifarm.tasks.faults import Fault
 from mpifarm.view.units import counted, limit, memory, percent, time
 
 _SPARE = 1.25  # of the bound, since the next tasks may be longer than those before
 _START_S = 60.0  # of a job, and the margin at its end
 _LEAST_NODE_KIB = 1024**2  # of memory: no node of a cluster has less
+_DEAR = 1.15  # times the fewest node-hours
 _LEAST_TASKS = 10  # with fewer, numbers tell nothing
 
 
@@ -187,6 +189,49 @@ def slow_nodes(facts: Facts) -> Advice | None:
     told = ", ".join(f"{name} {times:.1f} times" for name, times in facts.slow[:8])
     more = f" (and {len(facts.slow) - 8} more)" if len(facts.slow) > 8 else ""
     return Advice(f"#SBATCH --exclude={names}", f"tasks take longer there than on the others, in the median: {told}{more}")
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What a number of nodes would take, by the schedule."""
+
+    nodes: int
+    seconds: float
+
+    @property
+    def node_hours(self) -> float:
+        """What that costs."""
+        return self.nodes * self.seconds / 3600
+
+
+def batch_lines(choice: Choice) -> str:
+    """Return the lines of a batch script that ask for it."""
+    return f"#SBATCH -N {choice.nodes} -t {limit(_rounded(_SPARE * choice.seconds + _START_S))}"
+
+
+def how_many(choices: Sequence[Choice]) -> Advice | None:
+    """How many of the nodes that were tried: as many as cost little more than the cheapest."""
+    if len(choices) < 2 or not choices[0].seconds:
+        return None
+    least = min(choice.node_hours for choice in choices)
+    best = max((one for one in choices if one.node_hours <= _DEAR * least), key=lambda one: one.nodes)
+    more = [one for one in choices if one.nodes > best.nodes]
+    why = f"{counted(best.nodes, 'node')} for {time(best.seconds)} cost {best.node_hours:.2g} node-hours"
+    beyond = (
+        f"; on {counted(more[0].nodes, 'node')} they are {more[0].node_hours:.2g}, since slots would wait" if more else ""
+    )
+    return Advice(batch_lines(best), f"{why}{beyond}")
+
+
+# What to do about lines that are odd, or refused: `check` has said of some what is to be written instead.
+LINES = {
+    Fault.SYNTAX: "the shell does not run such a line: each of its attempts would fail",
+    Fault.PROGRAM: "mend the name, chmod +x it, or load its module before the farm; what only the job's nodes have is well",
+    Fault.STEP: "the scripts in slurm/ start the farm so",
+    Fault.ONE_FILE: "they run beside each other: write out.$MPIFARM_SEQ, >> to add, or print, and give --output",
+    Fault.EQUAL: "each of them is a task, and runs",
+    Fault.LINE_END: "tr -d '\\r' < LIST > new.txt takes them out",
+}
 
 
 CASES: tuple[Case, ...] = (

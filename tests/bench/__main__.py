@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mpifarm import FarmError
 
-from . import dealing, edited, idle, lists, makespan, output, report, spawn, startup
+from . import checked, dealing, edited, idle, lists, makespan, output, report, spawn, startup
 from .harness import Failed, Plan
 from .peers import Peers
 from .table import Row, text
@@ -27,6 +27,7 @@ BENCHMARKS = {
     "dealing": dealing.rows,
     "output": output.rows,
     "report": report.rows,
+    "checked": checked.rows,
 }
 
 

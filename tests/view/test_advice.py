@@ -110,3 +110,34 @@ def test_no_more_nodes_than_the_longest_task_leaves_work_for(
     work: float, longest: float, slots: int, most: int, nodes: int
 ) -> None:
     assert advice.nodes_for(work, longest, slots, most) == nodes
+
+
+def choices(*seconds: float) -> list[advice.Choice]:
+    return [advice.Choice(2**power, time) for power, time in enumerate(seconds)]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "line", "words"),
+    [
+        # 4 nodes cost 1.1 times what one does, 8 nodes twice
+        ((8000.0, 4000.0, 2200.0, 2000.0), "#SBATCH -N 4 -t 00:50:00", "; on 8 nodes they are 4.4, since slots would wait"),
+        ((8000.0, 4000.0), "#SBATCH -N 2 -t 01:30:00", "2 nodes for 67 min cost 2.2 node-hours"),
+        ((60.0, 60.0), "#SBATCH -N 1 -t 00:05:00", "1 node for 60 s"),
+    ],
+)
+def test_as_many_nodes_as_cost_little_more_than_the_fewest_node_hours(
+    seconds: tuple[float, ...], line: str, words: str
+) -> None:
+    found = advice.how_many(choices(*seconds))
+    assert found
+    assert found.line == line
+    assert words in found.why
+
+
+@pytest.mark.parametrize("seconds", [(), (60.0,), (0.0, 0.0)])
+def test_where_there_is_nothing_to_choose_nothing_is_advised(seconds: tuple[float, ...]) -> None:
+    assert advice.how_many(choices(*seconds)) is None
+
+
+def test_what_to_do_about_lines_is_one_line_each() -> None:
+    assert all(text and "\n" not in text for text in advice.LINES.values())
