@@ -162,7 +162,7 @@ def _plan(config: Config, seen: Survey, found: _Found, nodes: int | None, task_s
     choices, played = plan.plans(times, slots, nodes or plan.DEFAULT_NODES)
     said = [f"{units.counted(left, 'task')}, {whose}; {units.counted(slots, 'slot')} on each node, {where}"]
     if played < left:
-        said.append(f"a sample: the schedule plays the last {units.counted(played, 'task')}, before that all slots are busy")
+        said.append(f"a sample: the schedule plays the last {units.counted(played, 'task')}, before these all slots work")
     said.append("rank 0 runs tasks, too (--manager-works, as in slurm/*.sbatch); without it ask for a node more")
     said.append(f"{'nodes':>6} {'time':>9} {'node-hours':>11}   in the batch script, with a quarter more and a minute")
     for choice in choices:
