@@ -91,6 +91,13 @@ class Ending:
         if self._schedule.gave_up:
             self._notices.note_gave_up(self._counts())
 
+    def judge(self) -> Outcome:
+        """Return how it has ended, after the last of it was written, or was not."""
+        assert self.outcome is not None
+        if self._custody.stopped or self._is_too_short():
+            return Outcome.WORK_LEFT
+        return self.outcome
+
     def last_words(self, now: float) -> Outcome:
         """Say how it has ended, after the last of it was written, or was not; return that."""
         assert self.outcome is not None

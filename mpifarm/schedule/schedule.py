@@ -36,9 +36,9 @@ out of order, so memory grows with what is in flight, not with the list. What co
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from itertools import chain
+from itertools import chain, islice
 
-from mpifarm.schedule.answers import Action, Counts, Ends, Finish, How, Lost, Outcome, Stop, Verdict
+from mpifarm.schedule.answers import Action, Counts, Ends, Finish, How, Lost, Outcome, Seen, Stop, Verdict
 from mpifarm.schedule.dealing import deal
 from mpifarm.schedule.history import Histories
 from mpifarm.schedule.judgement import Judge
@@ -195,6 +195,17 @@ class Schedule:
     def workers(self) -> dict[int, tuple[str, int]]:
         """The node and the slots of every worker, by rank."""
         return {rank: (worker.node, worker.slots) for rank, worker in self._workers.by_rank.items()}
+
+    def seen(self, now: float, oldest: int) -> list[Seen]:
+        """Return what there is to see of the workers, up to *oldest* leases of each: those that it was granted first."""
+        awake = self._silence.awake(now)
+        return [
+            Seen(
+                rank, worker.node, worker.slots, worker.running, max(0.0, awake - worker.heard),
+                [(offset, *lease[:3]) for offset, lease in islice(worker.leases.items(), oldest)],
+            )
+            for rank, worker in self._workers.by_rank.items()
+        ]  # fmt: skip
 
     def node(self, rank: int) -> str:
         """Return the node of a worker."""

@@ -14,7 +14,7 @@ from mpifarm.view.account import Account, Kind, State
 from mpifarm.view.logbook import Mark
 from mpifarm.view.reasons import Reason
 from mpifarm.view.slottime import SlotTime
-from mpifarm.view.standing import Hand
+from mpifarm.view.hand import Hand
 
 
 def verdict(account: Account, why: Sequence[Reason]) -> str:
