@@ -54,6 +54,7 @@ TABLE = {
         "account": "attempts logbook standing|journal",
         "advice": "units|",
         "attempts": "|journal ground",
+        "estimate": "|",
         "failures": "status|journal launcher ground",
         "figures": "findings series slottime units|",
         "findings": "account advice headline logbook nodes reasons series slottime standing units|",
@@ -188,8 +189,8 @@ NUMPY = {
     "ranks/wire", "ranks/worker", "schedule/queue", "site/packages",
     "tasks/changes", "tasks/edits", "tasks/kept", "tasks/matching", "tasks/offsets", "tasks/sides",
     "tasks/scan", "tasks/tasklist", "tasks/tfin", "tasks/walk", "tasks/which",
-    "view/account", "view/attempts", "view/figures", "view/findings", "view/headline", "view/nodes", "view/series",
-    "view/slottime", "view/standing",
+    "view/account", "view/attempts", "view/estimate", "view/figures", "view/findings", "view/headline", "view/nodes",
+    "view/series", "view/slottime", "view/standing",
 }  # fmt: skip
 # Of the extra [report]; who imports one of these is imported when it is known to be there.
 DRAWERS = {"view/figures": {"matplotlib"}, "view/page": {"jinja2", "markupsafe"}}
@@ -202,7 +203,7 @@ PURE = {
     *("ranks/backoff", "ranks/patience", "ranks/wire", "launcher/frames", "site/environ", "ground/awake", "ground/ended"),
     "hall/foreign_options",
     *("tasks/bashisms", "tasks/check", "tasks/foreign", "tasks/grammar", "tasks/quoting"),
-    *("view/advice", "view/nodes", "view/series", "view/slottime"),
+    *("view/advice", "view/estimate", "view/nodes", "view/series", "view/slottime"),
 }
 
 

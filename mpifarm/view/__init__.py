@@ -2,6 +2,7 @@
 
 Its rule: it is told, or reads files, and reaches into nobody. `status` is the words of rank 0 on standard error, `failures`
 those about attempts that have failed, `placement` those about who works where, and what lies idle.
+`estimate` is when the run will have ended.
 
 What happened, from the files of a list alone: `attempts` reads the joblog, `logbook` the log, and `standing` how the list
 stands; `account` is what they come to. Sums of an account are `reasons` (why tasks failed), `nodes` (what each did),
