@@ -50,6 +50,7 @@ the files, beside you, for a list named tasks.txt:
   log.tasks.txt.tfin           the failed attempts and what they printed
   done.tasks.txt.tfin          every task has succeeded
   lock.tasks.txt.tfin          is there while it runs
+  status.tasks.txt.tfin        where it stands, for --status
 The same list again goes on with what is left; where nothing is, it runs nothing, says when it was done, and exits 0.
 To start over, delete the progress and the done file, or give --rerun; to run some of it again, --again. After an edit
 of the list --edited keeps what is done of the lines that are unchanged. A list that was begun with --output goes on
@@ -160,6 +161,12 @@ def parser() -> Parser:
     add("--report", metavar="FILE",
         help="run nothing: write what happened to the list, from its files here, to FILE (.html, .png, .svg or .pdf);"
              " without MPI, from any shell")
+    add("--status", action="store_true",
+        help="run nothing: say where the run of TASKLIST stands, from any node, without MPI; exit code 0: it is running or"
+             " all is done, 1: it has ended and tasks have failed, 3: work is left and nobody runs it, 2: no such run here")
+    add("--watch", action="store_true", help="with --status: say it again every 2 s, until Ctrl-C")
+    add("--json", action="store_true",
+        help="with --status: as a JSON document (mpifarm/view/snapshot.py says what stands in it)")
     add("--quiet", action="store_true", help="print nothing but errors and the tasks' own output")
     add("--version", action="version", version=f"mpifarm {__version__}")
     # fmt: on
@@ -196,6 +203,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         options = known.parse_args(argv)
         if options.report is not None:
             return _report(options.report, options.tasklist)
+        if options.status or options.watch or options.json:
+            return _status(options)
         settings, task_environ = config.read(options)
     except FarmError as error:
         return config.refuse(error, "--no-mpi" in argv)
@@ -233,6 +242,17 @@ def _report(target: str, tasklist: str) -> int:
     except KeyboardInterrupt:
         raise FarmError(f"--report {target}: interrupted, and not written") from None
     return 0
+
+
+def _status(options: argparse.Namespace) -> int:
+    """Say where a run stands, in the first process alone: no farm is started. Raises FarmError."""
+    if not options.status:
+        raise FarmError("--watch and --json belong to --status: give it, too")
+    if not config.is_first():
+        return 0
+    from mpifarm.view import inquiry  # noqa: PLC0415
+
+    return inquiry.answer(options.tasklist, as_json=options.json, watch=options.watch)
 
 
 def _run(settings: Config, crew: launcher.Crew, asked: subprocess.Popen[str] | None) -> int:

@@ -16,6 +16,8 @@ from mpifarm.view.snapshot import MOST_LONGEST, Longest
 
 OLDEST = 3  # leases of each worker that are looked at
 
+MOST_AGES = 1000
+
 _MARK_S = 0.25
 _MOST_MARKS = 1024
 
@@ -30,6 +32,7 @@ class Seniors:
         self._began = began
         self._offsets: list[int] = []  # how far dealing had come
         self._times: list[float] = []  # when
+        self.ages_s: list[float] = []  # of those that were looked at last, the oldest first
         self._seen: dict[_Place, float] = {}
         self._commands: dict[int, str] = {}  # by offset, of those that were told last
 
@@ -51,7 +54,9 @@ class Seniors:
         self._seen = {
             lease[:2]: self._seen.get(lease[:2], now) for _, lease in held if lease[1] > 1 or lease[0] < self._began
         }
-        aged = sorted((self._since(lease[:2], now), lease, worker.node) for worker, lease in held)[:MOST_LONGEST]
+        ordered = sorted((self._since(lease[:2], now), lease, worker.node) for worker, lease in held)
+        self.ages_s = [now - since for since, _, _ in ordered[:MOST_AGES]]
+        aged = ordered[:MOST_LONGEST]
         kept = self._commands
         self._commands = {
             offset: kept.get(offset) or shown(command(offset, length)) for _, (offset, _, length, _), _ in aged

@@ -27,11 +27,13 @@ from mpifarm.schedule.quarantine import Fitness, Judged
 from mpifarm.schedule.schedule import Schedule
 from mpifarm.settings import Config
 from mpifarm.view import slowness, snapshot
+from mpifarm.view.estimate import Left
 from mpifarm.view.kinds import Kinds
 from mpifarm.view.snapshot import Snapshot
 from mpifarm.view.tally import Histogram, Tally
 
 EVERY_S = 2.0
+ESTIMATE_S = 10.0
 
 _WINDOW_S = 30.0  # rates are of the last one to two of these
 _LEAST_DONE = 8  # tasks that a node has done before it is compared
@@ -83,6 +85,8 @@ class Witness:
         self._marks: deque[tuple[float, int, list[int]]] = deque([(now, 0, [])])  # when, tasks done, by node
         self._medians: list[float] = []
         self._medians_at = -math.inf
+        self._estimate_at = now
+        self._estimated = snapshot.End()
         self._due = now
 
     # what it sees
@@ -150,20 +154,21 @@ class Witness:
         nodes, others = snapshot.shortened(self._nodes_seen(workers, now))
         reasons, other_failures = self._kinds.told()
         busy = sum(worker.running for worker in workers)
-        kinds = self._kinds
+        kinds, tasks = self._kinds, self._tasks(done_now, busy, state)
+        slots = sum(worker.slots for worker in workers)
+        longest = self._seniors.told(workers, now, clock, self._custody.peek)
         return Snapshot(
-            snapshot.SCHEMA, self._list, state, self._tasks(done_now, busy, state), clock,
+            snapshot.SCHEMA, self._list, state, tasks, clock,
             run=self._run_now(state, clock, done_now),
             attempts=snapshot.Attempts(kinds.attempts, kinds.attempts - kinds.final, self._lost),
             seconds=_times(self._tally.seconds),
             rss_kib=_memory(self._tally.rss_kib),
-            slots=snapshot.Slots(
-                sum(worker.slots for worker in workers), busy, self._busy_s / self._slot_s if self._slot_s else None
-            ),
+            slots=snapshot.Slots(slots, busy, self._busy_s / self._slot_s if self._slot_s else None),
             rate=rate,
+            end=self._end(tasks, slots, now, clock),
             nodes=nodes,
             others=others,
-            longest=self._seniors.told(workers, now, clock, self._custody.peek),
+            longest=longest,
             reasons=reasons,
             other_failures=other_failures,
         )  # fmt: skip
@@ -180,6 +185,15 @@ class Witness:
         run = self._run
         ended = None if state == snapshot.RUNNING else clock
         return snapshot.Run(run.host, run.pid, run.job, run.started, ended, run.job_end, done, self._why)
+
+    def _end(self, tasks: snapshot.Tasks, slots: int, now: float, clock: float) -> snapshot.End:
+        """Return when all will have ended. What it takes to play that is spent every ESTIMATE_S."""
+        if now >= self._estimate_at or self._estimated.earliest is None:
+            self._estimate_at = now + ESTIMATE_S
+            ages = np.array(self._seniors.ages_s[: tasks.running])
+            end = self._tally.times.end(Left(tasks.waiting, tasks.running, slots), ages)
+            self._estimated = snapshot.End(clock + end.low_s, clock + end.high_s, end.rough) if end else snapshot.End()
+        return self._estimated if tasks.running or tasks.waiting else snapshot.End()
 
     def _look(self, workers: Sequence[Seen], done: int, now: float) -> float | None:
         """Count the time of the slots since the last look; return how many tasks were done in a second of late."""

@@ -1,7 +1,7 @@
 """In which line of the list a task stands, for a few of them, without numpy and without a look at every line.
 
-The rule: comments are lines of the list and no records of its .tfin file, and where there are none a task's line is its Seq.
-They are counted in blocks; only the blocks that hold a wanted task are taken apart.
+The rule: comments are lines of the list and no records of its .tfin file, and where there are none a task's line is its
+Seq. They are counted in blocks; only the blocks that hold a wanted task are taken apart.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ def of(tasklist: Path, seqs: Collection[int]) -> dict[int, int]:
                 lines = block.count(b"\n") + (not block.endswith(b"\n"))
                 comments = block.count(b"\n#") + block.startswith(b"#")
                 while wanted and wanted[0] <= record + lines - comments:
-                    found[wanted[0]] = line + _place(block, wanted.pop(0) - record)
+                    seq = wanted.pop(0)
+                    found[seq] = line + _place(block, seq - record)
                 line, record = line + lines, record + lines - comments
     return found
 

@@ -2,8 +2,8 @@
 
 The rule: the status file is believed only for the run that it is about. Who has the list is told by its lock, that all is
 done by the done file, and what went on since by progress. Where the status file does not fit them, or there is none (a run
-of TaskFarmer's, or of an older mpifarm), the other files are read instead, and that is said: `tally` of a million tasks takes
-seconds then, and knows less.
+of TaskFarmer's, or of an older mpifarm), the other files are read instead: that takes seconds for a million tasks, and
+tells less.
 """
 
 from __future__ import annotations
@@ -145,7 +145,10 @@ def _state(tasks: Tasks, held: Held, names: Names) -> tuple[str, str]:
         return snapshot.GONE, ""
     ago = time.time() - max(_changed(names.progress), _changed(names.fastrecovery))
     if not names.joblog.exists() and ago < _RECENT_S:
-        return snapshot.RUNNING, f"nobody has locked the list; its files were written {max(0, ago):.0f} s ago: by TaskFarmer?"
+        return (
+            snapshot.RUNNING,
+            f"nobody has locked the list; its files were written {max(0, ago):.0f} s ago: by TaskFarmer?",
+        )
     return snapshot.FAILED if not tasks.not_run else snapshot.STOPPED, ""
 
 

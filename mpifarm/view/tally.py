@@ -10,6 +10,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from mpifarm.view.estimate import RunTimes
+
 EIGHTHS = 8  # bins to a factor of two
 LEAST_S = 0.001
 LEAST_KIB = 1.0
@@ -57,6 +59,7 @@ class Tally:
         """*fields*: the record of an end."""
         self.seconds = Histogram(LEAST_S)
         self.rss_kib = Histogram(LEAST_KIB)
+        self.times = RunTimes()  # for an estimate
         self._fields = fields
         self._by_node = np.zeros((0, _BINS // _COARSE), dtype=np.uint32)
         self._aside: list[bytes] = []
@@ -80,6 +83,8 @@ class Tally:
         rows = np.frombuffer(b"".join(self._aside), dtype=self._fields)
         nodes = np.repeat(self._nodes, self._counts)
         self._aside, self._nodes, self._counts, self._size = [], [], [], 0
+        self.times.refill()
+        self.times.take(rows["seconds"])
         self.rss_kib.add(rows["rss_kib"].astype(np.float64))
         places = self.seconds.add(rows["seconds"].astype(np.float64)) // _COARSE
         self._grow(int(nodes.max()) + 1)
