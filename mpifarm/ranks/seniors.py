@@ -47,7 +47,7 @@ class Seniors:
 
     def told(
         self, workers: Iterable[Seen], now: float, clock: float, command: Callable[[int, int], bytes]
-    ) -> list[Longest]:
+    ) -> tuple[Longest, ...]:
         """Return those of *workers* that have run longest. *clock* is the Unix time that it is *now*; *command* reads a
         record by offset and length."""
         held = [(worker, lease) for worker in workers for lease in worker.oldest[: max(1, worker.slots)]]
@@ -61,10 +61,10 @@ class Seniors:
         self._commands = {
             offset: kept.get(offset) or shown(command(offset, length)) for _, (offset, _, length, _), _ in aged
         }
-        return [
+        return tuple(
             Longest(seq, node, clock - (now - since), attempt, self._commands[offset])
             for since, (offset, attempt, _, seq), node in aged
-        ]
+        )
 
     def _since(self, place: _Place, now: float) -> float:
         if place in self._seen:

@@ -13,8 +13,8 @@ from time import localtime, strftime
 from mpifarm.view import snapshot, units
 from mpifarm.view.situation import Situation
 from mpifarm.view.snapshot import Node, Others, Snapshot
-from mpifarm.view.status import duration
 from mpifarm.view.units import counted, number, shown
+from mpifarm.words import duration
 
 MOST_NODES = 20
 
@@ -115,7 +115,7 @@ def _nodes(seen: Snapshot) -> Iterator[str]:
     listed = sorted(nodes, key=lambda node: node.node) if few else [node for node in nodes if node.is_odd][:MOST_NODES]
     rows = [("node", *_COLUMNS, "")] + [_row(node) for node in listed]
     if not few:
-        rows.append(_total(f"all {number(every)}", nodes, seen.others))
+        rows.append(_total(f"all {number(every)}", seen.nodes, seen.others))
     widths = [max(len(row[column]) for row in rows) for column in range(len(_COLUMNS) + 1)]
     for name, *cells, note in rows:
         columns = "  ".join(cell.rjust(max(5, width)) for cell, width in zip(cells, widths[1:], strict=True))
@@ -141,7 +141,7 @@ def _row(node: Node) -> tuple[str, ...]:
 
 
 def _total(name: str, nodes: Sequence[Node], others: Others) -> tuple[str, ...]:
-    sums = snapshot.sums(list(nodes))
+    sums = snapshot.sums(nodes)
     rate = (sums.rate or 0.0) + (others.rate or 0.0)
     columns = (sums.slots + others.slots, sums.busy + others.busy, sums.done + others.done, sums.failed + others.failed)
     return (name, *map(number, columns), _rate(rate), "-", "-", "")

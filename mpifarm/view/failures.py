@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from mpifarm.journal.lines import Attempt, reason
 from mpifarm.launcher.frames import SHELL
-from mpifarm.view.status import duration
+from mpifarm.words import duration
 
 _LOOK_BYTES = 1024  # at the end of a standard error
 _MOST_SHOWN = 160  # characters of a line

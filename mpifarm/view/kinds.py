@@ -53,12 +53,12 @@ class Kinds:
         if len(count.seqs) < _MOST_NAMED and attempt.seq not in count.seqs:
             count.seqs.append(attempt.seq)
 
-    def told(self) -> tuple[list[Reason], int]:
+    def told(self) -> tuple[tuple[Reason, ...], int]:
         """Return the reasons, those of most tasks first, and how many attempts have failed for others."""
         ordered = sorted(self._known.items(), key=lambda one: (-one[1].tasks, -one[1].attempts, one[0]))
-        reasons = [
-            Reason(kind.how, kind.last, one.attempts, one.tasks, list(one.seqs), one.command, one.peak_kib)
+        reasons = tuple(
+            Reason(kind.how, kind.last, one.attempts, one.tasks, tuple(one.seqs), one.command, one.peak_kib)
             for kind, one in ordered
-        ]
+        )
         left_out = sum(reason.attempts for reason in reasons[MOST_REASONS:])
         return reasons[:MOST_REASONS], self._other + left_out

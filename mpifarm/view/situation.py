@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mpifarm import FarmError
@@ -92,23 +92,22 @@ def _fitting(told: Snapshot, held: Held, names: Names) -> Snapshot | None:
             return _gone(told, silent_s, held)
         if told.state == snapshot.RUNNING and held.hand is Hand.GONE:
             return None
-        return replace(told, silent_s=silent_s)
+        return told._replace(silent_s=silent_s)
     since = _changed(names.progress) - told.written
     if told.state == snapshot.RUNNING or names.done.exists() != (told.state == snapshot.DONE) or since > _SINCE_S:
         return None
-    return replace(told, silent_s=silent_s)
+    return told._replace(silent_s=silent_s)
 
 
 def _gone(told: Snapshot, silent_s: float, held: Held) -> Snapshot:
     tasks = told.tasks
     left = tasks.running + tasks.waiting + tasks.blocked + tasks.not_run
     why = "its process is dead" if held.dead else ""
-    return replace(
-        told,
+    return told._replace(
         state=snapshot.GONE,
         silent_s=silent_s,
         tasks=Tasks(tasks.total, tasks.done, tasks.failed, not_run=left),
-        run=replace(told.run, why=why),
+        run=told.run._replace(why=why),
     )
 
 

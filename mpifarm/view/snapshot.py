@@ -28,7 +28,7 @@ else does. Times of day are Unix times, of the manager's clock; null is what is 
     attempts.failed       int     attempts of this run that have failed
     attempts.retried      int     of them, those after which the task was, or will be, tried again
     attempts.lost         int     attempts that ran again, or will, since their worker was lost
-    seconds.count         int     tasks of this run that have succeeded, and whose run times these are
+    seconds.tasks         int     tasks of this run that have succeeded, and whose run times these are
     seconds.median        float?
     seconds.p95           float?  95 % of them took no longer
     seconds.longest       float?
@@ -78,8 +78,8 @@ from __future__ import annotations
 import json
 import math
 import types
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
-from typing import Any, get_args, get_origin, get_type_hints
+from collections.abc import Sequence
+from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
 
 SCHEMA = 1
 MOST_NODES = 64
@@ -97,8 +97,7 @@ class Unreadable(Exception):
     """It is no status file, or none that this version reads; the message says why."""
 
 
-@dataclass(frozen=True, slots=True)
-class Tasks:
+class Tasks(NamedTuple):
     """How many tasks are in which state."""
 
     total: int
@@ -110,8 +109,7 @@ class Tasks:
     not_run: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(NamedTuple):
     """The last run."""
 
     host: str = ""
@@ -124,8 +122,7 @@ class Run:
     why: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Attempts:
+class Attempts(NamedTuple):
     """Attempts that did not succeed."""
 
     failed: int = 0
@@ -133,26 +130,23 @@ class Attempts:
     lost: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Times:
+class Times(NamedTuple):
     """Run times."""
 
-    count: int = 0
+    tasks: int = 0
     median: float | None = None
     p95: float | None = None
     longest: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Memory:
+class Memory(NamedTuple):
     """Peak memory of tasks."""
 
     median: float | None = None
     peak: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Slots:
+class Slots(NamedTuple):
     """Places for tasks."""
 
     total: int = 0
@@ -160,8 +154,7 @@ class Slots:
     share: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class End:
+class End(NamedTuple):
     """When it will end."""
 
     earliest: float | None = None
@@ -169,8 +162,7 @@ class End:
     rough: bool | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
+class Node(NamedTuple):
     """One node."""
 
     node: str
@@ -191,8 +183,7 @@ class Node:
         return bool(self.slow or self.note)
 
 
-@dataclass(frozen=True, slots=True)
-class Others:
+class Others(NamedTuple):
     """The sums of other nodes."""
 
     nodes: int = 0
@@ -203,8 +194,7 @@ class Others:
     rate: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Longest:
+class Longest(NamedTuple):
     """A task that has been running for long."""
 
     seq: int
@@ -214,21 +204,19 @@ class Longest:
     command: str
 
 
-@dataclass(frozen=True, slots=True)
-class Reason:
+class Reason(NamedTuple):
     """Why attempts have failed."""
 
     how: str
     last: str
     attempts: int
     tasks: int
-    seqs: list[int]
+    seqs: tuple[int, ...]
     command: str
     peak_kib: int
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(NamedTuple):
     """The document."""
 
     schema: int
@@ -244,25 +232,24 @@ class Snapshot:
     slots: Slots = Slots()
     rate: float | None = None
     end: End = End()
-    nodes: list[Node] = field(default_factory=list)
+    nodes: tuple[Node, ...] = ()
     others: Others = Others()
-    longest: list[Longest] = field(default_factory=list)
-    reasons: list[Reason] = field(default_factory=list)
+    longest: tuple[Longest, ...] = ()
+    reasons: tuple[Reason, ...] = ()
     other_failures: int = 0
 
     def text(self) -> bytes:
         """Return it as the file has it, of ASCII alone."""
-        told = {_KEYS.get(name, name): value for name, value in asdict(self).items()}
-        return json.dumps(told, separators=(", ", ": ")).encode() + b"\n"
+        return json.dumps(_told(self)).encode() + b"\n"
 
 
-def shortened(nodes: list[Node]) -> tuple[list[Node], Others]:
+def shortened(nodes: Sequence[Node]) -> tuple[tuple[Node, ...], Others]:
     """Return at most MOST_NODES of *nodes*, the odd ones first, and the sums of the others."""
     ordered = sorted(nodes, key=lambda node: (not node.is_odd, node.node))
-    return ordered[:MOST_NODES], sums(ordered[MOST_NODES:])
+    return tuple(ordered[:MOST_NODES]), sums(ordered[MOST_NODES:])
 
 
-def sums(nodes: list[Node]) -> Others:
+def sums(nodes: Sequence[Node]) -> Others:
     """Return the sums of *nodes*."""
     rates = [node.rate for node in nodes if node.rate is not None]
     return Others(
@@ -297,16 +284,22 @@ def parse(text: bytes, tasklist: str) -> Snapshot:
     return found
 
 
+def _told(value: Any) -> Any:
+    """Return *value* as JSON has it."""
+    if hasattr(value, "_fields"):
+        return {_KEYS.get(name, name): _told(one) for name, one in zip(value._fields, value, strict=True)}
+    return [_told(one) for one in value] if isinstance(value, tuple) else value
+
+
 def _made(kind: Any, value: Any) -> Any:
     """Return *value* of JSON as a *kind* of value. Raises TypeError, ValueError and KeyError if it is none."""
-    if is_dataclass(kind):
+    if hasattr(kind, "_fields"):
         hints = get_type_hints(kind)
-        made: Any = kind
-        return made(**{one.name: _made(hints[one.name], value[_KEYS.get(one.name, one.name)]) for one in fields(kind)})
-    if get_origin(kind) is list:
+        return kind(**{name: _made(hints[name], value[_KEYS.get(name, name)]) for name in kind._fields})
+    if get_origin(kind) is tuple:
         if not isinstance(value, list):
             raise TypeError(kind)
-        return [_made(get_args(kind)[0], one) for one in value]
+        return tuple(_made(get_args(kind)[0], one) for one in value)
     if get_origin(kind) is types.UnionType:
         return None if value is None else _made(get_args(kind)[0], value)
     wanted = (int, float) if kind is float else kind

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from time import localtime, strftime
 
-from mpifarm.view.status import duration
+from mpifarm.words import duration
 
 _MOST_SHOWN = 240  # characters of a command
 
