@@ -17,6 +17,7 @@ from mpifarm import FarmError
 from mpifarm.journal.lines import Attempt
 from mpifarm.schedule.answers import How
 from mpifarm.settings import Config
+from mpifarm.words import duration
 
 MARGIN_S = 60.0
 FLUSH_S = 5.0  # between the last KILL and the end of the job, where there is time for it: all is written down in it

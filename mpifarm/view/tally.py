@@ -18,6 +18,7 @@ LEAST_KIB = 1.0
 RELATIVE = 2 ** (1 / EIGHTHS) - 1  # by which a quantile may be wrong
 
 _BINS = EIGHTHS * 36  # up to two years, and 64 TiB
+_MOST = 1e15
 _COARSE = 2  # bins of the scale that are one for a node
 _MOST_PUT_ASIDE = 4096  # ends
 
@@ -38,6 +39,7 @@ class Histogram:
 
     def add(self, values: Floats) -> Counts:
         """Count *values*, shape (n,); return the bin of each."""
+        values = np.clip(np.nan_to_num(values), 0.0, _MOST)  # a clock that was set back, say
         places = _bins(values, self._least)
         self._counts += np.bincount(places, minlength=_BINS)
         self.count += values.size
@@ -107,8 +109,7 @@ class Tally:
 
 
 def _bins(values: Floats, least: float) -> Counts:
-    with np.errstate(invalid="ignore"):
-        scaled = np.maximum(np.nan_to_num(values), least) / least
+    scaled = np.maximum(values, least) / least
     return np.minimum((EIGHTHS * np.log2(scaled)).astype(np.int64), _BINS - 1)
 
 
