@@ -33,7 +33,7 @@ from mpifarm.view.snapshot import Snapshot
 from mpifarm.view.tally import Histogram, Tally
 
 EVERY_S = 2.0
-ESTIMATE_S = 10.0
+ESTIMATE_S = 20.0
 
 _WINDOW_S = 30.0  # rates are of the last one to two of these
 _LEAST_DONE = 8  # tasks that a node has done before it is compared

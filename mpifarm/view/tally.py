@@ -19,6 +19,7 @@ RELATIVE = 2 ** (1 / EIGHTHS) - 1  # by which a quantile may be wrong
 
 _BINS = EIGHTHS * 36  # up to two years, and 64 TiB
 _MOST = 1e15
+_SAMPLE = 256  # of those put aside, for an estimate
 _COARSE = 2  # bins of the scale that are one for a node
 _MOST_PUT_ASIDE = 4096  # ends
 
@@ -66,14 +67,12 @@ class Tally:
         self._by_node = np.zeros((0, _BINS // _COARSE), dtype=np.uint32)
         self._aside: list[bytes] = []
         self._nodes: list[int] = []  # of those put aside
-        self._counts: list[int] = []
         self._size = 0
 
     def add(self, node: int, ended: Rows) -> None:
         """Tasks have succeeded on a *node*, which is a number."""
         self._aside.append(ended.tobytes())
         self._nodes.append(node)
-        self._counts.append(ended.size)
         self._size += ended.size
         if self._size >= _MOST_PUT_ASIDE:
             self.settle()
@@ -83,10 +82,10 @@ class Tally:
         if not self._size:
             return
         rows = np.frombuffer(b"".join(self._aside), dtype=self._fields)
-        nodes = np.repeat(self._nodes, self._counts)
-        self._aside, self._nodes, self._counts, self._size = [], [], [], 0
+        nodes = np.repeat(self._nodes, [len(part) // self._fields.itemsize for part in self._aside])
+        self._aside, self._nodes, self._size = [], [], 0
         self.times.refill()
-        self.times.take(rows["seconds"])
+        self.times.take(rows["seconds"][:_SAMPLE])
         self.rss_kib.add(rows["rss_kib"].astype(np.float64))
         places = self.seconds.add(rows["seconds"].astype(np.float64)) // _COARSE
         self._grow(int(nodes.max()) + 1)
