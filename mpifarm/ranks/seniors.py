@@ -19,7 +19,8 @@ OLDEST = 3  # leases of each worker that are looked at
 MOST_AGES = 1000
 
 _MARK_S = 0.25
-_MOST_MARKS = 1024
+_MOST_MARKS = 2048  # enough for weeks
+_SHARE = 1 / 128  # of its age, by which the start of a task may be wrong
 
 _Place = tuple[int, int]  # offset, attempt
 
@@ -43,7 +44,7 @@ class Seniors:
         self._offsets.append(to)
         self._times.append(now)
         if len(self._offsets) > _MOST_MARKS:
-            del self._offsets[:-1:2], self._times[:-1:2]
+            self._thin(now)
 
     def told(
         self, workers: Iterable[Seen], now: float, clock: float, command: Callable[[int, int], bytes]
@@ -71,3 +72,12 @@ class Seniors:
             return self._seen[place]
         at = bisect_right(self._offsets, place[0])
         return self._times[at] if at < len(self._times) else now
+
+    def _thin(self, now: float) -> None:
+        """Leave out what makes no difference: the older, the more."""
+        kept = [0]
+        for place in range(1, len(self._times)):
+            if self._times[place] - self._times[kept[-1]] >= _SHARE * (now - self._times[place]):
+                kept.append(place)
+        self._offsets = [self._offsets[place] for place in kept]
+        self._times = [self._times[place] for place in kept]
