@@ -20,7 +20,7 @@ from mpifarm.launcher.frames import SHELL
 from mpifarm.launcher.on_end import OnEnd
 from mpifarm.settings import Config
 
-_LOOKS = ("report", "failed", "show", "joblog")
+_LOOKS = ("status", "report", "failed", "show", "joblog")
 _START_S = 10.0  # that MPI may take to start, however short --lost-after is
 
 
@@ -69,6 +69,8 @@ def _asked_for(given: argparse.Namespace) -> str:
     looks = [name for name in _LOOKS if getattr(given, name) not in (None, False)]
     if len(looks) > 1:
         raise FarmError(f"{' and '.join(f'--{name}' for name in looks)}: one of them at a time")
+    if looks != ["status"] and (given.watch or given.json):
+        raise FarmError("--watch and --json belong to --status: give it, too")
     return looks[0] if looks else ""
 
 
@@ -76,6 +78,10 @@ def _look(asked_for: str, given: argparse.Namespace) -> int:
     """Print or write what is *asked_for* of a run, in the first process alone: no farm is started. Raises FarmError."""
     if not config.is_first():
         return 0
+    if asked_for == "status":
+        from mpifarm.view import inquiry  # noqa: PLC0415  it is at once: without numpy
+
+        return inquiry.answer(given.tasklist, as_json=given.json, watch=given.watch)
     from mpifarm.site import packages  # noqa: PLC0415
 
     packages.need_numpy()

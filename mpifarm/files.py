@@ -76,6 +76,20 @@ def replace(path: Path, content: bytes, prove: Prove) -> None:
         raise named(error, path) from None
 
 
+def refresh(path: Path, content: bytes, prove: Prove) -> None:
+    """Make *content* the whole of *path*, for whoever reads it now: not durably, nobody's result. Raises OSError."""
+    new = new_name(path)
+    try:
+        with create(new, prove) as file:
+            file.write(content)
+        prove()
+        new_name(path).replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            remove(new, prove)
+        raise named(error, path) from None
+
+
 def remove(path: Path, prove: Prove) -> None:
     """Let there be no *path*."""
     prove()

@@ -55,6 +55,7 @@ the files, beside you, for a list named tasks.txt:
   log.tasks.txt.tfin           the failed attempts and what they printed
   done.tasks.txt.tfin          every task has succeeded
   lock.tasks.txt.tfin          is there while it runs
+  status.tasks.txt.tfin        where it stands, for --status
 The same list again goes on with what is left; where nothing is, it runs nothing, says when it was done, and exits 0.
 To start over, delete the progress and the done file, or give --rerun; to run some of it again, --again. After an edit
 of the list --edited keeps what is done of the lines that are unchanged. A list that was begun with --output goes on
@@ -163,6 +164,12 @@ def _run(add: _Add) -> None:
 
 
 def _look(add: _Add) -> None:
+    add("--status", action="store_true",
+        help="say where the run stands, from any node")
+    add("--watch", action="store_true",
+        help="with --status: say it again every 2 s, until Ctrl-C")
+    add("--json", action="store_true",
+        help="with --status: as a JSON document, see README")
     add("--check", "--dry-run", action="store_true",
         help="say what is wrong or odd in the list, line by line")
     add("--nodes", type=_NODES, metavar="N",

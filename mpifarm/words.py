@@ -21,3 +21,16 @@ def counted(number: int, noun: str) -> str:
 def done_of(done: int, total: int) -> str:
     """Return how many of all tasks are done, as the beginning of a sentence."""
     return f"{done} of {count(total, 'task')} {'is' if 1 in (done, total) else 'are'} done"
+
+
+def duration(seconds: float) -> str:
+    """Return a time as people say it: 45 s, 12 min, 3 h 20 min, 2 d 4 h."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 100:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes} min"
+    return f"{hours // 24} d {hours % 24} h"

@@ -46,7 +46,7 @@ from mpifarm.tasks.tasklist import Tasklist
 from mpifarm.tasks.walk import Walk
 
 NAMES = Names(Path("tasks.txt.tfin"))
-TFIN, PROGRESS, FASTRECOVERY, LOG, JOBLOG, DONE, LOCK, _ = (str(path) for path in NAMES.all())
+TFIN, PROGRESS, FASTRECOVERY, LOG, JOBLOG, DONE, LOCK, *_ = (str(path) for path in NAMES.all())
 LIST, OUTPUT, OUTPUT_LOCK = Path("tasks.txt"), Path("all.out"), Path("lock.all.out")
 TASKFARMER = Path(__file__).parent / "data" / "taskfarmer-killed"
 DEAD = replace(this_process(), born="1").text()  # a process that had our number before

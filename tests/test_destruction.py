@@ -21,6 +21,7 @@ PROVEN = {
     "put_in_place": 2,
     "rename": 2,
     "replace": 2,
+    "refresh": 2,
     "remove": 1,
     "cut": 2,
 }  # of `files`: where the proof stands

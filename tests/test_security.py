@@ -166,7 +166,7 @@ def assert_as_sh(lines: list[bytes]) -> None:
                 assert captured == labelled(b"stderr", stderr) + labelled(b"stdout", stdout), line
         names = set(os.listdir(ours))
         farms = {"tasks.txt", TFIN, "all.out", *(f"{kind}.{TFIN}" for kind in ("progress", "joblog", "log"))}
-        assert names - {f"done.{TFIN}", f"fastrecovery.{TFIN}"} == farms | set(os.listdir(theirs))
+        assert names - {f"{kind}.{TFIN}" for kind in ("done", "fastrecovery", "status")} == farms | set(os.listdir(theirs))
 
 
 AWKWARD = [

@@ -200,6 +200,10 @@ class Journal:
         files.replace(self._names.done, done, self._warrant.prove)
         files.remove(self._names.fastrecovery, self._warrant.prove)
 
+    def publish(self, status: bytes) -> None:
+        """Replace the status file: what others may see of the run at this moment, and nobody's result."""
+        files.refresh(self._names.status, status, self._warrant.prove)
+
     def close(self) -> None:
         """Sync and close everything."""
         for appender in self._appenders():

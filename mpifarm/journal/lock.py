@@ -36,7 +36,7 @@ class Lock:
     def __init__(self, path: Path, holder: Holder, output: Path | None = None, waiting: Waiting = IN_PERSON) -> None:
         """*output*: the lock is that of a file given as --output."""
         self._path = path
-        self._holder = holder
+        self.holder = holder
         self._output = output
         self._waiting = waiting
         self._more: list[Lock] = []
@@ -49,7 +49,7 @@ class Lock:
 
     def acquire(self) -> None:
         """Take the lock. Raises FarmError if another manager has it, or if nothing can be written here."""
-        taken = Acquisition(self._path, self._holder, self._output, self._waiting).take()
+        taken = Acquisition(self._path, self.holder, self._output, self._waiting).take()
         self._file, self._settled = taken.file, taken.settled
         self.found, self._noted = taken.found, taken.noted
         self._touched = self._waiting.clock()
@@ -86,7 +86,7 @@ class Lock:
         self._noted, self._synced = dealt, False
 
     def _signed(self) -> Holder:
-        return self._holder if self._settled else self._holder.unobservable()
+        return self.holder if self._settled else self.holder.unobservable()
 
     def add(self, lock: Lock) -> None:
         """Hold *lock*, which was acquired after this one, together with it."""
@@ -101,7 +101,7 @@ class Lock:
             return None
         holder = parse_holder(text)
         alive = os.fstat(self._file.fileno()).st_mtime - status.st_mtime < STALE_S
-        return holder if holder and alive and holder.fate(self._holder) is not Fate.DEAD else None
+        return holder if holder and alive and holder.fate(self.holder) is not Fate.DEAD else None
 
     def prove(self) -> None:
         """Raise TakenOver unless all of it is ours at this moment; touch it now and then."""

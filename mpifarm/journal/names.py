@@ -55,9 +55,14 @@ class Names:
     def intent(self) -> Path:
         return self.of("intent")
 
+    @property
+    def status(self) -> Path:
+        return self.of("status")
+
     def all(self) -> list[Path]:
         """Return every file that belongs to the list."""
-        return [self.tfin, self.progress, self.fastrecovery, self.log, self.joblog, self.done, self.lock, self.intent]
+        told = [self.log, self.joblog, self.done, self.lock, self.intent, self.status]
+        return [self.tfin, self.progress, self.fastrecovery, *told]
 
     def passing(self) -> list[Path]:
         """Return the names of what is there while one of the files is being replaced."""

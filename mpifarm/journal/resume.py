@@ -31,7 +31,7 @@ from mpifarm.journal.fastrecovery import Checkpoint
 from mpifarm.journal.progress import Between, Progress
 from mpifarm.journal.tails import Extent
 from mpifarm.schedule import suspects
-from mpifarm.schedule.suspects import NOTHING, Dealt, Suspicion
+from mpifarm.schedule.suspects import NOTHING, Dealt, Suspect, Suspicion
 from mpifarm.tasks import changes, edits, wording
 from mpifarm.tasks.offsets import among
 from mpifarm.tasks.scan import Scan, position, records_at
@@ -157,3 +157,11 @@ def what_changed(tasklist: Tasklist, scan: Scan, between: Between = lambda: None
     with tasklist.tfin.open("rb") as old:
         kept = edits.compare(old.fileno(), scan.old_size, scan.descriptor, scan.size, between)
         return wording.sentences(changes.find(tasklist, old.fileno(), scan.old_size, kept, between))
+
+
+def again(start: Resume) -> tuple[Records, list[Suspect]]:
+    """Return which tasks go again like others, and which are suspected."""
+    counts, convicted = start.suspicion.counts, start.suspicion.convicted
+    accused = among(start.again["offset"], np.array(sorted(counts), dtype=np.int64))
+    tasks = start.again[accused][["offset", "length", "seq"]].tolist()
+    return start.again[~accused], [Suspect(counts[task[0]], task, task[0] in convicted) for task in tasks]

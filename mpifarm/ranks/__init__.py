@@ -4,6 +4,7 @@ Its rule: an `if` about a task belongs in `schedule/`, one about a file in `jour
 is one rank from its start to its end: its `loop`, its `backoff` when nothing happens, what it is told by `signals`, and the
 `leaving` of all. `wire` are the messages, `comm` how they travel. `manager` is rank 0, with `reports` of attempts and
 `interruptions`, `custody` of the list and its files, `notices` for people and the `pace` that they tell of, the `alarm` at
-the first failures, the `deadline` of the job, the `ending` of the run, its `parting`, and `patience` with who reads;
-`worker` is every other rank, with its `credit`, tasks that it could not read yet (`unread`), and `doubt` about ends.
+the first failures, the `deadline` of the job, the `ending` of the run, its `parting`, `patience` with who reads, and a
+`witness` for whoever asks where it stands; `pace` and `witness` know the `seniors` among the tasks. `worker` is every other
+rank, with its `credit`, tasks that it could not read yet (`unread`), and `doubt` about ends.
 """

@@ -13,7 +13,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -85,11 +85,6 @@ class Custody:
         return self._walk.offset
 
     @property
-    def records_dealt(self) -> int:
-        """How many records of the list have been dealt, by this run and those before."""
-        return self._walk.seq - 1
-
-    @property
     def recorded(self) -> int:
         """Tasks that this run has written down as done."""
         return self._journal.recorded
@@ -144,6 +139,13 @@ class Custody:
         if sum(map(len, records)) < sum(lengths):
             self.stop(f"{tfin} was cut")
         return [command_of(record) for record in records]
+
+    def peek(self, offset: int, length: int) -> bytes:
+        """Return the command of a task for people to see, nothing if it cannot be read: that is nobody's trouble."""
+        with suppress(OSError):
+            (record,) = self._reader.records([offset], [length])
+            return command_of(record)
+        return b""
 
     def place(self, seq: int) -> str:
         """Return where in the list a task stands: tasks.txt:28."""

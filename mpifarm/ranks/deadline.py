@@ -17,7 +17,7 @@ from mpifarm import FarmError
 from mpifarm.journal.lines import Attempt
 from mpifarm.schedule.answers import How
 from mpifarm.settings import Config
-from mpifarm.view import status
+from mpifarm.words import duration
 
 MARGIN_S = 60.0
 FLUSH_S = 5.0  # between the last KILL and the end of the job, where there is time for it: all is written down in it
@@ -78,7 +78,7 @@ def refuse_short_job(config: Config, end: float | None, now: float) -> None:
     for option, asked_s in asked.items():
         left_s = max(0.0, (end or 0.0) - now)
         if end is not None and asked_s and asked_s >= left_s:
-            longer = f"{option} {status.duration(asked_s)} is longer than the job: {status.duration(left_s)} are left"
+            longer = f"{option} {duration(asked_s)} is longer than the job: {duration(left_s)} are left"
             raise FarmError(f"{longer}: give less, or ask for a longer job")
 
 
@@ -91,7 +91,7 @@ def _limits(config: Config, end: float | None, now: float) -> list[tuple[float, 
     start_s = max(margin_s, config.time_request_s, last_s)
     kill_s = max(last_s - config.kill_after_s, min(FLUSH_S, last_s / 2))
     return [
-        (end - start_s, How.DRAIN, f"the job ends in {status.duration(start_s)}: starting nothing more"),
-        (end - last_s, How.KILL, f"the job ends in {status.duration(last_s)}: ending what runs"),
-        (end - kill_s, How.KILL_NOW, f"the job ends in {status.duration(kill_s)}: killing what has not ended"),
+        (end - start_s, How.DRAIN, f"the job ends in {duration(start_s)}: starting nothing more"),
+        (end - last_s, How.KILL, f"the job ends in {duration(last_s)}: ending what runs"),
+        (end - kill_s, How.KILL_NOW, f"the job ends in {duration(kill_s)}: killing what has not ended"),
     ]

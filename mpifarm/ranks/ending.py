@@ -17,6 +17,7 @@ from mpifarm.ranks.deadline import Deadline
 from mpifarm.ranks.notices import Notices
 from mpifarm.ranks.patience import Patience
 from mpifarm.ranks.wire import Report
+from mpifarm.ranks.witness import Witness
 from mpifarm.schedule.answers import Counts, Lost, Outcome
 from mpifarm.schedule.schedule import Schedule
 from mpifarm.view import status
@@ -25,12 +26,15 @@ from mpifarm.view import status
 class Ending:
     """The end of one run, and what has come up in the course of it that tells how it ends."""
 
-    def __init__(self, schedule: Schedule, custody: Custody, deadline: Deadline, notices: Notices) -> None:
+    def __init__(
+        self, schedule: Schedule, custody: Custody, deadline: Deadline, notices: Notices, witness: Witness
+    ) -> None:
         self.outcome: Outcome | None = None  # None: it goes on
         self._schedule = schedule
         self._custody = custody
         self._deadline = deadline
         self._notices = notices
+        self._witness = witness
         self._patience = Patience()
         self._finished: Outcome | None = None  # as far as the tasks go: what they have printed may still wait
         self._asked = False  # to stop, by somebody
@@ -85,11 +89,19 @@ class Ending:
         if self._schedule.gave_up and not self._gives_up:
             self._gives_up = True
             self._notices.giving_up(self._schedule.counts)
+            self._witness.stopping(f"stopped by --max-fails {self._notices.max_fails}")
 
     def note_failures(self) -> None:
         """Nothing runs any more, and the log is still open: say in it what was not run."""
         if self._schedule.gave_up:
             self._notices.note_gave_up(self._counts())
+
+    def judge(self) -> Outcome:
+        """Return how it has ended, after the last of it was written, or was not."""
+        assert self.outcome is not None
+        if self._custody.stopped or self._is_too_short():
+            return Outcome.WORK_LEFT
+        return self.outcome
 
     def last_words(self, now: float) -> Outcome:
         """Say how it has ended, after the last of it was written, or was not; return that."""

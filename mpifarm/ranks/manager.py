@@ -13,12 +13,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
-from mpifarm.journal import lines
+from mpifarm.journal import lines, resume
 from mpifarm.journal.journal import Journal
 from mpifarm.journal.opening import Run
-from mpifarm.journal.resume import Resume
 from mpifarm.launcher.frames import Killed
 from mpifarm.ranks import wire
 from mpifarm.ranks.comm import Comm, Received
@@ -29,17 +26,16 @@ from mpifarm.ranks.notices import Notices
 from mpifarm.ranks.pace import Pace
 from mpifarm.ranks.reports import Reports
 from mpifarm.ranks.wire import NO_NOTE, Note, Report, Tag
+from mpifarm.ranks.witness import Witness
 from mpifarm.schedule import answers
 from mpifarm.schedule.answers import Action, Finish, Grant, How, Lost, Outcome
 from mpifarm.schedule.history import LOST_LIMIT
 from mpifarm.schedule.quarantine import Judged
 from mpifarm.schedule.schedule import Schedule
 from mpifarm.schedule.silence import Silence
-from mpifarm.schedule.suspects import NOTHING, Dealt, Suspect, Suspicion
+from mpifarm.schedule.suspects import NOTHING, Dealt, Suspicion
 from mpifarm.settings import Config
 from mpifarm.site.offer import Offer
-from mpifarm.tasks.offsets import among
-from mpifarm.tasks.tfin import Records
 from mpifarm.view import status
 from mpifarm.words import count
 
@@ -64,7 +60,7 @@ class Manager:
         self._comm = comm
         self._custody = Custody(run, journal, now)
         left = run.scan.tasks - run.start.done_count - run.start.again.size
-        again, suspects = _suspects(run.start)
+        again, suspects = resume.again(run.start)
         max_fails = config.max_fails.among(run.scan.tasks) if config.max_fails else None
         self._schedule = Schedule(
             self._custody.take, left, again, ranks,
@@ -74,8 +70,9 @@ class Manager:
         self._deadline = Deadline(config, end, now)
         pace = Pace(self._schedule, self._custody, now, end)
         self._notices = Notices(config, run, journal, len(ranks), pace, now, end)
-        self._reports = Reports(self._schedule, self._custody, journal, self._deadline, self._notices, pace)
-        self.ending = Ending(self._schedule, self._custody, self._deadline, self._notices)
+        self._witness = Witness(config, run, journal, self._schedule, self._custody, pace, end, now)
+        self._reports = Reports(self._schedule, self._custody, journal, self._deadline, self._notices, pace, self._witness)
+        self.ending = Ending(self._schedule, self._custody, self._deadline, self._notices, self._witness)
         self._dealt = False
         self._beat_s = config.lost_after_s / wire.BEATS_PER_LOST_AFTER
         self._beat_at = now + self._beat_s
@@ -121,6 +118,7 @@ class Manager:
         """Somebody asks to deal nothing more, and to end, or wait for, what runs."""
         self.ending.stop_asked()
         self._notices.tell(why, "stop")
+        self._witness.stopping(why)
         self._do(self._schedule.stop_asked(how, now))
 
     def lose(self, rank: int) -> None:
@@ -163,6 +161,7 @@ class Manager:
             self._notices.tell(notice)
         self._custody.close()
         self._heed_trouble(now)
+        self._witness.close(self.ending.judge(), now)
         self._custody.release()
         outcome = self.ending.last_words(now)
         self._notices.hush()
@@ -179,6 +178,7 @@ class Manager:
         while limit := self._deadline.take(now, self._schedule.stopping):
             how, why = limit
             self._notices.tell(why, "limit")
+            self._witness.stopping(why)
             self._do(self._schedule.stop_asked(how, now))
         actions = self._schedule.clock_ticked(now, drained and not self.full)
         self._note(actions)
@@ -192,6 +192,7 @@ class Manager:
         self.ending.decide()
         if self.outcome is None:
             self._notices.status(self._schedule, now)
+            self._witness.turn(now)
 
     # what comes in
 
@@ -200,6 +201,7 @@ class Manager:
         self.ending.worker_joined(rank)
         self._do(self._schedule.worker_joined(rank, hello.node, hello.slots, now))
         self._notices.joined(rank, hello, now)
+        self._witness.joined(rank, hello.node)
 
     def _on_report(self, rank: int, report: Report, now: float) -> None:
         if report.ended.size:
@@ -235,6 +237,7 @@ class Manager:
                 self._lose(action)
             elif isinstance(action, Judged):
                 self._notices.tell(status.judgement(action), "node")
+                self._witness.judged(action)
             elif isinstance(action, Finish):
                 self.ending.tasks_ended(action.outcome)
 
@@ -242,6 +245,7 @@ class Manager:
         self.gone.add(lost.rank)
         self._reports.forget(lost.rank)
         self.ending.worker_lost(lost)
+        self._witness.lost(lost)
         where = f" on {lost.node}" if lost.node else ""
         had = f"what it had is dealt again, {count(lost.leases, 'task')}" if lost.leases else "it had no task"
         self._notices.tell(f"worker {lost.rank}{where} is lost: {had}", "lost")
@@ -286,16 +290,9 @@ class Manager:
         """End what runs if what comes of it cannot be written."""
         if trouble := self._custody.take_trouble():
             self._notices.warn(f"{trouble}: stopping; what is not in the progress file will run again")
+            self._witness.stopping(trouble)
             self._do(self._schedule.stop_asked(How.KILL, now))
 
     def _beat(self) -> None:
         for rank in self._schedule.workers:
             self._comm.send(rank, Tag.BEAT, wire.pack_beat())
-
-
-def _suspects(start: Resume) -> tuple[Records, list[Suspect]]:
-    """Return which tasks go again like others, and which are suspected."""
-    counts, convicted = start.suspicion.counts, start.suspicion.convicted
-    accused = among(start.again["offset"], np.array(sorted(counts), dtype=np.int64))
-    tasks = start.again[accused][["offset", "length", "seq"]].tolist()
-    return start.again[~accused], [Suspect(counts[task[0]], task, task[0] in convicted) for task in tasks]

@@ -24,7 +24,7 @@ from mpifarm.view import bar, failures, status
 from mpifarm.view.bar import Numbers
 from mpifarm.view.failures import Failure, More
 from mpifarm.view.placement import placement
-from mpifarm.words import done_of
+from mpifarm.words import done_of, duration
 
 _MOST_TOLD = 3  # of tasks that leave processes behind, on standard error; the log has them all
 _STALL_S = 5.0  # after which it is looked whether the reader of standard output takes anything
@@ -151,7 +151,8 @@ class Notices:
     # how far it is
 
     def status(self, schedule: Schedule, now: float) -> None:
-        """Say now and then how far the run is."""
+        """Say now and then how far the run is: to be called at every turn."""
+        self._pace.turn(now)
         if now < self._tick_at:
             return
         self._tick_at = now + TICK_S
@@ -201,7 +202,7 @@ class Notices:
             self.say(f"{text}{spent}", "end")
             return
         why = status.why(counts.failed, self._reasons)
-        took = status.duration(now - self._began)
+        took = duration(now - self._began)
         self.say(f"{self._before + counts.done:,} of {self.total:,} done{why}, in {took}{spent}", "end")
         self.warn(text)
 

@@ -21,6 +21,7 @@ from mpifarm.ranks.interruptions import Interruptions
 from mpifarm.ranks.notices import Notices
 from mpifarm.ranks.pace import Pace
 from mpifarm.ranks.wire import Report
+from mpifarm.ranks.witness import Witness
 from mpifarm.schedule.answers import Verdict
 from mpifarm.schedule.schedule import Schedule
 from mpifarm.words import counted
@@ -32,7 +33,14 @@ class Reports:
     """Attempts of all workers, and the outputs of which the end has not come yet."""
 
     def __init__(
-        self, schedule: Schedule, custody: Custody, journal: Journal, deadline: Deadline, notices: Notices, pace: Pace
+        self,
+        schedule: Schedule,
+        custody: Custody,
+        journal: Journal,
+        deadline: Deadline,
+        notices: Notices,
+        pace: Pace,
+        witness: Witness,
     ) -> None:
         self._schedule = schedule
         self._custody = custody
@@ -40,6 +48,7 @@ class Reports:
         self._interruptions = Interruptions(journal, deadline)
         self._notices = notices
         self._pace = pace
+        self._witness = witness
         self._alarm = Alarm(schedule, custody, notices)
         self._spools: dict[tuple[int, int], Spool] = {}  # by rank and lane
 
@@ -76,7 +85,9 @@ class Reports:
             self._pace.ended(report)
         begun = int(ended["out_total"][0]) - int(ended["out_bytes"][0])
         spool = self._take_spool((rank, report.lane), begun)
-        plain = ends.verdicts.count(Verdict.SUCCEEDED) == len(offsets) and not np.count_nonzero(ended["left"])
+        all_well = ends.verdicts.count(Verdict.SUCCEEDED) == len(offsets)
+        self._witness.ended(rank, ended, ends.verdicts, all_well)
+        plain = all_well and not np.count_nonzero(ended["left"])
         if begun and spool is None and ends.verdicts[0] is Verdict.SUCCEEDED:
             self._custody.stop(f"{counted(begun, 'byte')} lost of what the task at offset {offsets[0]} has printed")
         elif begun or not plain or np.count_nonzero(ended["err_bytes"]):
@@ -117,6 +128,7 @@ class Reports:
         attempt = one.first()
         if verdict is not Verdict.INTERRUPTED:
             self._journal.failed(attempt, out, err, verdict is Verdict.FAILED_FOR_GOOD)
+            self._witness.failed(attempt, err, verdict is Verdict.FAILED_FOR_GOOD)
             self._alarm.failed(attempt, err)
         elif not attempt.flags & Ended.NOT_STARTED:
             self._interruptions.record(attempt, out, err)

@@ -99,6 +99,18 @@ class Ends:
     seqs: list[int]
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A worker, for people."""
+
+    rank: int
+    node: str
+    slots: int
+    running: int  # slots that are taken
+    silent_s: float  # since it was heard
+    oldest: list[tuple[int, int, int, int]]  # what it has had for longest: offset, attempt, length, seq
+
+
 @dataclass(slots=True)
 class Counts:
     """For the status line."""

@@ -38,7 +38,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, islice
 
-from mpifarm.schedule.answers import Action, Counts, Ends, Finish, How, Lost, Outcome, Running, Stop, Verdict
+from mpifarm.schedule.answers import Action, Counts, Ends, Finish, How, Lost, Outcome, Running, Seen, Stop, Verdict
 from mpifarm.schedule.dealing import deal
 from mpifarm.schedule.history import Histories
 from mpifarm.schedule.judgement import Judge
@@ -199,7 +199,7 @@ class Schedule:
     @property
     def running(self) -> int:
         """How many slots are busy: what is leased beyond them waits on its node."""
-        return sum(min(worker.slots, len(worker.leases)) for worker in self._workers.by_rank.values())
+        return sum(worker.running for worker in self._workers.by_rank.values())
 
     def running_ones(self, most: int) -> Iterator[Running]:
         """Yield *most* of the attempts that run, those that were dealt first of each worker."""
@@ -209,6 +209,17 @@ class Schedule:
             for offset, (attempt, length, seq, _) in islice(worker.leases.items(), worker.slots)
         )
         return islice(ones, most)
+
+    def seen(self, now: float, oldest: int) -> list[Seen]:
+        """Return what there is to see of the workers, up to *oldest* leases of each: those that it was granted first."""
+        awake = self._silence.awake(now)
+        return [
+            Seen(
+                rank, worker.node, worker.slots, worker.running, max(0.0, awake - worker.heard),
+                [(offset, *lease[:3]) for offset, lease in islice(worker.leases.items(), oldest)],
+            )
+            for rank, worker in self._workers.by_rank.items()
+        ]  # fmt: skip
 
     def node(self, rank: int) -> str:
         """Return the node of a worker."""

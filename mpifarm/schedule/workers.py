@@ -45,6 +45,11 @@ class Worker:
         return self.slots - len(self.leases) + self.doubted
 
     @property
+    def running(self) -> int:
+        """How many slots are taken."""
+        return min(max(0, len(self.leases) - self.doubted), self.slots)
+
+    @property
     def opening(self) -> int:
         """How many of them it has asked for tasks for."""
         return min(self.room, self.limit - self.granted)

@@ -12,9 +12,8 @@ from time import localtime, strftime
 from typing import NamedTuple
 
 from mpifarm.view.estimate import End
-from mpifarm.view.status import duration
 from mpifarm.view.units import limit
-from mpifarm.words import count
+from mpifarm.words import count, duration
 
 _WIDE, _NARROW = 80, 50  # columns: a long bar, a short one, none
 _SOON_S = 100.0  # an end is so many seconds away, and not at a time of day

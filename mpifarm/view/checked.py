@@ -20,7 +20,8 @@ from mpifarm.settings import Config
 from mpifarm.tasks.faults import Fault, Tally
 from mpifarm.tasks.survey import Looks, Survey, survey
 from mpifarm.view import advice, attempts, plan, standing, units
-from mpifarm.view.standing import Hand, Standing
+from mpifarm.view.hand import Hand
+from mpifarm.view.standing import Standing
 
 _SHELL = "/bin/sh"
 _LINE_EVERY_S = 0.2

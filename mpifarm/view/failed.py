@@ -18,8 +18,9 @@ from mpifarm.journal import tails
 from mpifarm.tasks import tfin
 from mpifarm.tasks.offsets import among
 from mpifarm.view import original, standing, stdout
+from mpifarm.view.hand import Hand
 from mpifarm.view.original import Original
-from mpifarm.view.standing import Hand, Numbers, Standing
+from mpifarm.view.standing import Numbers, Standing
 from mpifarm.words import count
 
 _OPTION = "--failed"

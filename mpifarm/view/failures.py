@@ -14,7 +14,7 @@ from typing import NamedTuple
 from mpifarm.journal.lines import Attempt, reason
 from mpifarm.launcher.frames import SHELL
 from mpifarm.texts import LONGEST_LINE, gist, last_line, shown
-from mpifarm.view.status import duration
+from mpifarm.words import duration
 
 _MOST_NODES = 3  # that are named
 _MOST_APART = 100  # kinds

@@ -12,10 +12,10 @@ import numpy as np
 from mpifarm import texts
 from mpifarm.view import series, units
 from mpifarm.view.account import Account, Kind, State
+from mpifarm.view.hand import Hand
 from mpifarm.view.logbook import Mark
 from mpifarm.view.reasons import Reason
 from mpifarm.view.slottime import SlotTime
-from mpifarm.view.standing import Hand
 
 
 def verdict(account: Account, why: Sequence[Reason]) -> str:

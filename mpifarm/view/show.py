@@ -23,9 +23,10 @@ from mpifarm.launcher.frames import SHELL
 from mpifarm.tasks import tfin
 from mpifarm.view import attempts, logbook, original, printed, standing, stdout, units
 from mpifarm.view.attempts import Attempts, Rows
+from mpifarm.view.hand import Hand
 from mpifarm.view.logbook import Key
 from mpifarm.view.printed import Entry
-from mpifarm.view.standing import Hand, Standing
+from mpifarm.view.standing import Standing
 from mpifarm.words import count
 
 _OPTION = "--show"

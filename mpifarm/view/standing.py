@@ -9,11 +9,9 @@ by the same readers as at a start: see `journal.resume`.
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
 
 import numpy as np
@@ -22,23 +20,16 @@ from numpy.typing import NDArray
 from mpifarm import FarmError
 from mpifarm.journal import fastrecovery, progress, resume
 from mpifarm.journal.fastrecovery import Checkpoint
-from mpifarm.journal.holder import Fate, Holder, parse_holder, read_lock, this_process
+from mpifarm.journal.holder import Holder
 from mpifarm.journal.names import Names
-from mpifarm.journal.watch import STALE_S
 from mpifarm.tasks import tfin
 from mpifarm.tasks.offsets import among
 from mpifarm.tasks.scan import Index, Scan
+from mpifarm.view import hand as hands
+from mpifarm.view.hand import Hand
 
 Numbers = NDArray[np.int64]
 Mask = NDArray[np.bool_]
-
-
-class Hand(Enum):
-    """Who has the list."""
-
-    NOBODY = "nobody"  # the lock was given back
-    RUNNING = "running"
-    GONE = "gone"  # the lock lies there, and its holder is seen to be dead, or nobody touches it
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +55,7 @@ def read(tasklist: Path, names: Names) -> Standing:
     """Return how the list stands. Raises FarmError if there is no run of it here or its files do not fit, and OSError."""
     if not names.tfin.is_file():
         raise FarmError(f"no run of {tasklist} here ({os.getcwd()}): there is no {names.tfin}; start in its directory")
-    hand, holder = _hand(names.lock)
+    held = hands.read(names.lock)
     if names.intent.exists():
         raise FarmError(
             f"{names.intent} is there: the files of {tasklist} are being rewritten, or that was cut short:"
@@ -78,7 +69,7 @@ def read(tasklist: Path, names: Names) -> Standing:
     if is_done:
         done[:] = True
     dealt_to = checkpoint.offset if checkpoint else 0
-    return Standing(offsets, seqs, done, dealt_to, bad, hand, holder, checkpoint)
+    return Standing(offsets, seqs, done, dealt_to, bad, held.hand, held.holder, checkpoint)
 
 
 def lines_of(tasklist: Path, seqs: Numbers) -> Iterator[int]:
@@ -149,15 +140,3 @@ def _chunks(descriptor: int, size: int) -> Iterator[bytes]:
             raise FarmError(f"the .tfin file has no record at byte {at}: it is damaged, start the list once to mend it")
         yield whole
         at += len(whole)
-
-
-def _hand(lock: Path) -> tuple[Hand, Holder | None]:
-    try:
-        text, status = read_lock(lock)
-    except OSError:
-        return Hand.NOBODY, None
-    holder = parse_holder(text)
-    if holder and holder.fate(this_process()) is Fate.DEAD:
-        return Hand.GONE, holder
-    fresh = time.time() - status.st_mtime < STALE_S
-    return Hand.RUNNING if fresh else Hand.GONE, holder

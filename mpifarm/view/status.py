@@ -9,7 +9,7 @@ from mpifarm.journal.lines import Attempt, in_one_line
 from mpifarm.launcher.frames import Killed
 from mpifarm.schedule.answers import Counts, Outcome
 from mpifarm.schedule.quarantine import Fitness, Judged
-from mpifarm.words import count, done_of
+from mpifarm.words import count, done_of, duration
 
 _MOST_TOLD = 3  # workers
 _MOST_REASONS = 5  # that are told apart
@@ -136,16 +136,3 @@ def _are(number: int) -> str:
 
 def _have(number: int, noun: str) -> str:
     return f"{count(number, noun)} {'has' if number == 1 else 'have'}"
-
-
-def duration(seconds: float) -> str:
-    """Return a time as people say it: 45 s, 12 min, 3 h 20 min, 2 d 4 h."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    if minutes < 100:
-        return f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
-    if hours < 48:
-        return f"{hours} h {minutes} min"
-    return f"{hours // 24} d {hours % 24} h"

@@ -6,7 +6,7 @@ import math
 from time import localtime, strftime
 
 from mpifarm import words
-from mpifarm.view.status import duration
+from mpifarm.words import duration
 
 
 def number(count: float) -> str:

@@ -278,3 +278,7 @@ class Farms:
     def snapshot(self) -> dict[str, bytes]:
         """Return every file of the directory with its content."""
         return {path.name: path.read_bytes() for path in self.directory.iterdir() if path.is_file()}
+
+    def settled(self) -> dict[str, bytes]:
+        """Return the same without what a farm that runs replaces all the time."""
+        return {name: content for name, content in self.snapshot().items() if not name.startswith("status.")}

@@ -126,9 +126,9 @@ def test_a_second_manager_is_refused_and_the_first_goes_on(farms: Farms) -> None
     offsets = farms.tasks(held(0))
     first = farms.start(2, "--threads", "1", "tasks.txt")
     wait_until((farms.directory / "held.0").exists, "the task runs")
-    before = farms.snapshot()
+    before = farms.settled()
     assert_refused(farms.run(2, "tasks.txt"), f"process {first.rank(0)}")
-    assert farms.snapshot() == before
+    assert farms.settled() == before
     (farms.directory / "go").touch()
     assert first.wait().code == 0
     assert farms.progress() == offsets

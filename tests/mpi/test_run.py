@@ -35,7 +35,7 @@ def test_a_list_runs_to_its_end(farms: Farms, ranks: int, options: list[str], sl
     assert sorted(farms.progress()) == offsets
     assert farms.attempted() == offsets
     assert {line["Slot"] for line in farms.joblog()} == {str(slot) for slot in range(1, slots + 1)}
-    lasting = ["joblog", "log", "progress", "done"]
+    lasting = ["joblog", "log", "progress", "done", "status"]
     made = {"tasks.txt", "tasks.txt.tfin", *(farms.file(kind).name for kind in lasting)}
     assert set(farms.snapshot()) == made | {f"met.{number}" for number in range(slots)}
 

@@ -33,7 +33,8 @@ class Run:
         self.deadline = SimpleNamespace(stopped=False, longest=None)
         verdicts = {"in_vain": lambda: self.said.append("in vain"), "verdict": lambda *_: self.said.append("verdict")}
         notices = SimpleNamespace(total=3, warn=self.said.append, **verdicts)
-        self.ending = Ending(self.schedule, self.custody, self.deadline, notices)  # type: ignore[arg-type]
+        witness = SimpleNamespace(stopping=self.said.append)
+        self.ending = Ending(self.schedule, self.custody, self.deadline, notices, witness)  # type: ignore[arg-type]
 
     def end(self, outcome: Outcome = Outcome.WORK_LEFT) -> tuple[Outcome, str]:
         """Let the tasks end; return how it ends, and the last word."""

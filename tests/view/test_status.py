@@ -8,6 +8,7 @@ import pytest
 
 from mpifarm.schedule.answers import Counts, Outcome
 from mpifarm.view import status
+from mpifarm.words import duration
 
 
 @pytest.mark.parametrize(
@@ -23,7 +24,7 @@ from mpifarm.view import status
     ],
 )
 def test_durations_read_as_people_say_them(seconds: float, text: str) -> None:
-    assert status.duration(seconds) == text
+    assert duration(seconds) == text
 
 
 @pytest.mark.parametrize(

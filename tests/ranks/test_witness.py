@@ -1,0 +1,78 @@
+"""What rank 0 says of its run in the status file, with workers that a test plays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fakes import ended_record, report
+
+from mpifarm.ranks.seniors import Seniors
+from mpifarm.ranks.wire import Tag
+from mpifarm.ranks.witness import EVERY_S
+from mpifarm.schedule.answers import How, Seen
+from mpifarm.view import snapshot
+from mpifarm.view.snapshot import Snapshot, Tasks
+
+from .played import MakeFarm
+
+STATUS = Path("status.tasks.txt.tfin")
+
+
+def told() -> Snapshot:
+    return snapshot.parse(STATUS.read_bytes(), "tasks.txt")
+
+
+def test_it_is_written_at_once_and_again_when_it_is_time(make_farm: MakeFarm) -> None:
+    farm = make_farm()
+    farm.say(1, Tag.REPORT, report(0, 2))
+    assert farm.grants() == {1: [(0, 1), (9, 1)]}
+    assert told().tasks == Tasks(3, 0, 0, 2, 1)
+    assert [one.command for one in told().longest] == ["echo 1", "echo 2"]
+    farm.say(1, Tag.REPORT, report(2, 1, ended_record(0, rss_kib=2000)))
+    farm.grants(now=EVERY_S / 2)
+    assert told().tasks.done == 0
+    farm.grants(now=EVERY_S)
+    assert told().tasks == Tasks(3, 1, 0, 2, 0)
+    assert (told().seconds.median, told().rss_kib.peak, told().run.done) == (0.5, 2000, 1)
+
+
+def test_failures_and_what_a_lost_worker_had_are_counted(make_farm: MakeFarm) -> None:
+    farm = make_farm(retries=1)
+    farm.say(1, Tag.REPORT, report(0, 2))
+    farm.grants()
+    farm.say(1, Tag.REPORT, report(2, 0, ended_record(0, status=3, err=b"no file 7\n"), written=b"no file 7\n"))
+    farm.manager.lose(1)
+    farm.grants(now=EVERY_S)
+    seen = told()
+    assert seen.attempts == snapshot.Attempts(failed=1, retried=1, lost=1)
+    (reason,) = seen.reasons
+    assert (reason.how, reason.last, reason.attempts, reason.tasks, reason.seqs) == ("exit code 3", "no file #", 1, 0, (1,))
+    nodes = {node.node: (node.slots, node.failed, node.note) for node in seen.nodes}
+    assert nodes == {"n1": (0, 1, "lost"), "n2": (2, 0, "")}
+
+
+def test_the_last_word_is_how_it_ended_and_by_what(make_farm: MakeFarm) -> None:
+    farm = make_farm()
+    farm.manager.stop(How.DRAIN, 1.0, "SIGUSR2: draining")
+    farm.grants(now=1.0)
+    farm.manager.finish(1.0)
+    farm.manager.close(1.0)
+    assert (told().state, told().run.why, told().tasks) == ("stopped", "SIGUSR2: draining", Tasks(3, 0, not_run=3))
+
+
+def test_the_age_of_a_task_is_known_without_a_note_of_it() -> None:
+    seniors = Seniors(0)
+    for second in range(5000):
+        seniors.dealt(10 * (second + 1), float(second))
+
+    def oldest(*leases: tuple[int, int, int, int]) -> list[tuple[int, float]]:
+        worker = Seen(1, "n1", 4, len(leases), 0.0, list(leases))
+        longest = seniors.told([worker], 5000.0, 5000.0, lambda offset, _: b"%d" % offset)
+        return [(one.seq, one.since) for one in longest]
+
+    assert len(seniors._times) <= 2048
+    found = oldest((10, 1, 5, 2), (40_000, 1, 5, 4001), (49_990, 1, 5, 5000))
+    assert [seq for seq, _ in found] == [2, 4001, 5000]
+    for (_, since), dealt in zip(found, (1, 4000, 4999), strict=True):
+        assert dealt <= since <= dealt + 0.01 * (5000 - dealt) + 2
+    assert oldest((10, 2, 5, 2)) == [(2, 5000.0)]  # a retry, seen for the first time
