@@ -81,7 +81,10 @@ def _look(asked_for: str, given: argparse.Namespace) -> int:
     if asked_for == "status":
         from mpifarm.view import inquiry  # noqa: PLC0415  it is at once: without numpy
 
-        return inquiry.answer(given.tasklist, as_json=given.json, watch=given.watch)
+        try:
+            return inquiry.answer(given.tasklist, as_json=given.json, watch=given.watch)
+        except KeyboardInterrupt:
+            raise FarmError("--status: interrupted") from None
     from mpifarm.site import packages  # noqa: PLC0415
 
     packages.need_numpy()

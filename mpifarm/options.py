@@ -39,6 +39,8 @@ more about the options above:
   finish, and the exit code is 1; 0 is fail-fast. As soon as what has failed once may be too much, it is tried again at
   once, before other tasks, to decide that.
   --output: one block for each task that succeeds, never twice, whatever was killed when.
+  --status: exit code 0: it is running, or all is done; 1: it has ended and tasks have failed; 3: work is left and nobody
+  runs it; 2: no such run here. What stands in the document of --json is said in mpifarm/view/snapshot.py.
 
 examples:
   python -m mpifarm tasks.txt                         on a laptop: alone, without mpiexec

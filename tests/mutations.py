@@ -796,6 +796,13 @@ MUTATIONS = [
         hunted_by="tests/view/test_situation.py",
     ),
     Mutation(
+        "leave out of the status file that too many failures have stopped it",
+        "ending",
+        "self._witness.stopping(f",
+        "str(f",
+        hunted_by="tests/ranks/test_witness.py",
+    ),
+    Mutation(
         "stop the farm over its status file",
         "witness",
         "with suppress(OSError):  # nobody's result",

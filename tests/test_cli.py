@@ -130,6 +130,7 @@ BAD = [
     ["--lost-after", "0", "tasks.txt"],
     ["--timeout"],
     ["--quiet=yes", "tasks.txt"],
+    *([*look, "tasks.txt"] for look in (["--watch"], ["--json"], ["--json", "--failed"], ["--status", "--failed"])),
     *([*short, "tasks.txt"] for short in (["--thread", "2"], ["--time", "9"], ["--re"], ["--no"], ["--q"])),
 ]
 

@@ -59,7 +59,8 @@ TABLE = {
     "view": {
         "account": "attempts logbook standing|journal",
         "advice": "units|tasks",
-        "board": "situation snapshot units|ground",
+        "board": "crowd situation snapshot units|ground",
+        "crowd": "snapshot|",
         "hand": "|journal",
         "inquiry": "board lines situation|",
         "kinds": "failures snapshot|journal ground",
@@ -247,7 +248,7 @@ PURE = {
     "hall/foreign_options",
     *("tasks/bashisms", "tasks/check", "tasks/faults", "tasks/foreign", "tasks/grammar", "tasks/quoting"),
     *("view/advice", "view/estimate", "view/nodes", "view/plan", "view/series", "view/slottime"),
-    *("view/slowness", "view/snapshot"),
+    *("view/crowd", "view/slowness", "view/snapshot"),
 }
 
 

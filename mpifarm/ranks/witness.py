@@ -27,7 +27,7 @@ from mpifarm.schedule.answers import Lost, Outcome, Seen, Verdict
 from mpifarm.schedule.quarantine import Fitness, Judged
 from mpifarm.schedule.schedule import Schedule
 from mpifarm.settings import Config
-from mpifarm.view import slowness, snapshot
+from mpifarm.view import crowd, slowness, snapshot
 from mpifarm.view.kinds import Kinds
 from mpifarm.view.snapshot import Snapshot
 from mpifarm.view.tally import Histogram, Tally
@@ -147,7 +147,7 @@ class Witness:
         self._tally.settle()
         done_now = self._custody.recorded
         rate = self._look(workers, done_now, now)
-        nodes, others = snapshot.shortened(self._nodes_seen(workers, now))
+        nodes, others = crowd.shortened(self._nodes_seen(workers, now))
         reasons, other_failures = self._kinds.told()
         busy = sum(worker.running for worker in workers)
         kinds, tasks = self._kinds, self._tasks(done_now, busy, state)
@@ -223,7 +223,7 @@ class Witness:
 
     def _compared(self, now: float) -> tuple[list[float], list[float]]:
         """Return the median run time of each node, and by which factor it is slower than the others."""
-        if now >= self._medians_at + (EVERY_S if len(self._nodes) <= snapshot.MOST_NODES else 5 * EVERY_S):
+        if now >= self._medians_at + (EVERY_S if len(self._nodes) <= crowd.MOST_NODES else 5 * EVERY_S):
             self._medians_at = now
             self._medians = self._tally.medians(_LEAST_DONE)
         medians = self._medians + [math.nan] * (len(self._nodes) - len(self._medians))

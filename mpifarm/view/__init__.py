@@ -5,8 +5,8 @@ those about attempts that have failed, `placement` those about who works where, 
 `estimate` is when the run will have ended, `bar` how far it is, in one line.
 
 Where a run stands: `snapshot` is the document that rank 0 leaves every two seconds, with what it has counted in a `tally`
-and as `kinds` of failures, and `slowness` of nodes; `hand` is who has the list, `situation` what both come to, `board` how
-that looks, with the `lines` of its tasks, and `inquiry` is whoever asks (--status).
+and as `kinds` of failures, `slowness` of nodes, and a `crowd` of them in few; `hand` is who has the list, `situation` what
+both come to, `board` how that looks, with the `lines` of its tasks, and `inquiry` is whoever asks (--status).
 
 What happened, from the files of a list alone: `attempts` reads the joblog, `logbook` the log, and `standing` how the list
 stands; `account` is what they come to. Sums of an account are `reasons` (why tasks failed), `nodes` (what each did),

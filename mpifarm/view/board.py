@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from time import localtime, strftime
 
 from mpifarm.texts import shown
-from mpifarm.view import snapshot, units
+from mpifarm.view import crowd, snapshot, units
 from mpifarm.view.situation import Situation
 from mpifarm.view.snapshot import Node, Others, Snapshot
 from mpifarm.view.units import counted, number
@@ -142,7 +142,7 @@ def _row(node: Node) -> tuple[str, ...]:
 
 
 def _total(name: str, nodes: Sequence[Node], others: Others) -> tuple[str, ...]:
-    sums = snapshot.sums(nodes)
+    sums = crowd.sums(nodes)
     rate = (sums.rate or 0.0) + (others.rate or 0.0)
     columns = (sums.slots + others.slots, sums.busy + others.busy, sums.done + others.done, sums.failed + others.failed)
     return (name, *map(number, columns), _rate(rate), "-", "-", "")

@@ -78,11 +78,9 @@ from __future__ import annotations
 import json
 import math
 import types
-from collections.abc import Sequence
 from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
 
 SCHEMA = 1
-MOST_NODES = 64
 MOST_REASONS = 20
 MOST_LONGEST = 5
 MOST_BYTES = 256 * 1024  # that are read of a status file
@@ -241,25 +239,6 @@ class Snapshot(NamedTuple):
     def text(self) -> bytes:
         """Return it as the file has it, of ASCII alone."""
         return json.dumps(_told(self)).encode() + b"\n"
-
-
-def shortened(nodes: Sequence[Node]) -> tuple[tuple[Node, ...], Others]:
-    """Return at most MOST_NODES of *nodes*, the odd ones first, and the sums of the others."""
-    ordered = sorted(nodes, key=lambda node: (not node.is_odd, node.node))
-    return tuple(ordered[:MOST_NODES]), sums(ordered[MOST_NODES:])
-
-
-def sums(nodes: Sequence[Node]) -> Others:
-    """Return the sums of *nodes*."""
-    rates = [node.rate for node in nodes if node.rate is not None]
-    return Others(
-        nodes=len(nodes),
-        slots=sum(node.slots for node in nodes),
-        busy=sum(node.busy for node in nodes),
-        done=sum(node.done for node in nodes),
-        failed=sum(node.failed for node in nodes),
-        rate=sum(rates) if rates else None,
-    )
 
 
 def parse(text: bytes, tasklist: str) -> Snapshot:

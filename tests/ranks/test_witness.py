@@ -10,6 +10,7 @@ from mpifarm.ranks.seniors import Seniors
 from mpifarm.ranks.wire import Tag
 from mpifarm.ranks.witness import EVERY_S
 from mpifarm.schedule.answers import How, Seen
+from mpifarm.settings import MaxFails
 from mpifarm.view import snapshot
 from mpifarm.view.snapshot import Snapshot, Tasks
 
@@ -58,6 +59,34 @@ def test_the_last_word_is_how_it_ended_and_by_what(make_farm: MakeFarm) -> None:
     farm.manager.finish(1.0)
     farm.manager.close(1.0)
     assert (told().state, told().run.why, told().tasks) == ("stopped", "SIGUSR2: draining", Tasks(3, 0, not_run=3))
+
+
+def test_what_has_failed_too_often_is_why_nothing_more_is_started(make_farm: MakeFarm) -> None:
+    farm = make_farm(retries=0, max_fails=MaxFails("0", 0))
+    farm.say(1, Tag.REPORT, report(0, 1))
+    farm.grants()
+    farm.say(1, Tag.REPORT, report(1, 1, ended_record(0, status=3)))
+    farm.grants(now=1.0)
+    farm.manager.finish(1.0)
+    farm.manager.close(1.0)
+    assert (told().state, told().run.why) == ("failed", "stopped by --max-fails 0")
+
+
+def test_when_all_will_have_ended_is_told_as_soon_as_some_have(make_farm: MakeFarm) -> None:
+    Path("tasks.txt").write_text("".join(f"echo {number}\n" for number in range(50)))
+    farm = make_farm()
+    now = 0.0
+    for done in range(0, 20, 2):
+        farm.say(1, Tag.REPORT, report(2 * done, 2))
+        offsets = [offset for offset, _ in farm.grants(now)[1]]
+        now += 1.0
+        for offset in offsets:
+            farm.say(1, Tag.REPORT, report(0, 0, ended_record(offset)), now)
+    farm.grants(now + EVERY_S)
+    end = told().end
+    assert end.earliest is not None
+    assert end.latest is not None
+    assert told().written < end.earliest <= end.latest
 
 
 def test_the_age_of_a_task_is_known_without_a_note_of_it() -> None:

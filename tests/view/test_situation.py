@@ -11,7 +11,7 @@ import pytest
 
 from mpifarm import FarmError, cli
 from mpifarm.journal.holder import this_process
-from mpifarm.view import board, lines, situation, snapshot
+from mpifarm.view import board, crowd, lines, situation, snapshot
 from mpifarm.view.snapshot import Longest, Node, Reason, Snapshot, Tasks
 
 from .runs import T0, Ran, Run
@@ -170,7 +170,7 @@ def test_what_others_have_written_does_nothing_to_a_terminal() -> None:
 def test_above_twenty_nodes_only_the_odd_ones_and_a_total_are_told() -> None:
     nodes = [Node(f"n{place:03}", 4, 4, 100, 0, 1.0, 1.0, 0.5) for place in range(30)]
     nodes[7] = nodes[7]._replace(slow=3.4)
-    listed, others = snapshot.shortened(nodes)
+    listed, others = crowd.shortened(nodes)
     told = board.drawn(situation.Situation(status()._replace(nodes=listed, others=others)), {}, time.time())
     rows = [line for line in told if "n0" in line or "all 30" in line]
     assert len(rows) == 2

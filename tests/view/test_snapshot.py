@@ -97,15 +97,3 @@ def test_a_damaged_file_is_read_or_refused_and_nothing_else(at: int, change: byt
 def test_what_is_no_status_file_is_told_with_the_reason(text: bytes, why: str) -> None:
     with pytest.raises(Unreadable, match=why):
         snapshot.parse(text, "tasks.txt")
-
-
-def test_many_nodes_make_a_file_no_longer_and_the_odd_ones_are_in_it() -> None:
-    nodes = [Node(f"n{number:05}", 4, 3, 10, 1, 0.5, note="lost" if number == 9999 else "") for number in range(10_000)]
-    listed, others = snapshot.shortened(nodes)
-    assert len(listed) == snapshot.MOST_NODES
-    assert listed[0].node == "n09999"
-    assert (others.nodes, others.slots, others.done) == (10_000 - 64, 4 * (10_000 - 64), 10 * (10_000 - 64))
-    assert others.rate == pytest.approx(0.5 * (10_000 - 64))
-    reasons = (Reason("x" * 160, "y" * 160, 1, 1, (1, 2, 3), "z" * 160, 1),) * snapshot.MOST_REASONS
-    full = FULL._replace(nodes=listed, others=others, reasons=reasons)
-    assert len(full.text()) < snapshot.MOST_BYTES
