@@ -127,7 +127,7 @@ class Ended:
         return [line for line in self.err.splitlines() if re.match(r"mpifarm(:| \d\d:\d\d:\d\d) ", line)]
 
 
-def _heed_signals() -> None:
+def heed_signals() -> None:
     """Undo what nohup, or a shell that puts the tests in its background, has set: an ignored signal stays ignored."""
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
@@ -144,7 +144,7 @@ class Farm:
         with self._out.open("wb") as out, self._err.open("wb") as err:
             self._process = subprocess.Popen(
                 command, cwd=cwd, env=environ, stdin=subprocess.DEVNULL, stdout=out, stderr=err,
-                start_new_session=True, preexec_fn=_heed_signals,  # noqa: PLW1509  no threads here
+                start_new_session=True, preexec_fn=heed_signals,  # noqa: PLW1509  no threads here
             )  # fmt: skip
         self.pid = self._process.pid  # of mpiexec, or of the farm itself if there is none
 

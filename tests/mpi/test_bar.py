@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from .farms import Farms, held, wait_until
+from .farms import Farms, heed_signals, held, wait_until
 
 STAMP = re.compile(r"mpifarm \d\d:\d\d:\d\d ")
 ERASE = "\r\x1b[2K"
@@ -29,7 +29,10 @@ class Terminal:
         self.resize(width)
         command = [sys.executable, "-m", "mpifarm", "--no-mpi", "--threads", "2", *arguments, "tasks.txt"]
         environ = {**os.environ, "TERM": "xterm"}
-        self.farm = subprocess.Popen(command, cwd=directory, stdout=follower, stderr=follower, env=environ)
+        self.farm = subprocess.Popen(
+            command, cwd=directory, stdout=follower, stderr=follower, env=environ,
+            preexec_fn=heed_signals,  # noqa: PLW1509  no threads here
+        )  # fmt: skip
         os.close(follower)
         os.set_blocking(self.leader, False)
         self._read = b""
