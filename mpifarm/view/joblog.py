@@ -72,7 +72,7 @@ def write(tasklist: str) -> int:
 def _table(names: Names, found: Standing, tried: Attempts) -> _Table:
     place, known = account.tasks_of(found, tried)
     success = (tried.rows["exit"] == 0) & (tried.rows["signal"] == 0)
-    counts = known.copy()
+    counts = np.array(known)  # a copy
     if found.offsets.size:
         counts &= success == found.done[place]
     last = np.full(found.offsets.size, -1, dtype=np.int64)

@@ -21,7 +21,7 @@ def test_what_is_named_runs_once_more_and_counts_its_attempts_from_1(farms: Farm
     ended = farms.run(2, "--threads", "1", "--again", "1-2", "tasks.txt")
     assert (ended.code, ended.out) == (0, b"one 1\ntwo 1\n")
     assert ended.said[0].endswith(
-        "--again 1-2: 2 tasks that were done run again, the first of them task 1 (tasks.txt:1): echo one $MPIFARM_ATTEMPT"
+        "--again 1-2: 2 tasks that were done run again, the first of them task 1 (tasks.txt:2): echo one $MPIFARM_ATTEMPT"
     )
     assert sorted(farms.progress()) == offsets
     assert farms.attempted() == sorted([*offsets, *offsets[:2]])
