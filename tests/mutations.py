@@ -595,8 +595,8 @@ MUTATIONS = [
     Mutation(
         "call a success what the farm does not",
         "joblog",
-        "counts &= success == found.done[place]",
-        "pass",
+        "counts = known & (success == found.done[place])",
+        "counts = known",
         hunted_by="tests/view/test_failed.py",
     ),
     Mutation(

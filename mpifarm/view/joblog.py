@@ -72,9 +72,9 @@ def write(tasklist: str) -> int:
 def _table(names: Names, found: Standing, tried: Attempts) -> _Table:
     place, known = account.tasks_of(found, tried)
     success = (tried.rows["exit"] == 0) & (tried.rows["signal"] == 0)
-    counts = np.array(known)  # a copy
+    counts = known
     if found.offsets.size:
-        counts &= success == found.done[place]
+        counts = known & (success == found.done[place])
     last = np.full(found.offsets.size, -1, dtype=np.int64)
     last[place[counts]] = np.flatnonzero(counts)  # of many, the last one stays
     told: dict[int, Told] = {}

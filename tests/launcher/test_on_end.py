@@ -63,7 +63,7 @@ def test_it_is_not_run_if_there_is_no_end() -> None:
 
 
 def test_what_takes_too_long_is_ended_with_all_of_its_session() -> None:
-    said = on_end("trap '' TERM; echo $$ > pid; sleep 600 & sleep 600").run({}, 0.5, never)
+    said = on_end("trap '' TERM; echo $$ > pid; sleep 8 & sleep 8").run({}, 0.5, never)
     assert said == "--on-end: had not ended after 0 s: it is ended"
     assert gone(int(Path("pid").read_text()))
 
