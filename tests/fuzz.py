@@ -50,6 +50,7 @@ TFIN, PROGRESS, FASTRECOVERY, LOG, JOBLOG, DONE, LOCK, *_ = (str(path) for path 
 LIST, OUTPUT, OUTPUT_LOCK = Path("tasks.txt"), Path("all.out"), Path("lock.all.out")
 TASKFARMER = Path(__file__).parent / "data" / "taskfarmer-killed"
 DEAD = replace(this_process(), born="1").text()  # a process that had our number before
+PREFIX = "fuzz-"  # of scratch directories
 CHUNK = 1000  # seeds
 OPEN_EVERY = 16  # seeds: to open the files costs ten times as much as to load them
 
@@ -60,7 +61,7 @@ Files = dict[str, bytes]
 def scratch() -> Iterator[None]:
     """Work in a directory in memory, if there is one, that is removed afterwards; what tasks write goes nowhere."""
     before = Path.cwd()
-    with tempfile.TemporaryDirectory(prefix="fuzz-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as directory:
+    with tempfile.TemporaryDirectory(prefix=PREFIX, dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as directory:
         os.chdir(directory)
         try:
             with open(os.devnull, "w") as nowhere, standard_output_to(nowhere.fileno()):  # noqa: PTH123

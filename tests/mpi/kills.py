@@ -33,7 +33,7 @@ _MOST_RUNS = 4 * KILLS
 _PAUSE_S = 2.5
 _KINDS = ("launcher", "manager", "worker", "helper", "guardian", "shell", "child")
 _LEFT = {"all.out", "done.tasks.txt.tfin", "evidence", "go", "joblog.tasks.txt.tfin", "log.tasks.txt.tfin",
-         "progress.tasks.txt.tfin", "tasks.txt", "tasks.txt.tfin", "tmp"}  # fmt: skip
+         "progress.tasks.txt.tfin", "status.tasks.txt.tfin", "tasks.txt", "tasks.txt.tfin", "tmp"}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,8 @@ def assert_tidy(farms: Farms) -> None:
     """No lock, no half of a file, nothing that the farm does not leave."""
     names = {path.name for path in farms.directory.iterdir() if not path.name.startswith(("held.", "fill"))}
     known = {"tasks.txt", "tasks.txt.tfin", "all.out", "go", "lost+found"}
-    assert names <= known | {farms.file(kind).name for kind in ("progress", "joblog", "log", "fastrecovery", "done")}
+    kinds = ("progress", "joblog", "log", "fastrecovery", "done", "status")
+    assert names <= known | {farms.file(kind).name for kind in kinds}
 
 
 def blocks(farms: Farms) -> list[bytes]:
