@@ -120,10 +120,10 @@ def test_a_farm_that_nobody_reads_ends_with_its_job(farms: Farms, pipe: Pipe, ra
 def test_a_farm_that_nobody_reads_says_so_and_loses_nobody(farms: Farms, pipe: Pipe, ranks: int) -> None:
     """Longer than a worker may be silent: what the workers say stays in MPI."""
     blocks = write_list(farms, LARGE)
-    farm = start(farms, ranks, pipe, "--lost-after", "2")
+    farm = start(farms, ranks, pipe, "--lost-after", "2", "--report-every", "1s")
     wait_until(lambda: "nobody reads standard output" in farm.err(), "it says that nobody reads")
     said = len(farm.err())
-    wait_until(lambda: " done, " in farm.err()[said:], "it is alive")
+    wait_until(lambda: " done  " in farm.err()[said:], "it is alive")
     read = b""
     while farm.processes():
         read += pipe.read()
