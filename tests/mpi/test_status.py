@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from .farms import Farms, held, wait_until
+from .farms import DEADLINE_S, Farms, heed_signals, held, wait_until
 
 
 def asked(farms: Farms, code: int) -> str:
@@ -81,11 +81,14 @@ def test_who_stops_reading_gets_no_traceback_and_who_watches_ends_it_by_ctrl_c(f
     ended = subprocess.run(command, cwd=farms.directory, stdout=write, stderr=subprocess.PIPE, check=False)
     os.close(write)
     assert (ended.returncode, ended.stderr) == (0, b"")
-    watch = subprocess.Popen([*command, "--watch"], cwd=farms.directory, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    watch = subprocess.Popen(
+        [*command, "--watch"], cwd=farms.directory, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        preexec_fn=heed_signals,  # noqa: PLW1509  no threads here
+    )  # fmt: skip
     assert watch.stdout
     shown = [watch.stdout.readline() for _ in range(30)]
     assert sum(b"tasks.txt  DONE" in line for line in shown) >= 2
     watch.send_signal(signal.SIGINT)
-    out, err = watch.communicate()
+    out, err = watch.communicate(timeout=DEADLINE_S)
     assert (watch.returncode, err) == (0, b"")
     assert b"\x1b" not in b"".join(shown) + out
