@@ -40,9 +40,10 @@ def test_a_stop_interrupts_what_runs_and_charges_nobody(farms: Farms, ranks: int
     log = farms.log()
     assert not any("failed" in line for line in log)
     told = [
-        re.fullmatch(r".* interrupted: task \d \(offset (\d+)\), .*, had run \d+\.\d{3} s: echo .*", line) for line in log
+        re.fullmatch(r".* interrupted: task (\d) \(tasks\.txt:\1\), .*, had run \d+\.\d{3} s: echo .*", line)
+        for line in log
     ]
-    assert sorted(int(line[1]) for line in told if line) == offsets[:2]
+    assert sorted(line[1] for line in told if line) == ["1", "2"]
     assert sorted(line for line in log if line.startswith("        ")) == ["        so far 0", "        so far 1"]
     assert not (farms.directory / "held.2").exists()
     assert not farms.file("lock").exists()

@@ -28,7 +28,7 @@ def test_a_task_that_kills_its_helper_goes_last_then_fails_for_good_at_the_third
     assert start_until(farms, 1, ranks, "--threads", "1") == [3, 3, 1]
     assert farms.progress() == others
     assert farms.left() == [poison]
-    assert f"failed for good: task 1 (offset {poison})" in farms.file("log").read_text()
+    assert "failed for good: task 1 (tasks.txt:1)" in farms.file("log").read_text()
 
 
 def test_a_task_that_kills_the_farm_has_failed_for_good_at_the_fourth_start_and_is_named(farms: Farms) -> None:
@@ -37,7 +37,7 @@ def test_a_task_that_kills_the_farm_has_failed_for_good_at_the_fourth_start_and_
     assert start_until(farms, 1, 0, "--threads", "2") == [killed, killed, killed, 1]
     assert sorted(farms.progress()) == [first, *others]
     assert farms.left() == [poison]
-    verdict = f"failed for good: task 2 (offset {poison}) was running when its worker or the farm died, 3 times"
+    verdict = "failed for good: task 2 (tasks.txt:2) was running when its worker or the farm died, 3 times"
     assert verdict in farms.file("log").read_text()
     # it is tried again by the next start, and by that alone
     assert start_until(farms, 1, 0, "--threads", "2") == [killed, 1]
