@@ -22,6 +22,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from mpifarm import FarmError
+
 Prove = Callable[[], object]
 
 _LOWEST = 10  # a task is given the descriptors below
@@ -105,6 +107,13 @@ def cut(descriptor: int, size: int, prove: Prove) -> None:
 def named(error: OSError, path: Path | str) -> OSError:
     """Return *error*, saying which file it is about."""
     return OSError(error.errno, error.strerror, error.filename or str(path)) if error.errno else error
+
+
+def unreadable(error: OSError, tasklist: Path | str, option: str = "") -> FarmError:
+    """Return what *option*, which only looks at a run, has to say if the files of *tasklist* cannot be read."""
+    asker = f"{option}: " if option else ""
+    name = f"{error.filename}: " if error.filename else ""
+    return FarmError(f"{asker}cannot read the files of {tasklist}: {name}{error.strerror or error}")
 
 
 def open_unnamed() -> int:

@@ -52,3 +52,15 @@ def test_a_new_file_takes_the_place_of_a_link_and_not_of_what_it_names(path: Pat
     with files.create(path, at_will) as file:
         file.write(b"new")
     assert (victim.read_bytes(), path.read_bytes(), path.is_symlink()) == (b"keep", b"new", False)
+
+
+@pytest.mark.parametrize(
+    ("error", "option", "told"),
+    [
+        (OSError(5, "Input/output error", "log.t.tfin"), "", "cannot read the files of t: log.t.tfin: Input/output error"),
+        (OSError(5, "Input/output error"), "--show", "--show: cannot read the files of t: Input/output error"),
+        (OSError("cut short"), "", "cannot read the files of t: cut short"),
+    ],
+)
+def test_what_cannot_be_read_is_named_as_far_as_it_is_known(error: OSError, option: str, told: str) -> None:
+    assert str(files.unreadable(error, "t", option)) == told

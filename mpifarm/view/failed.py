@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from mpifarm import FarmError, say
+from mpifarm import files, say
 from mpifarm.journal import tails
 from mpifarm.tasks import tfin
 from mpifarm.tasks.offsets import among
@@ -40,7 +40,7 @@ def write(tasklist: str, quiet: bool) -> int:
                 say(notice)
         return stdout.put(_OPTION, _parts(names.tfin, left, there))
     except OSError as error:
-        raise FarmError(f"{_OPTION}: cannot read the files of {tasklist}: {error.filename}: {error.strerror}") from None
+        raise files.unreadable(error, tasklist, _OPTION) from None
 
 
 def _notices(tasklist: str, found: Standing, there: Original, left: int) -> Iterator[str]:

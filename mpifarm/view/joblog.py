@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mpifarm import FarmError
+from mpifarm import FarmError, files
 from mpifarm.journal import tails
 from mpifarm.journal.names import Names
 from mpifarm.tasks import tfin
@@ -66,7 +66,7 @@ def write(tasklist: str) -> int:
         tried = attempts.read(names.joblog) if names.joblog.is_file() else attempts.none(names.joblog)
         return stdout.put(_OPTION, _parts(names, found, there.lines, _table(names, found, tried)))
     except OSError as error:
-        raise FarmError(f"{_OPTION}: cannot read the files of {tasklist}: {error.filename}: {error.strerror}") from None
+        raise files.unreadable(error, tasklist, _OPTION) from None
 
 
 def _table(names: Names, found: Standing, tried: Attempts) -> _Table:

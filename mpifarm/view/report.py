@@ -35,7 +35,7 @@ def write(target: str, tasklist: str) -> None:
     try:
         found = findings.find(account.read(Path(tasklist)))
     except OSError as error:
-        raise FarmError(f"cannot read the files of {tasklist}: {error.filename}: {error.strerror}") from None
+        raise files.unreadable(error, tasklist) from None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of letters that no font here has: the page has those of its reader
         content = _content(found, suffix)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mpifarm import FarmError
+from mpifarm import FarmError, files
 from mpifarm.journal import tails
 from mpifarm.journal.lines import in_one_line
 from mpifarm.journal.names import Names
@@ -57,7 +57,7 @@ def write(which: str, tasklist: str) -> int:
         told = [line + b"\n" for line in _told(task, names, found, tried)]
         return stdout.put(_OPTION, told)
     except OSError as error:
-        raise FarmError(f"{_OPTION}: cannot read the files of {tasklist}: {error.filename}: {error.strerror}") from None
+        raise files.unreadable(error, tasklist, _OPTION) from None
 
 
 # which task

@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mpifarm import FarmError
+from mpifarm import FarmError, files
 from mpifarm.journal.names import Names
 from mpifarm.view import hand as hands
 from mpifarm.view import snapshot
@@ -59,8 +59,7 @@ def read(tasklist: Path) -> Situation:
                 break
         return _from_other_files(tasklist, names, held, [remark] if remark else [])
     except OSError as error:
-        name = f"{error.filename}: " if error.filename else ""
-        raise FarmError(f"cannot read the files of {tasklist}: {name}{error.strerror or error}") from None
+        raise files.unreadable(error, tasklist) from None
 
 
 def _told(names: Names, tasklist: Path) -> tuple[Snapshot | None, str]:
