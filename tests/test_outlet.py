@@ -38,16 +38,22 @@ def once_more(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
         monkeypatch.setattr(outlet, "_FLAGS", os.O_WRONLY | os.O_EXCL | os.O_CREAT)
 
 
+def fill(made: Outlet) -> int:
+    """Write until nothing more is taken; how many bytes were. Behind a terminal the kernel makes room again at any time."""
+    total = 0
+    while taken := made.write(CONTENT[total:]):
+        total += taken
+    return total
+
+
 @pytest.mark.usefixtures("once_more")
 def test_what_nobody_reads_is_not_waited_for(ends: Ends) -> None:
     _, writer = ends
     if os.isatty(writer):
         pytest.skip("a terminal that cannot be opened once more may block") if outlet._FLAGS & os.O_EXCL else None
     made = Outlet(writer)
-    taken = made.write(CONTENT)
-    assert 0 < taken < len(CONTENT)
-    assert made.write(CONTENT[taken:]) == 0
-    assert made.write_within(CONTENT[taken:], 0.0) == 0
+    assert 0 < fill(made) < len(CONTENT)
+    assert made.write_within(CONTENT, 0.0) < len(CONTENT)
     made.close(writer)
 
 
@@ -88,11 +94,10 @@ def test_a_terminal_that_takes_a_half_of_an_end_of_line_does_not_keep_the_poll_a
     """It is ready with one place left, and needs two for a newline: whoever waited for it by poll would not sleep."""
     ours, theirs = os.openpty()
     made = Outlet(theirs)
-    while made.write(b"\n" * 4096):
-        pass
     ready = select.poll()
     ready.register(made.descriptor, select.POLLOUT)
-    assert not (made.tells and ready.poll(0))
+    while made.tells and ready.poll(0):
+        assert made.write(b"\n" * 4096) or not made.tells
     made.close(theirs)
     os.close(ours)
     os.close(theirs)
