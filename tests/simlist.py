@@ -33,6 +33,7 @@ class Lines:
         self._random = random.Random(f"{seed} edits")
         self.edits = self._random.choice((0, 0, 1, 3))  # that are still to come
         self.new: dict[int, Task] = {}
+        self.most: Counter[int] = Counter()  # by name: in how many lines it has stood at once
         self._lines = [f"task {name}" for name in names]
         self._write()
 
@@ -50,6 +51,7 @@ class Lines:
     def _write(self) -> None:
         LIST.write_text("".join(f"{line}\n" for line in self._lines))
         self.at = names_at(b"".join(b"> %s\n" % line.encode() for line in self._lines if not line.startswith("#")))
+        self.most |= Counter(self.at.values())
 
     @property
     def alone(self) -> set[int]:

@@ -79,8 +79,8 @@ class Network:
         self._first[target] = min((way[0][0] for way in self._ways[target].values() if way), default=inf)
         if target:
             return ordered
-        echoes = [] if own else [*self._repeated()]
-        return [*map(self._taken, ordered), *echoes]  # an echo comes after its call
+        taken = [*map(self._taken, ordered)]  # first: an echo comes after its call, and knows of what came before it
+        return taken if own else [*taken, *self._repeated()]
 
     def _taken(self, received: Received) -> Received:
         """Note what a worker has asked for, as the manager learns of it."""

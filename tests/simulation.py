@@ -583,7 +583,7 @@ class Simulation:
         if not NAMES.intent.exists():  # or the files are about two lists
             self._check_records()
         # the first one may have been waiting when it was dealt, and does not count; who is convicted acquits the others
-        deadly = sum(task.poison or task.kills for task in self.tasks.values())
+        deadly = sum(lines for name, lines in self.lines.most.items() if self.tasks[name].poison or self.tasks[name].kills)
         most = LOST_LIMIT * deadly
         assert all(times <= most + 1 for times in self.poisoned.values()), "poison is dealt again and again"
         # after an end of its own, a farm tries who is convicted again

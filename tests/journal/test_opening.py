@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from mpifarm import FarmError
+from mpifarm.files import new_name
 from mpifarm.journal import fastrecovery, identity
 from mpifarm.journal.fastrecovery import Covered
 from mpifarm.journal.holder import this_process
@@ -155,6 +156,14 @@ def test_a_list_that_is_done_is_not_run_again() -> None:
     before = snapshot()
     run = opened()
     assert run.journal is None
+    assert snapshot() == before
+
+
+def test_what_a_manager_has_left_that_was_killed_when_all_was_done_is_taken_away() -> None:
+    write_done()
+    before = snapshot()
+    new_name(NAMES.status).write_bytes(b"{")  # the last thing that it wrote
+    assert opened().journal is None
     assert snapshot() == before
 
 
