@@ -43,6 +43,15 @@ class MaxFails:
 
 
 @dataclass(frozen=True, slots=True)
+class Each:
+    """How the lines of a list of arguments become commands."""
+
+    template: str
+    colsep: str | None = None  # a regular expression; None: a line is one value (a .csv list with header: the csv module)
+    header: bool = False  # the first line names the columns
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """Everything a run is told. Times are in seconds; None means no limit, or a default found later."""
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mpifarm import FarmError
 
-from . import checked, dealing, edited, idle, lists, makespan, output, report, spawn, startup
+from . import checked, dealing, edited, expand, idle, lists, makespan, output, report, spawn, startup
 from .harness import Failed, Plan
 from .peers import Peers
 from .table import Row, text
@@ -24,6 +24,7 @@ BENCHMARKS = {
     "idle": idle.rows,
     "lists": lists.rows,
     "edited": edited.rows,
+    "expand": expand.rows,
     "dealing": dealing.rows,
     "output": output.rows,
     "report": report.rows,
