@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
@@ -18,6 +18,7 @@ import numpy as np
 
 from mpifarm import FarmError, files
 from mpifarm.files import Prove
+from mpifarm.settings import Each
 from mpifarm.tasks import tfin
 from mpifarm.tasks.numbering import Numbering
 from mpifarm.tasks.scan import Index, Scan
@@ -26,8 +27,12 @@ from mpifarm.tasks.tfin import Watch
 _END = (b"", 0, 0)  # behind the last chunk: what follows in the other file is a difference, too
 
 
-def open_list(path: Path) -> BinaryIO:
-    """Open a task list. Raises FarmError."""
+def open_list(path: Path, each: Each | None = None) -> BinaryIO:
+    """Open a task list, or what *each* makes of a list of arguments. Raises FarmError."""
+    if each:
+        from mpifarm.tasks import expanded  # noqa: PLC0415  most lists have none
+
+        return expanded.open_arguments(path, each)
     try:
         if path.is_dir():
             raise FarmError(f"{path} is a directory: give a file of shell commands, one a line")
@@ -43,11 +48,12 @@ def open_list(path: Path) -> BinaryIO:
 class Tasklist:
     """A task list and its .tfin file in the working directory."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, each: Each | None = None) -> None:
         self.path = path
+        self.each = each
         self.tfin = Path(path.name + ".tfin")
-        self._source = open_list(path)
-        self.numbering = Numbering(path, self._source)
+        self._source = open_list(path, each)
+        self.numbering = Numbering(path, self._source, each)
         self._new = files.new_name(self.tfin)
         self._file: BinaryIO | None = None
 
@@ -133,6 +139,22 @@ class Tasklist:
             newlines += part.count(b"\n")
             place -= len(part)
         return 1 + newlines
+
+    def was_made_by(self, each: Each, between: Callable[[], object] = lambda: None) -> bool:
+        """Return whether *each* makes the .tfin file that is there of the arguments as they are now; more may follow them.
+
+        *between* is called between reads, which may take long. Raises OSError.
+        """
+        with self.tfin.open("rb") as old, open_list(self.path, each) as made:
+            try:
+                for chunk, _, _ in tfin.formatted(made):
+                    between()
+                    was = old.read(len(chunk))
+                    if was != chunk:
+                        return chunk.startswith(was)
+            except FarmError:  # what could be expanded then
+                return False
+            return not old.read(1)
 
     def line_at(self, offset: int) -> int:
         """Return the number of the line of the list, from 1, whose record holds byte *offset* of the .tfin file."""

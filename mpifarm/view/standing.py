@@ -45,6 +45,11 @@ class Standing:
     holder: Holder | None
     checkpoint: Checkpoint | None
 
+    @property
+    def each(self) -> Each | None:
+        """How arguments became commands; None if the list is of commands."""
+        return self.checkpoint.identity.each if self.checkpoint and self.checkpoint.identity else None
+
 
 def names_of(tasklist: Path) -> Names:
     """Return the names of the files that a run of *tasklist* has in this directory."""
@@ -72,11 +77,14 @@ def read(tasklist: Path, names: Names) -> Standing:
     return Standing(offsets, seqs, done, dealt_to, bad, held.hand, held.holder, checkpoint)
 
 
-def lines_of(tasklist: Path, seqs: Numbers) -> Iterator[int]:
+def lines_of(tasklist: Path, seqs: Numbers, each: Each | None = None) -> Iterator[int]:
     """Yield the number of the line of the list, from 1, for each record of *seqs*; 0 if the list has it no more.
 
-    Comments are lines of the list, and no records.
+    Comments are lines of the list, and no records; of a list of arguments each line behind the header is one.
     """
+    if each:
+        yield from (int(seq) and lines_before(each) + int(seq) for seq in seqs)
+        return
     places = np.zeros(int(seqs.max(initial=0)) + 1, dtype=np.int64)
     wanted = np.zeros(places.size, dtype=np.bool_)
     wanted[seqs] = True
