@@ -68,7 +68,8 @@ class Files:
     def carry(self, tasklist: Tasklist, before: Scan, now: Scan, start: Resume, then: Each | None) -> list[str]:
         """Let them be about the list as it is *now*, and no more about the one *before*; return what to tell.
 
-        *start* is where that one would be gone on with, *then* is how it was made of arguments. Raises OSError: the next start knows how far this one has come.
+        *start* is where that one would be gone on with, *then* how it was made of arguments. Raises OSError: the next start
+        knows how far this one has come.
         """
         kept = edits.compare(before.descriptor, before.size, now.descriptor, now.size, self.warrant.keep)
 

@@ -20,7 +20,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from mpifarm.launcher.frames import SHELL
 from mpifarm.settings import Each
@@ -28,6 +30,8 @@ from mpifarm.settings import Each
 WORDS = ("from", "in", "out", "shell")
 EACH_WORDS = ("each", "colsep", "header", "range")  # of a list of arguments
 
+_FIRST_LINE = b"# max: "  # of what is recorded: see `fastrecovery`
+_LONGEST_LINE = 1024 * 1024
 _NO_OUTPUT = "-"  # a real path begins with a slash
 
 
@@ -84,6 +88,21 @@ def each_of(words: Mapping[str, str]) -> Each | None:
         header is not None,
         None if elements is None else _unquoted(elements),
     )
+
+
+def recorded(*paths: Path) -> Identity | None:
+    """Return the identity that the first of these files tells, of which one is there; None if it tells none.
+
+    They are fastrecovery and the done file. Nothing else of them is read, and not whether they are whole.
+    """
+    for path in paths:
+        with suppress(FileNotFoundError), path.open("rb") as file:
+            for line in (file.readline(_LONGEST_LINE), file.readline(_LONGEST_LINE)):
+                if line.startswith(_FIRST_LINE):
+                    words = (word.partition("=") for word in line.decode(errors="replace").split())
+                    return of_words({name: value for name, assigned, value in words if assigned})
+            return None
+    return None
 
 
 def _each_words(each: Each) -> dict[str, str]:

@@ -13,7 +13,7 @@ import io
 import os
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 if TYPE_CHECKING:  # what a buffer may be: Python 3.12 has it in collections.abc
     from typing_extensions import Buffer
@@ -90,4 +90,4 @@ class Expanded(io.RawIOBase):
 
 def buffered(make: Callable[[], Iterator[bytes]]) -> BinaryIO:
     """Return what *make* makes as a file."""
-    return io.BufferedReader(Expanded(make), _BUFFER_BYTES)
+    return cast(BinaryIO, io.BufferedReader(Expanded(make), _BUFFER_BYTES))

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpifarm import texts
+from mpifarm.tasks import wording
 from mpifarm.view import advice, headline, nodes, reasons, series, slottime, standing, units
 from mpifarm.view.account import Account, Kind, State
 from mpifarm.view.advice import Advice, Facts

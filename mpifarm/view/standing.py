@@ -22,7 +22,9 @@ from mpifarm.journal import fastrecovery, progress, resume
 from mpifarm.journal.fastrecovery import Checkpoint
 from mpifarm.journal.holder import Holder
 from mpifarm.journal.names import Names
+from mpifarm.settings import Each
 from mpifarm.tasks import tfin
+from mpifarm.tasks.numbering import lines_before
 from mpifarm.tasks.offsets import among
 from mpifarm.tasks.scan import Index, Scan
 from mpifarm.view import hand as hands
