@@ -8,4 +8,6 @@ the `matching` of lines of both `sides`; `changes` are what a person has edited,
 `grammar` read a line as a shell does, `bashisms` and `foreign` know what is another shell's or another farm's, `check`
 judges, `lint` tells; `starters` are commands that start a step of Slurm's. All of a list is looked at by a `survey`, which
 gathers `faults`: it asks the shell for `syntax`, looks for what a line `calls`, and for `repeats`.
+
+A list of arguments is `expanded`: read as the commands that are made of it; `label` is what a run without a file is called.
 """
