@@ -9,5 +9,7 @@ the `matching` of lines of both `sides`; `changes` are what a person has edited,
 judges, `lint` tells; `starters` are commands that start a step of Slurm's. All of a list is looked at by a `survey`, which
 gathers `faults`: it asks the shell for `syntax`, looks for what a line `calls`, and for `repeats`.
 
-A list of arguments is `expanded`: read as the commands that are made of it; `label` is what a run without a file is called.
+A list may come as arguments and a `template`: `rows` of a file, `ranges` and `combinations` have `columns`, whose `values`
+are put in its fields; the `expansion` of all of them is the list. It is read, `expanded`, as a file; `label` is what a run
+without a file is called.
 """
