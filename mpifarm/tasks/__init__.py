@@ -10,5 +10,6 @@ judges, `lint` tells; `starters` are commands that start a step of Slurm's. All 
 gathers `faults`: it asks the shell for `syntax`, looks for what a line `calls`, and for `repeats`.
 
 A list may come as arguments and a `template`: `rows` of a file, `ranges` and `combinations` have `columns`, whose `values`
-are put in its fields; the `expansion` of all of them is the list.
+are put in its fields; the `expansion` of all of them is the list. It is read, `expanded`, as a file; `label` is what a run
+without a file is called.
 """

@@ -15,8 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpifarm import FarmError, as_line, say_all
+from mpifarm.journal import claim
 from mpifarm.journal.names import Names
 from mpifarm.settings import Config
+from mpifarm.tasks import wording
 from mpifarm.tasks.faults import Fault, Tally
 from mpifarm.tasks.survey import Looks, Survey, survey
 from mpifarm.view import advice, attempts, plan, standing, units
@@ -49,7 +51,7 @@ def check(config: Config, path: str, nodes: int | None, task_s: float | None) ->
     tasklist = Path(config.tasklist)
     names = standing.names_of(tasklist)
     shell = config.shell or _SHELL
-    looks = Looks(shell, path, config.variables, config.anyway, config.ignore_directives)
+    looks = Looks(shell, path, config.variables, config.anyway, config.ignore_directives, config.each)
     meter = _Meter()
     try:
         seen = survey(tasklist, names.tfin, looks, meter.at)
@@ -111,6 +113,7 @@ def _stands(config: Config, names: Names, seen: Survey) -> _Found:
         return found
     try:
         stands = standing.read(Path(config.tasklist), names)
+        found.told += claim.check_each(stands.checkpoint, config.tasklist, config.each, config.rerun)
         _remember(names, found)
     except FarmError as error:
         found.refused += [] if config.rerun else [str(error)]
@@ -128,6 +131,9 @@ def _stands(config: Config, names: Names, seen: Survey) -> _Found:
 
 def _edited(config: Config, stands: Standing, found: _Found) -> None:
     done = units.counted(int(np.count_nonzero(stands.done)), "task")
+    changed = wording.another_each(stands.each, config.each)
+    if changed:
+        found.told.append(f"{changed[0]} since it was dealt")
     was = f"it was edited since it was dealt, and {done} of it as it was then {'is' if done == '1 task' else 'are'} done"
     if config.edited:
         found.told.append(f"{was}: what is unchanged of them stays done")
