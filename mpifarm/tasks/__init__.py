@@ -6,6 +6,7 @@ task is called; `walk` reads records in order and `reader` those at known places
 are sets of tasks, `which` those that their owner names. `edits` tell what is `kept` of a list in an edited copy of it, by
 the `matching` of lines of both `sides`; `changes` are what a person has edited, and `wording` says it. `quoting` and
 `grammar` read a line as a shell does, `bashisms` and `foreign` know what is another shell's or another farm's, `check`
-judges, `lint` tells; `starters` are commands that start a step of Slurm's. All of a list is looked at by a `survey`, which
-gathers `faults`: it asks the shell for `syntax`, looks for what a line `calls`, and for `repeats`.
+judges, `lint` tells, with the `span` of a task that goes on in the next lines; `starters` are commands that start a step
+of Slurm's. All of a list is looked at by a `survey`, which gathers `faults`: it asks the shell for `syntax`, looks for what
+a line `calls`, and for `repeats`.
 """
