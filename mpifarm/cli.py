@@ -34,6 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments.check(argv, known.options)
         given = known.parse_args(argv)
         if asked_for := _asked_for(given):
+            given.tasklist = config.list_name(given)
             return _look(asked_for, given)
         settings, task_environ = config.read(given)
         if given.check:

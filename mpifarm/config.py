@@ -21,10 +21,11 @@ from pathlib import Path
 
 from mpifarm import FarmError, NodeError, say
 from mpifarm.launcher.frames import MAX_SLOTS, SHELL
-from mpifarm.settings import Config, Interface, MaxFails
+from mpifarm.settings import Config, Each, Interface, MaxFails
 from mpifarm.site import affinity, hosts, quota, slurm, steps
 from mpifarm.site.environ import scrub
-from mpifarm.tasks.starters import mentioned
+from mpifarm.tasks import label, ranges
+from mpifarm.tasks.starters import STARTER, mentioned
 
 # What each launcher says about which process this is, and of how many. Hydra (MPICH, Intel) and Slurm's pmi2 set PMI_*,
 # Open MPI's mpiexec OMPI_*, srun SLURM_*. The innermost comes first: mpiexec is started in a batch script, not the other
@@ -75,6 +76,31 @@ def max_fails(text: str) -> MaxFails:
     return limit
 
 
+def each(args: argparse.Namespace) -> Each | None:
+    """Return how the lines of the list become commands; None if they are commands. Raises FarmError.
+
+    A range in place of a list is one if no file has that name.
+    """
+    given = ["--colsep"] * (args.colsep is not None) + ["--header"] * args.header
+    if args.each is None:
+        if given:
+            columns = "is for the columns of arguments, of which --each TEMPLATE makes commands"
+            raise FarmError(f"{given[0]} {columns}: give --each, too, or leave it out")
+        return None
+    if not ranges.is_range(args.tasklist) or os.path.lexists(args.tasklist):
+        return Each(args.each, args.colsep, args.header)
+    if given:
+        raise FarmError(f"{given[0]} is for the lines of a file, and {args.tasklist} is a range: leave it out")
+    return Each(args.each, elements=args.tasklist)
+
+
+def list_name(args: argparse.Namespace) -> str:
+    """Return the name of the list: of a range, which has none, see `tasks.label`. Raises FarmError."""
+    made = each(args)
+    name: str = args.tasklist
+    return label.of(made.template, made.elements) if made and made.elements else name
+
+
 def read(args: argparse.Namespace) -> tuple[Config, dict[str, str]]:
     """Make the Config of this run and the environment of its tasks from the options and from this process."""
     environ = {name: value for name, value in os.environ.items() if name}  # no program is given such a name
@@ -90,7 +116,8 @@ def read(args: argparse.Namespace) -> tuple[Config, dict[str, str]]:
     if args.edited and args.rerun:
         raise FarmError("--edited keeps what is done of an edited list, and --rerun forgets all of it: give one of them")
     config = Config(
-        tasklist=args.tasklist,
+        tasklist=list_name(args),
+        each=each(args),
         threads=_threads(args.threads, environ),
         retries=args.retries,
         timeout_s=args.timeout,
@@ -246,7 +273,9 @@ def _check_again(args: argparse.Namespace) -> None:
 
 def _steps_wait(args: argparse.Namespace, environ: Mapping[str, str], task_environ: Mapping[str, str]) -> bool:
     """Find out whether a srun in a task would wait for ever, if the list has one. The first process does, for all."""
-    if args.check or slurm.job(environ) is None or not is_first(args.no_mpi) or not mentioned(args.tasklist):
+    if args.check or slurm.job(environ) is None or not is_first(args.no_mpi):
+        return False
+    if not (mentioned(args.tasklist) or (args.each and STARTER.search(os.fsencode(args.each)))):
         return False
     return steps.wait(task_environ)
 

@@ -146,6 +146,7 @@ _FILE = _checked(str, bool, "a name of a file; is a variable not set?")
 _NODES = _checked(_slots, lambda n: 1 <= n <= _MOST_NODES, f"a number of nodes from 1 to {_MOST_NODES}")
 _SEQ = _checked(str, bool, "the number of a task, or :LINE of the list")
 _COMMAND = _checked(str, lambda text: bool(text.strip()), "a command; is a variable not set?")
+_REGEX = _checked(str, bool, "a regular expression, such as ',' or '\\t'; is a variable not set?")
 _WHICH = _checked(str, bool, "numbers or a name of a file; is a variable not set?")
 
 # fmt: off
@@ -153,6 +154,8 @@ _WHICH = _checked(str, bool, "numbers or a name of a file; is a variable not set
 
 def _run(add: _Add) -> None:
     add("tasklist", metavar="TASKLIST", help="file of shell commands, one a line")
+    add("--each", metavar="TEMPLATE", type=_COMMAND,
+        help="the lines are arguments: './run {} > {/.}.out'")
     add("-j", "--threads", type=_SLOTS, metavar="N",
         help="tasks at a time on each node [$THREADS, or its CPUs]")
     add("--retries", type=_COUNT, metavar="N", default=2,
@@ -163,6 +166,13 @@ def _run(add: _Add) -> None:
         help="give up when more than N have failed; 0: at the first")
     add("--output", metavar="FILE", type=_FILE,
         help="the file for what the tasks print [standard output]")
+
+
+def _arguments(add: _Add) -> None:
+    add("--colsep", metavar="REGEX", type=_REGEX,
+        help="with --each: what stands between the columns {1} {2} ... of a line: ',', '\\t', ' +'")
+    add("--header", action="store_true",
+        help="with --each: the first line names the columns, {temp}; a list named .csv is read as such")
 
 
 def _look(add: _Add) -> None:
@@ -249,6 +259,7 @@ def _said(add: _Add) -> None:
 _GROUPS: dict[str, Callable[[_Add], None]] = {  # in the order of --help
     "run": _run,
     "look, and run nothing: without MPI, from any shell": _look,
+    "lists of arguments": _arguments,
     "go on with a list": _go_on,
     "the end of the job": _end_of_job,
     "shell, ranks and nodes": _nodes,

@@ -49,6 +49,7 @@ class Each:
     template: str
     colsep: str | None = None  # a regular expression; None: a line is one value (a .csv list with header: the csv module)
     header: bool = False  # the first line names the columns
+    elements: str | None = None  # a range, 1-1000, in place of the lines of a file
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,7 @@ class Config:
     rerun: bool = False
     again: str | None = None  # tasks to run once more, as `tasks.which` reads them
     edited: bool = False
+    each: Each | None = None  # the list is of arguments
     lost_after_s: float = 120.0
     output: str | None = None
     shell: str | None = None  # that runs the tasks; None: not given

@@ -22,6 +22,7 @@ from mpifarm.journal.resume import Resume
 from mpifarm.journal.rewriting import Between, Gone, Numbers, Passage
 from mpifarm.journal.step import Step
 from mpifarm.journal.warrant import Warrant
+from mpifarm.settings import Each
 from mpifarm.tasks import changes, edits, wording
 from mpifarm.tasks.scan import Scan, scan_of
 from mpifarm.tasks.tasklist import Tasklist
@@ -64,16 +65,17 @@ class Files:
     warrant: Warrant
     lock: Lock
 
-    def carry(self, tasklist: Tasklist, before: Scan, now: Scan, start: Resume) -> list[str]:
+    def carry(self, tasklist: Tasklist, before: Scan, now: Scan, start: Resume, then: Each | None) -> list[str]:
         """Let them be about the list as it is *now*, and no more about the one *before*; return what to tell.
 
-        *start* is where that one would be gone on with. Raises OSError: the next start knows how far this one has come.
+        *start* is where that one would be gone on with, *then* how it was made of arguments. Raises OSError: the next start
+        knows how far this one has come.
         """
         kept = edits.compare(before.descriptor, before.size, now.descriptor, now.size, self.warrant.keep)
 
         def tell(gone: Gone) -> list[str]:
             changed = changes.find(tasklist, before.descriptor, before.size, kept, self.warrant.keep)
-            what = "; ".join(wording.sentences(changed))
+            what = "; ".join([*wording.another_each(then, tasklist.each), *wording.sentences(changed)])
             return [f"{tasklist.path} was edited since the last run: {what}", *_blocks_of_gone(gone, self.output)]
 
         return self._rewrite(Passage(before, now, start, kept), tell)

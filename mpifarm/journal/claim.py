@@ -30,6 +30,8 @@ from mpifarm.journal.names import Names
 from mpifarm.journal.progress import Between
 from mpifarm.journal.resume import Resume
 from mpifarm.journal.tails import Extent
+from mpifarm.settings import Each
+from mpifarm.tasks import wording
 from mpifarm.tasks.scan import Scan
 from mpifarm.tasks.tfin import checksum
 from mpifarm.words import count, counted
@@ -58,6 +60,29 @@ def check_list(last: Checkpoint | None, now: Identity, names: Names, scan: Scan,
     raise FarmError(
         f"{names.progress} and the files with it are of another list, {then.tasklist}, not of {now.tasklist}:"
         " start in another directory, rename this list, or remove those files by hand"
+    )
+
+
+def check_each(last: Checkpoint | None, tasklist: str, each: Each | None, is_afresh: bool) -> list[str]:
+    """Return what the user should know of a list that begins anew with --each, or without, and was the other way before.
+
+    Raises FarmError if it would be gone on with so: what is done of commands says nothing of arguments.
+    """
+    then = last.identity if last else None
+    if then is None or (then.each is None) == (each is None):
+        return []
+    if then.each and is_afresh:
+        return [f"{tasklist} was begun with {wording.option(then.each)}: its lines run as commands now"]
+    if is_afresh:
+        return [f"{tasklist} was begun without --each, as a list of commands: its lines are arguments now"]
+    if then.each:
+        raise FarmError(
+            f"{tasklist} was begun with {wording.option(then.each)}, and without it its lines would be run as commands:"
+            " give it again to go on, or --rerun to forget that run and run the lines as commands"
+        )
+    raise FarmError(
+        f"{tasklist} was begun without --each, as a list of commands, and its lines would be arguments now:"
+        " leave --each out to go on, or give --rerun to forget that run and begin with --each"
     )
 
 

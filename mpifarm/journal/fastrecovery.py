@@ -12,6 +12,7 @@ TaskFarmer ignores them:
     output                the sum of those progress lines' fourth fields: bytes of the file given as --output
     tail                  the CRC-32 of the last 64 KiB of these, or of what there is
     from, in, out, shell  what the run was told: see `identity`
+    each, colsep, header, range  of a list of arguments: how they become commands
     suspects              432:1,983:3!: tasks left that may have taken a worker or a farm with them, how often, and who is
                           convicted of it; see `suspects`
     crc                   the last one: the CRC-32 of this file without this word
@@ -48,7 +49,8 @@ _DONE = b"done\n"
 
 # Each word, and what its value looks like; those of the second kind came later.
 _FIRST = {"list": _CRC, "progress": _COUNT, "output": _COUNT, "joblog": _COUNT, "crc": _CRC}
-_LATER = {"tail": _CRC, **dict.fromkeys(identity.WORDS, re.compile(r".*")), "suspects": _SUSPECTS}
+_TOLD = dict.fromkeys((*identity.WORDS, *identity.EACH_WORDS), re.compile(r".*"))
+_LATER = {"tail": _CRC, **_TOLD, "suspects": _SUSPECTS}
 
 _ADVICE = "restore it, or remove the file, and progress alone will count"
 

@@ -95,7 +95,8 @@ class Found:
             start = self._load(before, held.lock.found)
             self.output.check_resumed(start)
             self._check_shell()
-            return self._files().carry(held.tasklist, before, self.scan, start)
+            then = self.last.identity if self.last else None
+            return self._files().carry(held.tasklist, before, self.scan, start, then.each if then else None)
 
     def repeat(self, named: str) -> list[str]:
         """Let the tasks that are *named* be not done; return what to tell. Raises FarmError and OSError."""
@@ -143,7 +144,7 @@ def look(config: Config, held: Held, told: Sequence[str]) -> Found:
         check_output(held.output, tasklist.path, names) if held.output else None
     )  # before it was ours it may have grown
     scan = tasklist.scan(warrant.prove, watch.see)
-    this = identity.of_this_run(config.tasklist, config.output, config.shell)
+    this = identity.of_this_run(config.tasklist, config.output, config.shell, config.each)
     last = claim.last_checkpoint(names, forgiving=config.rerun)
     notices = [*told, *claim.check_list(last, this, names, scan, warrant.keep)]
     claim.check_beside_the_list(tasklist.path, this, names, lock)
@@ -152,6 +153,7 @@ def look(config: Config, held: Held, told: Sequence[str]) -> Found:
     output = Output(config.output, extent, last, this, names)
     is_finished = not config.rerun and _is_finished(names, scan, last, warrant)
     is_afresh = config.rerun or resume.starts_over(last, names.progress)
+    notices += claim.check_each(last, config.tasklist, config.each, is_afresh)
     return Found(config, held, warrant, scan, watch, this, last, output, is_finished, is_afresh, notices)
 
 

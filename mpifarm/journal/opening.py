@@ -53,7 +53,7 @@ def open_run(config: Config, waiting: Waiting = IN_PERSON) -> Run:
     *waiting* is how time passes until it is known that nobody else has the list. Raises FarmError, and TakenOver if another
     manager has taken the list meanwhile.
     """
-    tasklist = Tasklist(Path(config.tasklist))
+    tasklist = Tasklist(Path(config.tasklist), config.each)
     names = Names(tasklist.tfin)
     check_length(tasklist.path, names)
     output = None if config.output is None else Path(config.output)
@@ -172,7 +172,7 @@ def _lay(run: Run, found: Found, retractions: Retractions) -> Journal | None:
 def _notices(run: Run, watch: Watch) -> list[str]:
     path, scan, start = run.tasklist.path, run.scan, run.start
     done = f", {start.done_count} done" if start.done_count else ""
-    notices = [f"{path}: {count(scan.tasks, 'task')}{done}{standing.more(scan)}"]
+    notices = [f"{path}: {count(scan.tasks, 'task')}{done}{standing.more(scan)}{standing.empty(run.tasklist, scan)}"]
     if scan.carriage_returns:
         notices.append(f"{path} has lines that end in a carriage return: it is left out of the commands")
     if watch.byte_order_mark:

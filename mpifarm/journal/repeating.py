@@ -41,7 +41,7 @@ def repeat(
             f"{names.done} says that all is done, and {names.progress} that {done_of(start.done_count, scan.tasks)}:"
             f" remove {names.done} to run the others, too, or give --rerun to run the whole list again"
         )
-    chosen = which.select(named, _OPTION, tasklist.path, scan, kept.warrant.keep)
+    chosen = which.select(named, _OPTION, tasklist.path, scan, kept.warrant.keep, tasklist.each is not None)
     done = chosen[(chosen["offset"] < start.offset) & ~among(chosen["offset"], start.again["offset"])]
     told = [_told(named, tasklist.numbering, scan, done, chosen.size - done.size)]
     if done.size:

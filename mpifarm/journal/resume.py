@@ -139,7 +139,10 @@ def _refuse_changes(
     """Raise FarmError if a task that was dealt has changed since."""
     dealt = max(start.offset, behind_done)
     # One that ends too early is as good as none: it agrees as far as it goes.
-    if scan.had_tfin and scan.differs_at is not None and scan.differs_at < min(dealt, scan.old_size):
+    told = scan.had_tfin and scan.differs_at is not None and scan.differs_at < min(dealt, scan.old_size)
+    if told or start.offset > scan.size or (start.list_crc is not None and list_crc != start.list_crc):
+        _refuse_another_each(tasklist, scan, start, between)
+    if told:
         raise FarmError(
             f"{tasklist.path} has changed since the last run: {'; '.join(what_changed(tasklist, scan, between))}: give"
             " --edited to go on with the lines that are unchanged, restore the list, or give --rerun to run all of it again"
@@ -150,6 +153,22 @@ def _refuse_changes(
     if start.list_crc is not None and list_crc != start.list_crc:
         last = tasklist.line_at(start.offset - 1)
         raise FarmError(f"{tasklist.path}: one of the lines 1 to {last} has changed since the last run, {advice}")
+
+
+def _refuse_another_each(tasklist: Tasklist, scan: Scan, start: Checkpoint, between: Between) -> None:
+    """Raise FarmError if the arguments of a list have become other commands because their template has changed."""
+    then = start.identity.each if start.identity else None
+    changed = wording.another_each(then, tasklist.each)
+    if not changed or then is None:
+        return
+    arguments = ""
+    if scan.had_tfin:
+        same = tasklist.was_made_by(then, between)
+        arguments = ", of the same arguments" if same else ", and the arguments have changed, too"
+    raise FarmError(
+        f"{tasklist.path} has changed since the last run: {changed[0]}{arguments}: give --edited to go on with what has"
+        " the same command, the options of that run, or --rerun to run all of it again"
+    )
 
 
 def what_changed(tasklist: Tasklist, scan: Scan, between: Between = lambda: None) -> list[str]:

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from mpifarm.journal.names import Names
 from mpifarm.tasks.scan import Scan, position
+from mpifarm.tasks.tasklist import Tasklist
+from mpifarm.words import count, noun_of
 
 _WHEN = "%Y-%m-%d %H:%M:%S"
 
@@ -27,6 +29,13 @@ def finished(path: Path, names: Names, tasks: int, output: str | None) -> str:
     elif tasks > 1:
         ways += ", --again WHICH some of it (3,17-20)"
     return f"{path}: nothing was run: {done} by {when}; {ways}; lines added at its end run by themselves"
+
+
+def empty(tasklist: Tasklist, scan: Scan) -> str:
+    """Return how many lines of a list of arguments are none, to follow how many tasks it has; nothing if all are."""
+    end = position(scan, scan.size) if tasklist.each else None
+    lines = end[0] - 1 - scan.tasks if end else 0
+    return f"; {count(lines, 'empty line')}, no {noun_of(lines, 'task')}" if lines else ""
 
 
 def more(scan: Scan) -> str:

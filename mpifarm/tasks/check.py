@@ -127,7 +127,8 @@ def look(parts: Iterable[tuple[int, bytes]], dash: bool, known: Collection[str])
                     if searches and goes_on(kind, said):
                         searches -= 1
                         until = span.last(lines, place, dash) or until
-                    found.setdefault(kind, Found(at, said, max(0, until - place))).count += 1
+                    more = until - place if kind is Kind.NO_TASK else 0
+                    found.setdefault(kind, Found(at, said, max(0, more))).count += 1
                 if not faults and len(clean) < SHAPES and len(text) < _LONG_BYTES:
                     clean.add(shape)
             at += len(line) + 1

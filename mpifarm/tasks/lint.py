@@ -9,13 +9,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from mpifarm import FarmError
-from mpifarm.settings import Config
+from mpifarm.settings import Config, Each
 from mpifarm.tasks import check, span, starters
 from mpifarm.tasks.check import Found, Kind, Watch
 from mpifarm.tasks.grammar import parse
+from mpifarm.tasks.numbering import lines_before
 from mpifarm.tasks.quoting import BYTE_ORDER_MARK, read
 from mpifarm.tasks.scan import Scan
-from mpifarm.tasks.tasklist import Tasklist
+from mpifarm.tasks.tasklist import Tasklist, open_list
 
 
 def is_dash(shell: str) -> bool:
@@ -32,16 +33,25 @@ def into_script(said: str, tasklist: Path, first: int, last: int, shell: str | N
 
 def refuse_encoding(tasklist: Tasklist) -> None:
     """Raise FarmError if the list is text that no shell can read."""
-    encoding = check.encoding(tasklist.head(check.HEAD_BYTES))
+    encoding = encoding_of(tasklist.path, tasklist.each)
     if encoding:
         advice = f"iconv -f {encoding} -t UTF-8 {tasklist.path} > new.txt makes a list of it"
         raise FarmError(f"{tasklist.path} is text in {encoding}, which no shell reads: {advice}")
 
 
+def encoding_of(path: Path, each: Each | None) -> str | None:
+    """Return the name of the encoding of a list, of commands or arguments, if no shell can read it. Raises FarmError."""
+    if each and each.elements:
+        return None
+    with open_list(path) as source:
+        return check.encoding(source.read(check.HEAD_BYTES))
+
+
 def refuse_words(config: Config, tasklist: Tasklist, watch: Watch, scan: Scan) -> None:
     """Raise FarmError for what *watch* has seen in the whole list."""
     directive = watch.directive or (None if scan.tasks else watch.at_head)
-    if directive and not config.ignore_directives:
+    header = lines_before(tasklist.each) if tasklist.each else 0  # may be called as somebody else's directive is
+    if directive and directive.number > header and not config.ignore_directives:
         where = f"{tasklist.path}:{directive.number}"
         raise FarmError(f"{where}: {directive.said}; or give --ignore-directives to run the list as if it were not there")
     if watch.stray_return and not config.anyway:
@@ -57,7 +67,7 @@ def remarks(config: Config, tasklist: Tasklist, dash: bool) -> list[str]:
     def told(what: Found) -> str:
         number, said = tasklist.number_at(what.at), what.said
         where = str(number)
-        if what.more:
+        if what.more and not tasklist.each:  # what one line of arguments has become does not go on in the next
             said = into_script(said, tasklist.path, number, number + what.more, config.shell)
             where = f"{number}-{number + what.more}"
         return f"{tasklist.path}:{where}: {said}{_more(what.count - 1, exact=len(parts) == 1)}"
@@ -72,7 +82,15 @@ def remarks(config: Config, tasklist: Tasklist, dash: bool) -> list[str]:
         option = "--ignore-directives" if first is found.get(Kind.FOREIGN) else "--anyway"
         raise FarmError(f"{told(first)}; or give {option} to run the list as it stands")
     remarked = [what for kind, what in found.items() if kind not in check.REFUSED]
-    return [told(what) for what in (*remarked, waiting) if what]
+    return [*_arguments(tasklist), *(told(what) for what in (*remarked, waiting) if what)]
+
+
+def _arguments(tasklist: Tasklist) -> list[str]:
+    if tasklist.hash_at is None:
+        return []
+    return [
+        f"{tasklist.path}:{tasklist.hash_at} begins with #: of arguments none is a comment, so it is a task like any other"
+    ]
 
 
 def _waiting(parts: list[tuple[int, bytes]], dash: bool) -> Found | None:

@@ -5,7 +5,8 @@ Seq is the line of the .tfin file. It is not that of the list, since comments ar
 The rule: a scan notes where each chunk of the list begins, and no more, so it is small however long the list is. Who asks
 for a line has the one chunk read in which it stands; the last few stay at hand, since what fails together mostly stands
 together. A list that was edited in place meanwhile is noticed as far as its chunk has not the records that it had: then a
-line would be another one's, and only the file is named.
+line would be another one's, and only the file is named. Of a list of arguments nothing is read: each line behind the header
+is a record.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from mpifarm.settings import Each
 from mpifarm.tasks import tfin
 
 _AT_HAND = 8  # chunks
@@ -29,8 +31,9 @@ Lines = NDArray[np.int64]
 class Numbering:
     """The lines of a list by the seqs of their records."""
 
-    def __init__(self, path: Path, source: BinaryIO) -> None:
+    def __init__(self, path: Path, source: BinaryIO, each: Each | None = None) -> None:
         self._source = source
+        self._head = lines_before(each) if each else None
         self._shown = _printable(str(path))
         self._seqs, self._places, self._numbers = array("q"), array("q"), array("q")
         self._end = (1, 0)  # seq and place behind the last chunk
@@ -72,6 +75,8 @@ class Numbering:
         chunk = bisect_right(self._seqs, seq) - 1  # of several without a record between them, the last one
         if chunk < 0 or seq >= self._end[0]:
             return 0
+        if self._head is not None:
+            return self._head + seq
         lines = self._at_hand.get(chunk)
         if lines is None:
             lines = self._at_hand[chunk] = self._read(chunk)
@@ -87,6 +92,11 @@ class Numbering:
         content = self._source.read(place - self._places[chunk])
         lines = self._numbers[chunk] + tfin.lines_with_records(content)
         return lines if lines.size == seq - self._seqs[chunk] else np.empty(0, dtype=np.int64)
+
+
+def lines_before(each: Each) -> int:
+    """Return how many lines stand before the first record of a list of arguments."""
+    return int(each.header)
 
 
 def _printable(name: str) -> str:

@@ -17,6 +17,7 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from mpifarm.settings import Each
 from mpifarm.tasks import check, lint, span, tfin
 from mpifarm.tasks.calls import Calls, first_word
 from mpifarm.tasks.check import Place
@@ -65,6 +66,7 @@ class Looks:
     variables: Collection[str]  # that are set for them
     anyway: bool = False
     ignore_directives: bool = False
+    each: Each | None = None  # the list is of arguments
 
     @property
     def dash(self) -> bool:
@@ -87,19 +89,19 @@ def survey(tasklist: Path, before: Path, looks: Looks, progress: Callable[[float
     *progress* is told how much of it has been read, 0 to 1. Raises FarmError if there is no such list, and OSError.
     """
     found = Survey(refused=looks.refused())
-    with open_list(tasklist) as source:
-        size = max(1, os.fstat(source.fileno()).st_size)
-        encoding = check.encoding(source.read(check.HEAD_BYTES))
-        if encoding:
-            advice = f"iconv -f {encoding} -t UTF-8 LIST > new.txt makes a list of it"
-            found.add(Fault.ENCODING, 1, f"text in {encoding}, which no shell reads: {advice}")
-            return found
-        source.seek(0)
+    encoding = lint.encoding_of(tasklist, looks.each)
+    if encoding:
+        advice = f"iconv -f {encoding} -t UTF-8 LIST > new.txt makes a list of it"
+        found.add(Fault.ENCODING, 1, f"text in {encoding}, which no shell reads: {advice}")
+        return found
+    with open_list(tasklist, looks.each) as source:
+        size = 0 if looks.each else os.fstat(source.fileno()).st_size  # what is made of arguments has none before
         reading = _Reading(looks, found, tasklist, _ahead(source))
         chunks = tfin.formatted(source, reading.see)
         for of_them in _compared(chunks, before, found):
             found.tasks += of_them
-            progress(source.tell() / size)
+            if size:
+                progress(source.tell() / size)
     reading.end(tasklist)
     return found
 
@@ -202,7 +204,9 @@ class _Reading:
         if not self._repeats.complete:
             found.not_looked_at.append("lines that are equal or write into one file, in the last part of the list")
         equal, one_file = self._repeats.equal(SHOWN), self._repeats.one_file(SHOWN)
-        lines = _lines(tasklist, {number for _, pairs in (equal, one_file) for pair in pairs for number in pair})
+        lines = _lines(
+            tasklist, self._looks.each, {number for _, pairs in (equal, one_file) for pair in pairs for number in pair}
+        )
         for at, first in equal[1]:
             found.add(Fault.EQUAL, at, f"{check.shown(lines[at])} is the same as line {first}")
         for at, first in one_file[1]:
@@ -252,7 +256,7 @@ class _Reading:
         """Note what is wrong with a line, and return it; it is one of *lines*, which begin with line *number*."""
         told: list[tuple[Fault, str, int]] = []
         for kind, said in check.judge(text, self._dash, self._looks.variables):
-            last = self._last(at, lines, number) if check.goes_on(kind, said) else 0
+            last = self._last(at, lines, number) if check.goes_on(kind, said) and not self._looks.each else 0
             told.append((Fault[kind.name], self._whole(said, at, last) if last else said, last))
         if step := lint.step_of(text, self._dash):
             told.append((Fault.STEP, step, 0))
@@ -280,9 +284,9 @@ class _Reading:
             self._found.add(Fault.PROGRAM, at, f"{check.shown(word)} {why}")
 
 
-def _lines(tasklist: Path, numbers: Collection[int]) -> dict[int, bytes]:
+def _lines(tasklist: Path, each: Each | None, numbers: Collection[int]) -> dict[int, bytes]:
     """Return the commands of these lines of the list."""
     last = max(numbers, default=0)
-    with open_list(tasklist) as source:
+    with open_list(tasklist, each) as source:
         found = {at: line for at, line in enumerate(islice(source, last), start=1) if at in numbers}
     return {at: found.get(at, b"").removesuffix(b"\n").removesuffix(b"\r").removeprefix(BYTE_ORDER_MARK) for at in numbers}

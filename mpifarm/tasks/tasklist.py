@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
@@ -18,38 +18,61 @@ import numpy as np
 
 from mpifarm import FarmError, files
 from mpifarm.files import Prove
+from mpifarm.settings import Each
 from mpifarm.tasks import tfin
+from mpifarm.tasks.expanded import buffered
+from mpifarm.tasks.expansion import Expansion
 from mpifarm.tasks.numbering import Numbering
+from mpifarm.tasks.ranges import Range, is_range
+from mpifarm.tasks.rows import Lines
 from mpifarm.tasks.scan import Index, Scan
 from mpifarm.tasks.tfin import Watch
 
+_COMMANDS = ("task list", "a file of shell commands, one a line")
+_ARGUMENTS = ("list of arguments", "a file of them, one a line, or a range, 1-1000")
 _END = (b"", 0, 0)  # behind the last chunk: what follows in the other file is a difference, too
 
 
-def open_list(path: Path) -> BinaryIO:
-    """Open a task list. Raises FarmError."""
+def open_list(path: Path, each: Each | None = None) -> BinaryIO:
+    """Open a task list, or what *each* makes of a list of arguments. Raises FarmError."""
+    return buffered(expansion_of(path, each).chunks) if each else _open(path, *_COMMANDS)
+
+
+def expansion_of(path: Path, each: Each) -> Expansion:
+    """Return what *each* makes of a list of arguments. Raises FarmError."""
+    if each.elements is not None:
+        return Expansion(each, Range(each.elements))
+    _open(path, *_ARGUMENTS).close()
+    return Expansion(each, Lines(str(path)))
+
+
+def _open(path: Path, what: str, give: str) -> BinaryIO:
     try:
         if path.is_dir():
-            raise FarmError(f"{path} is a directory: give a file of shell commands, one a line")
+            raise FarmError(f"{path} is a directory: give {give}")
         if path.exists() and not path.is_file():
-            raise FarmError(f"{path} is not a regular file: a task list is read more than once, copy it to a file")
+            raise FarmError(f"{path} is not a regular file: a {what} is read more than once, copy it to a file")
         return path.open("rb")
     except FileNotFoundError:
-        raise FarmError(f"no task list {path}: give a file of shell commands, one a line") from None
+        more = "; a range, in place of a file, is for --each TEMPLATE" if is_range(path.name) else ""
+        raise FarmError(f"no {what} {path}: give {give}{more}") from None
     except OSError as error:
-        raise FarmError(f"cannot read the task list {path}: {error.strerror}") from None
+        raise FarmError(f"cannot read the {what} {path}: {error.strerror}") from None
 
 
 class Tasklist:
     """A task list and its .tfin file in the working directory."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, each: Each | None = None) -> None:
         self.path = path
+        self.each = each
         self.tfin = Path(path.name + ".tfin")
-        self._source = open_list(path)
-        self.numbering = Numbering(path, self._source)
+        self._expansion = expansion_of(path, each) if each else None
+        self._source = buffered(self._expansion.chunks) if self._expansion else open_list(path)
+        self.numbering = Numbering(path, self._source, each)
         self._new = files.new_name(self.tfin)
         self._file: BinaryIO | None = None
+        self.hash_at: int | None = None  # the first argument that begins with #: not known of commands
 
     def scan(self, prove: Prove, watch: Watch | None = None) -> Scan:
         """Read the list once; leave its .tfin form beside the one of an earlier run, if that differs, for `commit`.
@@ -87,6 +110,7 @@ class Tasklist:
                 seq += records
                 size += len(chunk)
         self.numbering.end(seq)
+        self.hash_at = self._expansion.hash_at if self._expansion else None
         self._file = new or old
         assert self._file is not None
         self._file.flush()
@@ -114,10 +138,10 @@ class Tasklist:
         length = self._source.seek(0, os.SEEK_END)
         if length <= 2 * size:
             return [(0, self.head(length))]
-        head = self.head(size)
-        self._source.seek(length - size)
+        self._source.seek(length - size)  # before the head: of what is made from the start on, this is at hand
         begun = len(self._source.readline())
         tail = self._source.read(size - begun) if begun < size else b""
+        head = self.head(size)
         return [(0, head[: head.rfind(b"\n") + 1]), (length - size + begun, tail)]
 
     def lines(self) -> Iterator[bytes]:
@@ -133,6 +157,22 @@ class Tasklist:
             newlines += part.count(b"\n")
             place -= len(part)
         return 1 + newlines
+
+    def was_made_by(self, each: Each, between: Callable[[], object] = lambda: None) -> bool:
+        """Return whether *each* makes the .tfin file that is there of the arguments as they are now; more may follow them.
+
+        *between* is called between reads, which may take long. Raises OSError.
+        """
+        with self.tfin.open("rb") as old, open_list(self.path, each) as made:
+            try:
+                for chunk, _, _ in tfin.formatted(made):
+                    between()
+                    was = old.read(len(chunk))
+                    if was != chunk:
+                        return chunk.startswith(was)
+            except FarmError:  # what could be expanded then
+                return False
+            return not old.read(1)
 
     def line_at(self, offset: int) -> int:
         """Return the number of the line of the list, from 1, whose record holds byte *offset* of the .tfin file."""

@@ -40,10 +40,12 @@ class _Range:
     last: int
 
 
-def select(which: str, option: str, tasklist: Path, scan: Scan, between: Between = lambda: None) -> Records:
+def select(
+    which: str, option: str, tasklist: Path, scan: Scan, between: Between = lambda: None, of_arguments: bool = False
+) -> Records:
     """Return the tasks that *which* names, sorted: RECORD, shape (tasks,).
 
-    *option* is who says so, *between* is called between reads, which may take long. Raises FarmError if one of them is not
+    *option* is who says so, *between* is called between reads, which may take long; *of_arguments*: the list is. Raises FarmError if one of them is not
     there, or if *which* can be read in two ways, and OSError.
     """
     path = Path(which)
@@ -55,6 +57,11 @@ def select(which: str, option: str, tasklist: Path, scan: Scan, between: Between
         )
     if numbers:
         return _by_number(_ranges(which, option), option, tasklist, scan, between)
+    if of_arguments:
+        raise FarmError(
+            f"{option} {which}: its lines may be arguments, or the commands that --each makes of them: give the numbers of"
+            " the tasks, as in log and joblog, such as 3,17-20"
+        )
     return _by_line(path, _lines(path, option), tasklist, scan, between)
 
 

@@ -6,13 +6,17 @@ the places of the first. They can stand in one line, joined by semicolons.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from mpifarm.settings import Each
 from mpifarm.tasks.changes import Change, What, common_head
 from mpifarm.tasks.check import printable, shown
+from mpifarm.texts import shown as printed
 
 WORD_BY_WORD = 3
+MOST_OF_A_TEMPLATE = 120  # characters
 _PLACES = 4
 _REMEMBERED = 1024  # places of a kind
 _CONTEXT = 20  # characters before a difference
@@ -44,6 +48,23 @@ def sentences(changes: Iterable[Change]) -> list[str]:
         tallies[What.NO_TASK_GONE].said("1 line without a task is gone", "%d lines without a task are gone", places=False),
     ]
     return [sentence for sentence in said if sentence]
+
+
+def option(each: Each, start: int = 0) -> str:
+    """Return the options that say how arguments become commands, as they are typed; a long template from *start* on."""
+    template = each.template if len(each.template) <= MOST_OF_A_TEMPLATE or not start else f"...{each.template[start:]}"
+    given = ["--each", shlex.quote(printed(template, MOST_OF_A_TEMPLATE))]
+    if each.colsep is not None:
+        given += ["--colsep", shlex.quote(printed(each.colsep, MOST_OF_A_TEMPLATE))]
+    return " ".join([*given, *(["--header"] if each.header else [])])
+
+
+def another_each(then: Each | None, now: Each | None) -> list[str]:
+    """Return what to say if arguments became other commands then."""
+    if then is None or now is None or replace(then, elements=now.elements) == now:
+        return []
+    start = max(0, common_head(then.template, now.template) - _CONTEXT)
+    return [f"{option(then, start)} has become {option(now, start)}"]
 
 
 @dataclass(slots=True)

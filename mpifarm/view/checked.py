@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpifarm import FarmError, as_line, say_all
+from mpifarm.journal import claim
 from mpifarm.journal.names import Names
 from mpifarm.settings import Config
 from mpifarm.tasks.check import Place
@@ -50,7 +51,7 @@ def check(config: Config, path: str, nodes: int | None, task_s: float | None) ->
     tasklist = Path(config.tasklist)
     names = standing.names_of(tasklist)
     shell = config.shell or _SHELL
-    looks = Looks(shell, path, config.variables, config.anyway, config.ignore_directives)
+    looks = Looks(shell, path, config.variables, config.anyway, config.ignore_directives, config.each)
     meter = _Meter()
     try:
         seen = survey(tasklist, names.tfin, looks, meter.at)
@@ -116,6 +117,7 @@ def _stands(config: Config, names: Names, seen: Survey) -> _Found:
         return found
     try:
         stands = standing.read(Path(config.tasklist), names)
+        found.told += claim.check_each(stands.checkpoint, config.tasklist, config.each, config.rerun)
         _remember(names, found)
     except FarmError as error:
         found.refused += [] if config.rerun else [str(error)]

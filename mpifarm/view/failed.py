@@ -33,7 +33,7 @@ def write(tasklist: str, quiet: bool) -> int:
     stdout.refuse_own(_OPTION, [path, *names.all()])
     try:
         found = standing.read(path, names)
-        there = original.read(path, names.tfin)
+        there = original.read(path, names.tfin, found.each)
         left = found.offsets[~found.done]
         for notice in _notices(tasklist, found, there, left.size):
             if not quiet:
@@ -53,6 +53,8 @@ def _notices(tasklist: str, found: Standing, there: Original, left: int) -> Iter
         yield f"{tasklist}: all is done ({count(total, 'task')}): the list that is left is empty"
     if there.differs:
         yield f"{there.differs}: these are the lines as they were dealt"
+    if left and found.each:
+        yield "these are commands, as --each has made them: a list by themselves, which is run without --each"
     if left and found.hand is Hand.RUNNING:
         yield f"{tasklist} is being run by {found.holder}: what is printed may be running there: do not run it meanwhile"
 

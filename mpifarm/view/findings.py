@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpifarm import texts
+from mpifarm.tasks import wording
 from mpifarm.view import advice, headline, nodes, reasons, series, slottime, standing, units
 from mpifarm.view.account import Account, Kind, State
 from mpifarm.view.advice import Advice, Facts
@@ -211,7 +212,7 @@ def _tasks(account: Account, places: Sequence[int]) -> list[Task]:
     rows = account.attempts.rows
     seqs = rows["seq"][list(places)].clip(0) if places else np.empty(0, dtype=np.int64)
     kept = (account.kinds[list(places)] != Kind.HISTORY) if places else np.empty(0, dtype=np.bool_)
-    lines = standing.lines_of(account.tasklist, np.where(kept, seqs, 0))
+    lines = standing.lines_of(account.tasklist, np.where(kept, seqs, 0), account.standing.each)
     commands = account.attempts.commands(places)
     name = texts.shown(account.tasklist.name)
     return [
@@ -233,6 +234,8 @@ def _how(account: Account, slots: SlotTime, all_nodes: Sequence[Node]) -> Iterat
     who = checkpoint.identity if checkpoint else None
     if who:
         yield "task list", texts.shown(who.tasklist)
+        if who.each:
+            yield "arguments", wording.option(who.each)
         yield "directory", texts.shown(who.directory)
         yield "--output", texts.shown(who.output) if who.output else "standard output"
         yield "shell", texts.shown(who.shell)

@@ -2,7 +2,8 @@
 
 Why: our own joblog has a line for each attempt, six columns more before the command, and Seq is the line of the .tfin file.
 GNU Parallel itself, and others who count columns, would take a number for the command. Here Seq is the line of the list,
-which is what `parallel --resume --joblog j :::: tasks.txt` counts, and the command stands as it is in the list.
+which is what `parallel --resume --joblog j :::: tasks.txt` counts, and the command stands as it is in the list. Of arguments
+GNU Parallel counts the lines behind the header.
 
 The rule: a line says Exitval 0, Signal 0 if the task is done as the farm knows it, and only then. One that is done, and of
 which the joblog has no success (a run of TaskFarmer's, a line that was torn), is told by its line of progress. One that is
@@ -21,6 +22,7 @@ from mpifarm import FarmError, files
 from mpifarm.journal import tails
 from mpifarm.journal.names import Names
 from mpifarm.tasks import tfin
+from mpifarm.tasks.numbering import lines_before
 from mpifarm.view import account, attempts, original, standing, stdout
 from mpifarm.view.attempts import Attempts
 from mpifarm.view.standing import Numbers, Standing
@@ -60,11 +62,12 @@ def write(tasklist: str) -> int:
     stdout.refuse_own(_OPTION, [path, *names.all()])
     try:
         found = standing.read(path, names)
-        there = original.read(path, names.tfin)
+        there = original.read(path, names.tfin, found.each)
         if there.differs:
             raise FarmError(f"{_OPTION}: {there.differs}: Seq would be the line of another task: restore the list")
         tried = attempts.read(names.joblog) if names.joblog.is_file() else attempts.none(names.joblog)
-        return stdout.put(_OPTION, _parts(names, found, there.lines, _table(names, found, tried)))
+        lines = there.lines - (lines_before(found.each) if found.each else 0)
+        return stdout.put(_OPTION, _parts(names, found, lines, _table(names, found, tried)))
     except OSError as error:
         raise files.unreadable(error, tasklist, _OPTION) from None
 

@@ -10,14 +10,18 @@ from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
+from mpifarm.settings import Each
+
 MOST_BYTES = 128 * 1024 * 1024  # of a list that is read for this
 
 _BLOCK_BYTES = 1024 * 1024
 
 
-def of(tasklist: Path, seqs: Collection[int]) -> dict[int, int]:
-    """Return the line of the list, from 1, of each of *seqs* that is found."""
+def of(tasklist: Path, seqs: Collection[int], each: Each | None = None) -> dict[int, int]:
+    """Return the line of the list, from 1, of each of *seqs* that is found; *each* says how it was made of arguments."""
     wanted = sorted(set(seqs))
+    if each:  # only its header is no record
+        return {seq: seq + int(each.header) for seq in wanted}
     found: dict[int, int] = {}
     with suppress(OSError):
         if not wanted or not tasklist.is_file() or tasklist.stat().st_size > MOST_BYTES:

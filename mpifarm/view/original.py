@@ -12,8 +12,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from mpifarm import FarmError
 from mpifarm.journal import tails
+from mpifarm.settings import Each
 from mpifarm.tasks import tfin
+from mpifarm.tasks.tasklist import open_list
 
 Lines = NDArray[np.int64]
 
@@ -27,9 +30,18 @@ class Original:
     appended: list[tuple[int, bytes]] = field(default_factory=list)  # tasks: line, record
 
 
-def read(tasklist: Path, dealt: Path) -> Original:
-    """Read a list, and hold it against the .tfin file *dealt*. Raises OSError."""
-    if not tasklist.is_file():
+def read(tasklist: Path, dealt: Path, each: Each | None = None) -> Original:
+    """Read a list, or what *each* makes of one of arguments; hold it against the .tfin file *dealt*. Raises OSError."""
+    try:
+        return _read(tasklist, dealt, each)
+    except FarmError as error:
+        if not each:
+            raise
+        return Original(f"what {each.template} makes of {tasklist} cannot be told any more ({error})")
+
+
+def _read(tasklist: Path, dealt: Path, each: Each | None) -> Original:
+    if not (tasklist.is_file() or (each and each.elements)):
         return Original(f"{tasklist} is not there any more")
     lines: list[Lines] = [np.empty(0, dtype=np.int64)]
     appended: list[tuple[int, bytes]] = []
@@ -38,7 +50,7 @@ def read(tasklist: Path, dealt: Path) -> Original:
     def see(part: bytes, number: int, _tasks: int) -> None:
         lines.append(number + tfin.lines_with_records(part))
 
-    with tasklist.open("rb") as source, dealt.open("rb") as old:
+    with open_list(tasklist, each) as source, dealt.open("rb") as old:
         for chunk, records, _ in tfin.formatted(source, see):
             was = old.read(min(len(chunk), size - at))
             if not chunk.startswith(was) or not (chunk[: len(was)].endswith(b"\n") or not was):

@@ -64,7 +64,7 @@ def write(which: str, tasklist: str) -> int:
 
 
 def _task(which: str, path: Path, names: Names, found: Standing) -> _Task:
-    there = original.read(path, names.tfin)
+    there = original.read(path, names.tfin, found.each)
     line = _LINE.fullmatch(which)
     if _SEQ.fullmatch(which):
         seq = int(which)

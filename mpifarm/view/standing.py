@@ -22,7 +22,9 @@ from mpifarm.journal import fastrecovery, progress, resume
 from mpifarm.journal.fastrecovery import Checkpoint
 from mpifarm.journal.holder import Holder
 from mpifarm.journal.names import Names
+from mpifarm.settings import Each
 from mpifarm.tasks import tfin
+from mpifarm.tasks.numbering import lines_before
 from mpifarm.tasks.offsets import among
 from mpifarm.tasks.scan import Index, Scan
 from mpifarm.view import hand as hands
@@ -44,6 +46,11 @@ class Standing:
     hand: Hand
     holder: Holder | None
     checkpoint: Checkpoint | None
+
+    @property
+    def each(self) -> Each | None:
+        """How arguments became commands; None if the list is of commands."""
+        return self.checkpoint.identity.each if self.checkpoint and self.checkpoint.identity else None
 
 
 def names_of(tasklist: Path) -> Names:
@@ -72,11 +79,14 @@ def read(tasklist: Path, names: Names) -> Standing:
     return Standing(offsets, seqs, done, dealt_to, bad, held.hand, held.holder, checkpoint)
 
 
-def lines_of(tasklist: Path, seqs: Numbers) -> Iterator[int]:
+def lines_of(tasklist: Path, seqs: Numbers, each: Each | None = None) -> Iterator[int]:
     """Yield the number of the line of the list, from 1, for each record of *seqs*; 0 if the list has it no more.
 
-    Comments are lines of the list, and no records.
+    Comments are lines of the list, and no records; of a list of arguments each line behind the header is one.
     """
+    if each:
+        yield from (int(seq) and lines_before(each) + int(seq) for seq in seqs)
+        return
     places = np.zeros(int(seqs.max(initial=0)) + 1, dtype=np.int64)
     wanted = np.zeros(places.size, dtype=np.bool_)
     wanted[seqs] = True

@@ -94,9 +94,9 @@ def test_a_long_script_in_quotes_is_no_matter() -> None:
 
 
 PIECES = [
-    *("echo", "a", " ", " ", " ", "\n", "\n", "\n", "'", '"', "`", "\\", "\\\n", "$(", ")", "(", ")", "${x:-", "}", "{ ", "# x"),
-    *("\nEOF\n", "<<EOF", "<<'EOF' b", "<<-EOF", ";", "&&", "|", "if ", "; then", "\nfi", "for i in a; do", "\ndone", "\ndo\n"),
-    *("while ", "else", "!", "x=", "$x", "((", "))"),
+    *("echo", "a", " ", " ", " ", "\n", "\n", "\n", "'", '"', "`", "\\", "\\\n", "$(", ")", "(", ")", "${x:-", "}", "{ "),
+    *("\nEOF\n", "<<EOF", "<<'EOF' b", "<<-EOF", ";", "&&", "|", "if ", "; then", "\nfi", "for i in a; do", "\ndone"),
+    *("\ndo\n", "# x", "while ", "else", "!", "x=", "$x", "((", "))"),
 ]  # fmt: skip
 
 
