@@ -24,10 +24,9 @@ _RANKS = (
     "give it to who starts the ranks: mpiexec -n 3 python -m mpifarm TASKLIST, srun -N 2 -c 128 python -m mpifarm TASKLIST"
 )
 _CPUS = "a task has the CPUs of its slot: give -j N, with N the CPUs of a node divided by those of a task"
-_WHOLE_COMMANDS = (
-    "the list holds whole commands, one a line; to make one of a file of arguments:"
-    " sed \"s|.*|./prog '&'|\" FILE > tasks.txt"
-)
+_EACH = "for a file of arguments, one a line, give --each TEMPLATE: python -m mpifarm --each './prog {}' FILE"
+_COLUMNS = f"{_EACH}; {{1}} {{2}} are its columns, with --colsep REGEX, and names of the first line with --header"
+_ARRAY = "for a job array give --each and its range: python -m mpifarm --each 'SLURM_ARRAY_TASK_ID={} ./prog' 1-1000"
 _OF_THE_JOB = "that is for the job: give it to sbatch or srun, before python -m mpifarm"
 _BLOCKS = "what a task prints comes as one whole block when it has ended; to see it before, let the line write into a file"
 _MEMORY = "memory is not watched: choose -j N so that N tasks fit into a node (joblog.TASKLIST.tfin has the peak of each)"
@@ -106,7 +105,7 @@ TABLE = (
     Entry("--tmpdir --tempdir --tmp", "GNU Parallel and Slurm", "set TMPDIR"),
     Entry("--env --export --environ", "GNU Parallel, HyperQueue and Slurm",
           "the tasks get the farm's environment: export it before"),
-    Entry("--partition --account --qos --constraint --job-name --exclusive --nodelist --exclude --array --dependency"
+    Entry("--partition --account --qos --constraint --job-name --exclusive --nodelist --exclude --dependency"
           " --requeue --signal --reservation --licenses --mail-type --mail-user --overlap --exact --cpu-bind -A -J -w -x",
           "Slurm", _OF_THE_JOB),
     Entry("-p --prefix", "Slurm, disBatch and xargs",
@@ -115,14 +114,15 @@ TABLE = (
     Entry("--pin --priority --resource --wait", "HyperQueue",
           "leave it out, the farm runs here and now, with the CPUs that it is given"),
     # lines that are made of arguments
-    Entry("::: :::: :::+ ::::+ --arg-file --colsep --link --header --rpl --xapply --shuf --pipe --pipepart --pipe-part"
-          " --block"
-          " --arg-sep --arg-file-sep --trim --quote -X -m", "GNU Parallel", _WHOLE_COMMANDS),
-    Entry("-a -I -i -L -l -C -0 -d -E --null --delimiter --replace --max-args --max-lines --max-chars --xargs",
-          "xargs and GNU Parallel",
-          _WHOLE_COMMANDS),
-    Entry("--each-line --from-json", "HyperQueue", _WHOLE_COMMANDS),
-    Entry("--template --bundlesize -b", "HyperShell", _WHOLE_COMMANDS),
+    Entry("::: :::: :::+ ::::+ --arg-file --link --rpl --xapply --shuf --pipe --pipepart --pipe-part --block"
+          " --arg-sep --arg-file-sep --trim --quote -X -m", "GNU Parallel", _EACH),
+    Entry("-C", "GNU Parallel", _COLUMNS),
+    Entry("-a -I -i -L -l -0 -d -E --null --delimiter --replace --max-args --max-lines --max-chars --xargs",
+          "xargs and GNU Parallel", _EACH),
+    Entry("--each-line", "HyperQueue", f"{_EACH}; for a program that reads it, 'HQ_ENTRY={{}} ./prog'"),
+    Entry("--from-json", "HyperQueue", f"{_EACH}, and make it a line for each entry"),
+    Entry("--array", "Slurm and HyperQueue", _ARRAY),
+    Entry("--template --bundlesize -b", "HyperShell", _EACH),
 )  # fmt: skip
 
 _ENTRIES = {option: entry for entry in TABLE for option in entry.options.split()}

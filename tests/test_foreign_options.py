@@ -78,7 +78,13 @@ def test_what_nobody_knows_is_not_answered(word: str) -> None:
         ("--time", "--walltime TIME"),
         ("--results", "--output FILE"),
         ("--delay", "sleep"),
-        *((name, "whole commands") for name in (":::", "-a", "--arg-file", "--colsep", "-I")),
+        *(
+            (name, "--each TEMPLATE")
+            for name in (":::", "-a", "--arg-file", "-I", "--each-line", "--from-json", "--template")
+        ),
+        ("-C", "--colsep REGEX"),
+        ("--array", "--each 'SLURM_ARRAY_TASK_ID={} ./prog' 1-1000"),
+        ("--each-line", "'HQ_ENTRY={} ./prog'"),
         ("-n", "a whole command"),
     ],
 )

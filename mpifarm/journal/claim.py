@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mpifarm import FarmError
-from mpifarm.journal import fastrecovery, tails
+from mpifarm.journal import fastrecovery, identity, tails
 from mpifarm.journal.fastrecovery import Checkpoint, Covered
 from mpifarm.journal.identity import Identity
 from mpifarm.journal.lock import Lock
@@ -61,6 +61,19 @@ def check_list(last: Checkpoint | None, now: Identity, names: Names, scan: Scan,
         f"{names.progress} and the files with it are of another list, {then.tasklist}, not of {now.tasklist}:"
         " start in another directory, rename this list, or remove those files by hand"
     )
+
+
+def check_range(tasklist: str, each: Each | None) -> None:
+    """Raise FarmError if *tasklist* is no file, but what a run over a range is called, and it is not started as that."""
+    if each or os.path.lexists(tasklist):
+        return
+    names = Names(Path(f"{Path(tasklist).name}.tfin"))
+    then = identity.recorded(names.fastrecovery, names.done)
+    if then and then.each and then.each.elements:
+        raise FarmError(
+            f"{tasklist} is what a run is called here that was begun with {wording.option(then.each)} {then.each.elements}:"
+            " to go on with it give that line again"
+        )
 
 
 def check_each(last: Checkpoint | None, tasklist: str, each: Each | None, is_afresh: bool) -> list[str]:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mpifarm import FarmError, files
-from mpifarm.journal import fastrecovery, journal, retraction, standing, step
+from mpifarm.journal import claim, fastrecovery, journal, retraction, standing, step
 from mpifarm.journal.found import Found, Held, damage, look, nothing
 from mpifarm.journal.holder import Holder, this_process
 from mpifarm.journal.journal import Journal
@@ -53,6 +53,7 @@ def open_run(config: Config, waiting: Waiting = IN_PERSON) -> Run:
     *waiting* is how time passes until it is known that nobody else has the list. Raises FarmError, and TakenOver if another
     manager has taken the list meanwhile.
     """
+    claim.check_range(config.tasklist, config.each)
     tasklist = Tasklist(Path(config.tasklist), config.each)
     names = Names(tasklist.tfin)
     check_length(tasklist.path, names)

@@ -164,7 +164,7 @@ def _refuse_another_each(tasklist: Tasklist, scan: Scan, start: Checkpoint, betw
     arguments = ""
     if scan.had_tfin:
         same = tasklist.was_made_by(then, between)
-        arguments = ", of the same arguments" if same else ", and the arguments have changed, too"
+        arguments = ", and the arguments are the same" if same else ", and the arguments have changed, too"
     raise FarmError(
         f"{tasklist.path} has changed since the last run: {changed[0]}{arguments}: give --edited to go on with what has"
         " the same command, the options of that run, or --rerun to run all of it again"

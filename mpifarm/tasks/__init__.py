@@ -9,4 +9,6 @@ the `matching` of lines of both `sides`; `changes` are what a person has edited,
 judges, `lint` tells, with the `span` of a task that goes on in the next lines; `starters` are commands that start a step
 of Slurm's. All of a list is looked at by a `survey`, which gathers `faults`: it asks the shell for `syntax`, looks for what
 a line `calls`, and for `repeats`.
+
+A list of arguments is `expanded`: read as the commands that are made of it; `label` is what a run without a file is called.
 """

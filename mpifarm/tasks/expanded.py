@@ -13,10 +13,7 @@ import io
 import os
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, BinaryIO, cast
-
-if TYPE_CHECKING:  # what a buffer may be: Python 3.12 has it in collections.abc
-    from typing_extensions import Buffer
+from typing import Any, BinaryIO, cast
 
 AT_HAND_BYTES = 1024 * 1024
 _BUFFER_BYTES = 64 * 1024
@@ -42,7 +39,7 @@ class Expanded(io.RawIOBase):
         """Return that one can go anywhere in it."""
         return True
 
-    def readinto(self, buffer: Buffer) -> int:
+    def readinto(self, buffer: Any) -> int:
         """Fill *buffer* from where it stands, as far as a chunk goes; return how many bytes that are, 0 at the end."""
         view = memoryview(buffer).cast("B")
         begin, chunk = self._chunk()

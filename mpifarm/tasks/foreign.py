@@ -118,5 +118,7 @@ def replacement(line: Line) -> str | None:
         return None
     field = found[0].decode()
     ours = {"{#}": "write $MPIFARM_SEQ, the task's number", "{%}": "write $MPIFARM_SLOT, the task's slot"}
-    instead = ours.get(field, "write the argument into each line")
+    instead = ours.get(
+        field, "write the argument into each line, or the template into --each and the arguments into the list"
+    )
     return f"nothing is put in the place of {field} here: {instead} (quote it, '{field}', if it stands for itself)"

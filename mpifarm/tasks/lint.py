@@ -88,9 +88,8 @@ def remarks(config: Config, tasklist: Tasklist, dash: bool) -> list[str]:
 def _arguments(tasklist: Tasklist) -> list[str]:
     if tasklist.hash_at is None:
         return []
-    return [
-        f"{tasklist.path}:{tasklist.hash_at} begins with #: of arguments none is a comment, so it is a task like any other"
-    ]
+    told = "it begins with #, and is an argument like any other, not a comment"
+    return [f"{tasklist.path}:{tasklist.hash_at}: {told}"]
 
 
 def _waiting(parts: list[tuple[int, bytes]], dash: bool) -> Found | None:

@@ -45,8 +45,8 @@ def select(
 ) -> Records:
     """Return the tasks that *which* names, sorted: RECORD, shape (tasks,).
 
-    *option* is who says so, *between* is called between reads, which may take long; *of_arguments*: the list is. Raises FarmError if one of them is not
-    there, or if *which* can be read in two ways, and OSError.
+    *option* is who says so, *between* is called between reads, which may take long; *of_arguments*: the list is. Raises
+    FarmError if one of them is not there, or if *which* can be read in two ways, and OSError.
     """
     path = Path(which)
     numbers = _NUMBERS.fullmatch(which)

@@ -18,6 +18,7 @@ from mpifarm import FarmError, as_line, say_all
 from mpifarm.journal import claim
 from mpifarm.journal.names import Names
 from mpifarm.settings import Config
+from mpifarm.tasks import wording
 from mpifarm.tasks.check import Place
 from mpifarm.tasks.faults import Fault, Tally
 from mpifarm.tasks.survey import Looks, Survey, survey
@@ -135,6 +136,9 @@ def _stands(config: Config, names: Names, seen: Survey) -> _Found:
 
 def _edited(config: Config, stands: Standing, found: _Found) -> None:
     done = units.counted(int(np.count_nonzero(stands.done)), "task")
+    changed = wording.another_each(stands.each, config.each)
+    if changed:
+        found.told.append(f"{changed[0]} since it was dealt")
     was = f"it was edited since it was dealt, and {done} of it as it was then {'is' if done == '1 task' else 'are'} done"
     if config.edited:
         found.told.append(f"{was}: what is unchanged of them stays done")

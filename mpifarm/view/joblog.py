@@ -2,8 +2,8 @@
 
 Why: our own joblog has a line for each attempt, six columns more before the command, and Seq is the line of the .tfin file.
 GNU Parallel itself, and others who count columns, would take a number for the command. Here Seq is the line of the list,
-which is what `parallel --resume --joblog j :::: tasks.txt` counts, and the command stands as it is in the list. Of arguments
-GNU Parallel counts the lines behind the header.
+which is what `parallel --resume --joblog j :::: tasks.txt` counts (no header of arguments), and the command stands as it is
+in the list.
 
 The rule: a line says Exitval 0, Signal 0 if the task is done as the farm knows it, and only then. One that is done, and of
 which the joblog has no success (a run of TaskFarmer's, a line that was torn), is told by its line of progress. One that is

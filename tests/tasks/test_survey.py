@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def look(content: bytes, **options: bool) -> Survey:
+def look(content: bytes, **options: Any) -> Survey:
     Path("tasks.txt").write_bytes(content)
     before = sorted(Path().iterdir())
     found = survey(Path("tasks.txt"), TFIN, Looks(DASH, PATH, (), **options))
