@@ -67,7 +67,7 @@ REFUSALS: dict[str, tuple[bytes, str, list[str]]] = {
         ["tasks.txt:4-5: ", "backslash", "sh ./tasks.4-5.sh", "(1 more such line)"],
     ),
     "directives": (DIRECTIVES, "ignore_directives", ["tasks.txt:1: ", '"#mpifarm cpus=2"', "knows no #mpifarm words"]),
-    "a directive alone": (DIRECTIVE_ALONE, "ignore_directives", ["tasks.txt:1: ", "disBatch's", "seq 20"]),
+    "a directive alone": (DIRECTIVE_ALONE, "ignore_directives", ["tasks.txt:1: ", "disBatch's", "./sim.sh {}' 5-24"]),
     "variables": (
         VARIABLES,
         "ignore_directives",
