@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mpifarm import FarmError
 
-from . import checked, dealing, edited, idle, lists, makespan, output, report, spawn, startup
+from . import checked, dealing, each, edited, idle, lists, makespan, output, report, spawn, startup
 from .harness import Failed, Plan
 from .peers import Peers
 from .table import Row, text
@@ -23,6 +23,7 @@ BENCHMARKS = {
     "startup": startup.rows,
     "idle": idle.rows,
     "lists": lists.rows,
+    "each": each.rows,
     "edited": edited.rows,
     "dealing": dealing.rows,
     "output": output.rows,

@@ -14,7 +14,7 @@ import select
 import signal
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -39,6 +39,7 @@ class First:
 
     wall_s: float
     peak_mib: float  # of rank 0
+    cpu_s: float = 0.0  # of rank 0
 
 
 def rows(plan: Plan, peers: Peers) -> Iterator[Row]:
@@ -114,24 +115,24 @@ def go_on(tasks: Path, peers: Peers, directory: Path, _new: Path) -> First:
     return first_task(tasks, peers, directory)
 
 
-def first_task(tasks: Path, peers: Peers, directory: Path) -> First:
+def first_task(tasks: Path, peers: Peers, directory: Path, options: Sequence[str] = ()) -> First:
     pipe = directory / "started"
     os.mkfifo(pipe)
     started = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
     try:
         began = time.perf_counter()
-        with running(peers.farm(2, 1, tasks), directory, peers.environ) as farm:
+        with running(peers.farm(2, 1, tasks, *options), directory, peers.environ) as farm:
             if not select.select([started], [], [], DEADLINE_S)[0]:
                 raise Failed("the first task has not started")
             wall_s = time.perf_counter() - began
             (manager,) = [member for member in farm.family() if member.name == "rank 0"]
-            peak_mib = manager.peak_mib()
+            peak_mib, cpu_s = manager.peak_mib(), manager.cpu_s()
             os.kill(manager.pid, signal.SIGTERM)
             farm.wait(3)
     finally:
         os.close(started)
         pipe.unlink()
-    return First(wall_s, peak_mib)
+    return First(wall_s, peak_mib, cpu_s)
 
 
 def shell(command: str, peers: Peers, directory: Path) -> First:

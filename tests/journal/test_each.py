@@ -60,7 +60,7 @@ def test_the_tfin_file_holds_the_commands_and_a_task_is_named_by_the_line_of_its
 
 
 def test_the_header_is_no_task_and_is_counted_as_a_line() -> None:
-    ARGS.write_bytes(b"#HQ\n1\n2\n\n\n3\n")
+    ARGS.write_bytes(b"HQ\n1\n2\n\n\n3\n")
     run = opened(tasklist="args.txt", each=Each("./run {1} {#}", colsep=",", header=True))
     assert NAMES.tfin.read_bytes() == b"> ./run 1 1\n> ./run 2 2\n> \n> \n> ./run 3 5\n"
     assert run.notices == ["args.txt: 3 tasks; 2 empty lines, no tasks"]
@@ -250,8 +250,9 @@ BAD = {
         "args.txt is text in UTF-16, which no shell reads: iconv -f UTF-16 -t UTF-8 args.txt > new.txt makes a list of it",
     ),
     "a range without a template": (
-        None, "1-100", b"", "no task list 1-100: give a file of shell commands, one a line; a range, in place of a file, is for"
-        " --each TEMPLATE",
+        None, "1-100", b"",
+        "no task list 1-100: give a file of shell commands, one a line; a range, in place of a file, is for --each"
+        " TEMPLATE",
     ),
 }  # fmt: skip
 

@@ -60,3 +60,5 @@ def test_the_end_of_what_was_read_is_at_hand_and_its_start_is_made_anew() -> Non
     made.seek(0)
     made.read(1)
     assert passes == [1]
+    assert len(made.read()) == size - 1
+    assert passes == [100]
