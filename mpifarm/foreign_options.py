@@ -77,7 +77,8 @@ TABLE = (
           f"{_RANKS}; {_AT_A_TIME}; a line of the list is a whole command"),
     Entry("-N", "Slurm, Flux and HyperShell", f"{_RANKS}; {_AT_A_TIME}"),
     Entry("-c", "Slurm, Flux, disBatch, HyperShell and ParaFly",
-          f"a list is given without an option; CPUs of a rank are given to srun: srun -N 2 -c 128 python -m mpifarm TASKLIST; {_CPUS}"),
+          "a list is given without an option;"
+          f" CPUs of a rank are given to srun: srun -N 2 -c 128 python -m mpifarm TASKLIST; {_CPUS}"),
     Entry("--cpus-per-task --cpusPerTask --cores-per-task --cpus --task-cores", "Slurm, Flux, HyperQueue and disBatch",
           _CPUS),
     Entry("-t", "Slurm, disBatch and HyperShell",

@@ -30,8 +30,10 @@ _OURS = (
     (r"BARRIER|group|after\w*|deps", f"lines have no order here, {_SECOND_LIST}"),
     (
         r"PREFIX|SUFFIX",
-        "nothing is put around lines that are commands: sed 's|.*|PREFIX & SUFFIX|' FILE > tasks.txt does that; if each line"
-        " is one argument, --each 'PREFIX {} SUFFIX' FILE does",
+        (
+            "nothing is put around lines that are commands: sed 's|.*|PREFIX & SUFFIX|' FILE > tasks.txt does that; if each"
+            " line is one argument, --each 'PREFIX {} SUFFIX' FILE does"
+        ),
     ),
     (r"REPEAT|array", "each number of a range is a task by --each './sim.sh {}' 1-20"),
     (r"PERENGINE", "nothing is run once a node here, start it with srun before the farm"),
@@ -116,7 +118,9 @@ def variable(line: Line, known: Collection[str]) -> str | None:
     for name in dict.fromkeys(_VARIABLE.findall(text)):
         if re.search(_FOR_ONE % (name, name), text):
             shown = name.decode()
-            return f"{shown}= before a program is for that alone, and ${shown} is looked up before: write {shown}=...; before it"
+            return (
+                f"{shown}= before a program is for that alone, ${shown} is looked up before: write {shown}=...; before it"
+            )
         set_here = re.search(rb"\b%b\+?=|\b(?:for|read)\b.*\b%b\b" % (name, name), line.text)
         if name.decode() not in known and not set_here:
             return f"${name.decode()} is set by others, and by nobody here: {_our_variable(name.decode())}"
