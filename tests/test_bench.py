@@ -14,7 +14,9 @@ from mpi import farms
 
 ROOT = Path(__file__).parents[1]
 DEADLINE_S = 600.0
-BENCHMARKS = {"spawn", "makespan", "startup", "idle", "lists", "each", "edited", "dealing", "output", "report", "checked"}
+BENCHMARKS = {
+    *("spawn", "makespan", "startup", "idle", "lists", "each", "edited", "expand", "dealing", "output", "report", "checked"),
+}
 
 
 def run_bench(*arguments: str, program: str = "tests.bench") -> str:

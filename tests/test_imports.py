@@ -158,6 +158,13 @@ TABLE = {
     "tasks": {
         "bashisms": "quoting|",
         "calls": "|",
+        "columns": "|ground",
+        "combinations": "columns rows|ground",
+        "expansion": "columns rows template values|ground",
+        "ranges": "|ground",
+        "rows": "columns quoting|ground",
+        "template": "quoting values|ground",
+        "values": "|",
         "changes": "kept tasklist tfin|",
         "check": "bashisms foreign grammar quoting span|",
         "edits": "kept matching sides tfin|",

@@ -10,5 +10,7 @@ judges, `lint` tells, with the `span` of a task that goes on in the next lines; 
 of Slurm's. All of a list is looked at by a `survey`, which gathers `faults`: it asks the shell for `syntax`, looks for what
 a line `calls`, and for `repeats`.
 
-A list of arguments is `expanded`: read as the commands that are made of it; `label` is what a run without a file is called.
+A list may come as arguments and a `template`: `rows` of a file, `ranges` and `combinations` have `columns`, whose `values`
+are put in its fields; the `expansion` of all of them is the list, `expanded` the file that is read in its place; `label` is
+what a run without a file is called.
 """

@@ -53,6 +53,8 @@ def _known_columns(lines: bytes) -> list[Row]:
 def _compiled(colsep: str) -> tuple[re.Pattern[bytes], bytes | None]:
     """Return the pattern, and what it is if it is no more than that text."""
     told = f"--colsep '{shown(colsep)}'"
+    if not colsep:
+        raise FarmError(f"{told}: nothing stands between columns; leave it out, and a line is one value")
     if _POSIX.search(colsep):
         raise FarmError(rf"{told}: this is a regular expression of Python's, which has no [:space:]; write \s")
     try:

@@ -39,7 +39,7 @@ _VARIABLE = re.compile(rb"\$[A-Za-z_]\w*\Z")
 _OWN = re.compile(  # before a {} that find or xargs may read
     rb"(?P<find>-(?:exec|ok)(?:dir)?[ \t][^;&|]*)\Z|\bxargs\b[^;&|]*(?:-I[ \t]*|--replace=)(?:\{\}[^;&|]*)?\Z"
 )
-_DIGITS = re.compile(rb"(?:.*[ \t;&|(])?[0-9}]*\Z", re.DOTALL)  # behind which digits may be a descriptor's
+_DIGITS = re.compile(rb"(?:.*[ \t;&|(])?(?:[0-9]|\{[^{} ]*\})*\Z", re.DOTALL)  # behind which digits may be a descriptor's
 _CODE = (Part.CODE, Part.NESTED)
 _MOST_NAMES = 8  # that a message lists
 
@@ -66,7 +66,7 @@ class Template:
 
 def check(template: str) -> None:
     """Raise FarmError if *template* cannot be one, whatever its fields mean."""
-    told = f"--each '{shown(template)}'"
+    told = f"template '{shown(template)}'"
     if not template.strip() or template.lstrip().startswith("#"):
         raise FarmError(f"{told}: that is no command")
     if "\n" in template:
@@ -88,7 +88,7 @@ class _Reading:
     """A template, and what is known of it."""
 
     def __init__(self, template: str, names: Sequence[bytes] | None) -> None:
-        self._told = f"--each '{shown(template)}'"
+        self._told = f"template '{shown(template)}'"
         self._text = os.fsencode(template)
         self._names = names
         found = [(brace, self._place(brace[1])) for brace in _BRACES.finditer(self._text)]
@@ -238,6 +238,7 @@ class _Reading:
         names = [shown(name) for name in self._names if name]
         near = difflib.get_close_matches(shown(brace[1]).rstrip("./"), names, 1)
         more = ", ..." if len(names) > _MOST_NAMES else ""
-        listed = f"did you mean {{{near[0]}}}" if near else f"there are {', '.join(names[:_MOST_NAMES])}{more}"
+        listed = f"did you mean {{{near[0]}}}?" if near else f"there are {', '.join(names[:_MOST_NAMES])}{more}."
+        hint = " --colsep tells what stands between columns." if len(names) == 1 else ""
         inner = shown(brace[1])
-        return f"{self._told}: no column is called {inner}; {listed}. If it is no field, write {{ {inner} }}"
+        return f"{self._told}: no column is called {inner}; {listed}{hint} If it is no field, write {{ {inner} }}"

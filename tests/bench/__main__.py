@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mpifarm import FarmError
 
-from . import checked, dealing, each, edited, idle, lists, makespan, output, report, spawn, startup
+from . import checked, dealing, each, edited, expand, idle, lists, makespan, output, report, spawn, startup
 from .harness import Failed, Plan
 from .peers import Peers
 from .table import Row, text
@@ -25,6 +25,7 @@ BENCHMARKS = {
     "lists": lists.rows,
     "each": each.rows,
     "edited": edited.rows,
+    "expand": expand.rows,
     "dealing": dealing.rows,
     "output": output.rows,
     "report": report.rows,
