@@ -38,6 +38,8 @@ more about the options above:
   --max-fails: nothing more is started when more than N tasks have failed for good, or N% of the list, what runs may
   finish, and the exit code is 1; 0 is fail-fast. As soon as what has failed once may be too much, it is tried again at
   once, before other tasks, to decide that.
+  --each: {} is the line, quoted; GNU Parallel's other fields, too: {.} {/} {//} {/.} {#}, and {1} {2.} with --colsep. A
+  template without a field gets the line at its end. In place of a file a range: 1-1000, 1-100:5, 1,7,9-12.
   --output: one block for each task that succeeds, never twice, whatever was killed when.
   --status: exit code 0: it is running, or all is done; 1: it has ended and tasks have failed; 3: work is left and nobody
   runs it; 2: no such run here. What stands in the document of --json is said in mpifarm/view/snapshot.py.

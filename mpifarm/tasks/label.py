@@ -8,8 +8,7 @@ program (`env`, `exec`, `nice`, `nohup`, `time`), nor an interpreter with a scri
     env OMP_NUM_THREADS=1 bin/sim -t {}     sim
     python3 fit.py --fold {}                fit.py
     python3 -c 'print({})'                  python3
-    {}/run                                  run
-    {}                                      each
+    command {}                              each
 
 Fields are no part of it, and what is neither a letter nor a digit nor one of `. _ + -` is `_`. A name may be MOST_PROGRAM
 characters of the program long and MOST_RANGE of the range; a longer range ends in ~ and its CRC-32.

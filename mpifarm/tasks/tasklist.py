@@ -163,16 +163,16 @@ class Tasklist:
 
         *between* is called between reads, which may take long. Raises OSError.
         """
-        with self.tfin.open("rb") as old, open_list(self.path, each) as made:
-            try:
+        try:
+            with self.tfin.open("rb") as old, open_list(self.path, each) as made:
                 for chunk, _, _ in tfin.formatted(made):
                     between()
                     was = old.read(len(chunk))
                     if was != chunk:
                         return chunk.startswith(was)
-            except FarmError:  # what could be expanded then
-                return False
-            return not old.read(1)
+                return not old.read(1)
+        except FarmError:  # of what could be expanded then
+            return False
 
     def line_at(self, offset: int) -> int:
         """Return the number of the line of the list, from 1, whose record holds byte *offset* of the .tfin file."""

@@ -106,9 +106,7 @@ def test_another_template_is_a_changed_list_and_is_told_as_such() -> None:
         " same: give --edited to go on with what has the same command, the options of that run, or --rerun to run all of it"
         " again"
     )
-    assert "--each './run {}' has become --each './run {}' --colsep ' ' --header, and the ar" in told(
-        Each("./run {}", " ", True)
-    )
+    assert "--each './run {}' has become --each './run {}' --header, and the ar" in told(Each("./run {}", header=True))
     ARGS.write_bytes(b"A b\n#c\n\nd\n")
     assert " has become --each './run -v {}', and the arguments have changed, too: give --edited" in told(
         Each("./run -v {}")
@@ -177,7 +175,7 @@ def test_a_list_of_commands_does_not_go_on_as_one_of_arguments() -> None:
     )
     assert told() == said
     assert told(edited=True) == said
-    assert told(Each("{}")) == said
+    assert told(Each("command {}")) == said
     gone_on(each=None)
     assert told() == said
 
@@ -251,8 +249,7 @@ BAD = {
     ),
     "a range without a template": (
         None, "1-100", b"",
-        "no task list 1-100: give a file of shell commands, one a line; a range, in place of a file, is for --each"
-        " TEMPLATE",
+        "no task list 1-100: give a file of shell commands, one a line; a range, in place of a file, is for --each TEMPLATE",  # noqa: E501
     ),
 }  # fmt: skip
 

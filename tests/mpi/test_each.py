@@ -14,6 +14,7 @@ from .farms import Farms, wait_until
 
 ODD = ["a b", "it's", '"q"', "$HOME", "`x`", "#c", "*", "a\\b", "{}", "-n", "~", "a;b", "a\tb", "é", "!", ">x", "%s"]
 WORK = '#!/bin/sh\nsleep 0.05\nprintf "<%s>\\n" "$@"\n'
+COLUMNS = "is for the columns of arguments, of which --each TEMPLATE makes commands: give --each, too, or leave it out"
 OPTIONS = ("--threads", "2", "--retries", "0", "--output", "all.out")
 
 
@@ -114,13 +115,11 @@ def test_check_is_about_the_commands_and_names_the_lines_of_the_arguments(farms:
     [
         (
             ("--colsep", ",", "tasks.txt"),
-            "--colsep is for the columns of arguments, of which --each TEMPLATE makes commands: give --each, too, or"
-            " leave it out",
+            f"--colsep {COLUMNS}",
         ),
         (
             ("--header", "tasks.txt"),
-            "--header is for the columns of arguments, of which --each TEMPLATE makes commands: give --each, too, or"
-            " leave it out",
+            f"--header {COLUMNS}",
         ),
         (("--header", "--each", "x", "1-9"), "--header is for the lines of a file, and 1-9 is a range: leave it out"),
         (
