@@ -44,9 +44,9 @@ def write(each: Each, values: Sequence[str], params: str | None, tasklist: str |
     else:
         expansion, name = Expansion(each, Combinations(values)), " ".join(values)
     code = stdout.put(_OPTION, _parts(expansion, shown(name)))
-    if expansion.hash_at is not None and code == 0 and not quiet:
-        place = f"{shown(name)}:{expansion.hash_at} begins with #"
-        say(f"{place}: of arguments none is a comment, so it has become a task like any other")
+    if expansion.hash_at is not None and len(read) == 1 and code == 0 and not quiet:
+        where = f"{shown(str(read[0]))}:{expansion.hash_at}"
+        say(f"{where} begins with #: of arguments none is a comment, so it has become a task like any other")
     return code
 
 
