@@ -14,7 +14,7 @@ import re
 from collections import deque
 from collections.abc import Mapping, Sequence
 
-from mpifarm import FarmError, foreign_options
+from mpifarm import FarmError, foreign_options, sources
 
 _ENDS = ("-h", "--help", "--version")  # whatever else is there
 _NUMBER = re.compile(r"-\d+|-\d*\.\d+")  # a value, for argparse, too
@@ -22,11 +22,15 @@ _HELP = "(see: python -m mpifarm --help)"
 _MOST_NEAR = 3
 
 
-def check(arguments: Sequence[str], options: Mapping[str, bool]) -> None:
-    """Raise FarmError if *arguments* are not our *options* (does each take a value?) and the name of one list."""
+def check(arguments: Sequence[str], options: Mapping[str, bool], values: Sequence[str] = ()) -> None:
+    """Raise FarmError if *arguments* are not our *options* (does each take a value?) and the name of one list.
+
+    *values*: what stands behind, from the first ::: on.
+    """
     words = deque(arguments)
     lists: list[str] = []
     taken: list[tuple[str, str]] = []  # option, value
+    used: list[tuple[str, ...]] = []  # options of ours, as they were typed
     unknown: list[str] = []
     answers: list[str] = []
     while words:
@@ -38,8 +42,10 @@ def check(arguments: Sequence[str], options: Mapping[str, bool]) -> None:
         if name in _ENDS:
             return
         if _is_ours(word, options):
+            used.append((word,))
             if _takes_next(name, bool(is_assigned), options):
                 taken.append((name, _value(name, words)))
+                used[-1] = taken[-1]
         elif answer := foreign_options.answer(word):
             answers += [answer] if answer not in answers else []
         elif word.startswith("-") and word != "-":
@@ -48,8 +54,9 @@ def check(arguments: Sequence[str], options: Mapping[str, bool]) -> None:
             lists.append(word)
     if unknown or answers:
         raise FarmError("; ".join([*answers, *(_nobodys(word, options) for word in unknown)]))
-    _refuse_joblog_file(arguments, lists)
-    _one_list(lists, taken)
+    if sources.check(used, lists, values):
+        _refuse_joblog_file(arguments, lists)
+        _one_list(lists, taken)
 
 
 def _is_ours(word: str, options: Mapping[str, bool]) -> bool:

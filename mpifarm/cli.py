@@ -14,11 +14,11 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 
-from mpifarm import FarmError, arguments, config, entry, options, say
+from mpifarm import FarmError, arguments, config, entry, options, say, sources
 from mpifarm.launcher import launcher, processes
 from mpifarm.launcher.frames import SHELL
 from mpifarm.launcher.on_end import OnEnd
-from mpifarm.settings import Config
+from mpifarm.settings import Config, Each
 
 _LOOKS = ("status", "report", "failed", "show", "joblog")
 _START_S = 10.0  # that MPI may take to start, however short --lost-after is
@@ -31,8 +31,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         entry.strangers()
         known = options.parser()
-        arguments.check(argv, known.options)
-        given = known.parse_args(argv)
+        words, values = sources.split(argv)
+        arguments.check(words, known.options, values)
+        given = known.parse_args(words)
+        if given.expand is not None:
+            return _expand(given, values)
         if asked_for := _asked_for(given):
             given.tasklist = config.list_name(given)
             return _look(asked_for, given)
@@ -103,6 +106,26 @@ def _look(asked_for: str, given: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         target = f" {given.report}" if asked_for == "report" else ""
         raise FarmError(f"--{asked_for}{target}: interrupted, and not written") from None
+
+
+def _expand(given: argparse.Namespace, values: Sequence[str]) -> int:
+    """Print the list that a template makes of *values*, or of what is given in their place: no farm is started."""
+    if not config.is_first(given.no_mpi):
+        return 0
+    from mpifarm.site import packages  # noqa: PLC0415
+
+    packages.need_numpy()
+    from mpifarm.view import expand  # noqa: PLC0415
+
+    if given.tasklist is None:
+        each = Each(given.expand, given.colsep, given.header or given.params is not None)
+    else:
+        given.each = given.expand
+        each = config.each(given) or Each(given.expand)
+    try:
+        return expand.write(each, values, given.params, given.tasklist, given.quiet)
+    except KeyboardInterrupt:
+        raise FarmError("--expand: interrupted, and not all is printed") from None
 
 
 def _check(settings: Config, environ: Mapping[str, str], nodes: int | None, task_s: float | None) -> int:

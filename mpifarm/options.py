@@ -155,7 +155,7 @@ _WHICH = _checked(str, bool, "numbers or a name of a file; is a variable not set
 
 
 def _run(add: _Add) -> None:
-    add("tasklist", metavar="TASKLIST", help="file of shell commands, one a line")
+    add("tasklist", metavar="TASKLIST", nargs="?", help="file of shell commands, one a line")
     add("--each", metavar="TEMPLATE", type=_COMMAND,
         help="the lines are arguments: './run {} > {/.}.out'")
     add("-j", "--threads", type=_SLOTS, metavar="N",
@@ -175,6 +175,11 @@ def _arguments(add: _Add) -> None:
         help="with --each: what stands between the columns {1} {2} ... of a line: ',', '\\t', ' +'")
     add("--header", action="store_true",
         help="with --each: the first line names the columns, {temp}; a list named .csv is read as such")
+    add("--expand", metavar="TEMPLATE", type=_COMMAND,
+        help="print what --each TEMPLATE would run of TASKLIST, and run nothing; or of ::: a b ::: 1 2 (all combinations),"
+             " :::+ x y (linked to those before), :::: FILE ::::+ FILE, all words behind the first ::: being values")
+    add("--params", metavar="FILE", type=_FILE,
+        help="with --expand: the values are those of a .csv file whose first line names its columns, {temp}")
 
 
 def _look(add: _Add) -> None:

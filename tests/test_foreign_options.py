@@ -46,7 +46,6 @@ def test_an_answer_names_the_option_and_whose_it_is_in_one_line(entry: foreign_o
         ("-I{}", "-I"),
         ("-P8", "-P"),
         ("-np", "-np"),
-        (":::", ":::"),
     ],
 )
 def test_an_option_is_known_in_all_its_forms(word: str, option: str) -> None:
@@ -78,11 +77,13 @@ def test_what_nobody_knows_is_not_answered(word: str) -> None:
         ("--time", "--walltime TIME"),
         ("--results", "--output FILE"),
         ("--delay", "sleep"),
-        *(
-            (name, "--each TEMPLATE")
-            for name in (":::", "-a", "--arg-file", "-I", "--each-line", "--from-json", "--template")
-        ),
+        *((name, "--each TEMPLATE") for name in ("-a", "--arg-file", "-I", "--each-line", "--from-json", "--template")),
         ("-C", "--colsep REGEX"),
+        ("--link", "::: a b :::+ 1 2"),
+        ("-0", "by tr"),
+        ("--pipe", "--each './prog < {}' PARTS"),
+        ("-failed_cmds", "--failed TASKLIST"),
+        ("-CPU", "-j N"),
         ("--array", "--each 'SLURM_ARRAY_TASK_ID={} ./prog' 1-1000"),
         ("--each-line", "'HQ_ENTRY={} ./prog'"),
         ("-n", "a whole command"),

@@ -16,18 +16,19 @@ ROOT = Path(mpifarm.__file__).parent
 
 # From top to bottom: a wing may import those below it, never one above. Hall and ground are the files beside the wings.
 WINGS = ("hall", "ranks", "view", "journal", "launcher", "tasks", "schedule", "site", "ground")
-HALL = {"__main__", "arguments", "cli", "config", "entry", "foreign_options", "options"}
+HALL = {"__main__", "arguments", "cli", "config", "entry", "foreign_options", "options", "sources"}
 
 # Wing -> file -> what it may import: files of its own wing | other wings. `mpifarm` itself (FarmError, say) is for all.
 TABLE = {
     "hall": {
         "__main__": "cli|",
-        "arguments": "foreign_options|",
-        "cli": "arguments config entry options|ranks view launcher site ground",
+        "arguments": "foreign_options sources|",
+        "cli": "arguments config entry options sources|ranks view launcher site ground",
         "config": "|launcher tasks site ground",
         "entry": "|",
         "foreign_options": "|",
         "options": "config|launcher ground",
+        "sources": "|tasks",
     },
     "ranks": {
         "alarm": "custody notices|view journal schedule",
@@ -73,6 +74,7 @@ TABLE = {
         "bar": "estimate units|ground",
         "checked": "advice attempts hand plan standing units|journal tasks ground",
         "estimate": "|",
+        "expand": "stdout|tasks ground",
         "failed": "hand original standing stdout|journal tasks ground",
         "failures": "|journal launcher ground",
         "figures": "findings series slottime units|",
@@ -164,7 +166,7 @@ TABLE = {
         "template": "quoting values|ground",
         "values": "|",
         "changes": "kept tasklist tfin|",
-        "check": "bashisms foreign grammar quoting|",
+        "check": "bashisms foreign grammar quoting span|",
         "edits": "kept matching sides tfin|",
         "expanded": "|",
         "faults": "check|",
@@ -172,7 +174,7 @@ TABLE = {
         "grammar": "quoting|",
         "kept": "|",
         "label": "|",
-        "lint": "check grammar numbering quoting scan starters tasklist|ground",
+        "lint": "check grammar numbering quoting scan span starters tasklist|ground",
         "matching": "offsets|",
         "numbering": "tfin|ground",
         "offsets": "|",
@@ -181,8 +183,9 @@ TABLE = {
         "repeats": "quoting|",
         "scan": "offsets tfin|",
         "sides": "tfin|",
+        "span": "grammar quoting|",
         "starters": "|",
-        "survey": "calls check faults lint quoting repeats syntax tasklist tfin|ground",
+        "survey": "calls check faults lint quoting repeats span syntax tasklist tfin|ground",
         "syntax": "check|",
         "tasklist": "expanded expansion numbering ranges rows scan tfin|ground",
         "tfin": "quoting|",

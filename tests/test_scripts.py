@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -72,6 +73,20 @@ def test_each_element_of_an_array_has_a_list_and_an_output_of_its_own(tmp_path: 
     words = ("--retries", "0", "--output", "all %a.out")
     assert started(tmp_path, "array.sbatch", *words) == "[--retries][0][--output][all 3.out][tasks.3.txt]"
     assert started(tmp_path, "array.sbatch") == "[tasks.3.txt]"
+
+
+def test_each_has_the_template_that_stands_in_it_or_is_set(tmp_path: Path) -> None:
+    assert started(tmp_path, "each.sbatch") == "[--each][./run {} > {#}.out][args.txt]"
+    words = ("--colsep", "\\t", "some args.tsv")
+    told = started(tmp_path, "each.sbatch", *words, TEMPLATE="./fit '{1}' {2}")
+    assert told == "[--each][./fit '{1}' {2}][--colsep][\\t][some args.tsv]"
+
+
+def test_the_job_array_in_the_head_of_each_is_given_as_it_is_written(tmp_path: Path) -> None:
+    (line,) = [line for line in (SCRIPTS / "each.sbatch").read_text().splitlines() if "TEMPLATE='SLURM" in line]
+    template, script, elements = shlex.split(line.removeprefix("#").replace("sbatch ", "", 1))
+    told = started(tmp_path, script, elements, TEMPLATE=template.partition("=")[2])
+    assert told == "[--each][SLURM_ARRAY_TASK_ID={} ./element.sh][1-1000]"
 
 
 @pytest.fixture

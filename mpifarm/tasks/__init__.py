@@ -6,10 +6,11 @@ task is called; `walk` reads records in order and `reader` those at known places
 are sets of tasks, `which` those that their owner names. `edits` tell what is `kept` of a list in an edited copy of it, by
 the `matching` of lines of both `sides`; `changes` are what a person has edited, and `wording` says it. `quoting` and
 `grammar` read a line as a shell does, `bashisms` and `foreign` know what is another shell's or another farm's, `check`
-judges, `lint` tells; `starters` are commands that start a step of Slurm's. All of a list is looked at by a `survey`, which
-gathers `faults`: it asks the shell for `syntax`, looks for what a line `calls`, and for `repeats`.
+judges, `lint` tells, with the `span` of a task that goes on in the next lines; `starters` are commands that start a step
+of Slurm's. All of a list is looked at by a `survey`, which gathers `faults`: it asks the shell for `syntax`, looks for what
+a line `calls`, and for `repeats`.
 
 A list may come as arguments and a `template`: `rows` of a file, `ranges` and `combinations` have `columns`, whose `values`
-are put in its fields; the `expansion` of all of them is the list. It is read, `expanded`, as a file; `label` is what a run
-without a file is called.
+are put in its fields; the `expansion` of all of them is the list, `expanded` the file that is read in its place; `label` is
+what a run without a file is called.
 """

@@ -17,13 +17,14 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 
-from mpifarm.tasks import foreign
+from mpifarm.tasks import foreign, span
 from mpifarm.tasks.bashisms import COMMANDS, VARIABLES, bashism
 from mpifarm.tasks.grammar import Commands, parse
 from mpifarm.tasks.quoting import BYTE_ORDER_MARK, Line, read
 
 HEAD_BYTES = 256  # enough to tell the encoding of a list
 LOOK_BYTES = 512 * 1024  # at each end of a list
+SEARCHES = 20  # for the last line of a task that spans lines
 
 STRAY_RETURN = "a carriage return within a line: old line ends, make new ones: tr '\\r' '\\n' < old.txt > new.txt"
 _STRAY_RETURN = re.compile(rb"\r[^\r\n]")
@@ -43,6 +44,7 @@ class Place:
 
     number: int
     said: str
+    last: int = 0  # the last line, where it goes on so far
 
 
 class Watch:
@@ -99,6 +101,7 @@ class Found:
 
     at: int  # the byte of the list at which it begins
     said: str
+    more: int = 0  # lines behind it that belong to it
     count: int = 0
 
 
@@ -109,19 +112,32 @@ def look(parts: Iterable[tuple[int, bytes]], dash: bool, known: Collection[str])
     """
     found: dict[Kind, Found] = {}
     clean: set[bytes] = set()  # shapes of lines: most lines of a list have one of a few
-    for start, lines in parts:
-        at = start
-        for line in lines.split(b"\n"):
+    searches = SEARCHES
+    for start, part in parts:
+        at, until = start, -1  # up to `until` the lines belong to a task before
+        lines = part.split(b"\n")
+        for place, line in enumerate(lines):
             text = line.removesuffix(b"\r").removeprefix(BYTE_ORDER_MARK)
             shape = shape_of(text)
             if shape not in clean:
                 faults = judge(text, dash, known)
                 for kind, said in faults:
-                    found.setdefault(kind, Found(at, said)).count += 1
+                    if kind is Kind.NO_TASK and place <= until:
+                        continue
+                    if searches and goes_on(kind, said):
+                        searches -= 1
+                        until = span.last(lines, place, dash) or until
+                    more = until - place if kind is Kind.NO_TASK else 0
+                    found.setdefault(kind, Found(at, said, max(0, more))).count += 1
                 if not faults and len(clean) < SHAPES and len(text) < _LONG_BYTES:
                     clean.add(shape)
             at += len(line) + 1
     return found
+
+
+def goes_on(kind: Kind, said: str) -> bool:
+    """Return whether a line of which that is *said* may go on in the next one."""
+    return kind is Kind.NO_TASK and said.endswith(ADVICE_ONE_LINE)
 
 
 def shape_of(text: bytes) -> bytes:
@@ -201,9 +217,7 @@ _WORD_END = re.compile(rb"[ \t;&|<>]+")
 _ODD = frozenset((*_STATE, *_TOOLS, *_KEYWORDS, *COMMANDS, b"wait"))
 _SUSPECT = re.compile(rb"(?<![^ \t;&|])\w+\+?=|^[ \t]*[;&|]|==|\becho[ \t]+-|\$(?:%b|%b)" % (foreign.VARIABLES, VARIABLES))
 
-_ADVICE_ONE_LINE = (
-    "each line is a task of its own, in no order: write what belongs together into one line, or into a script"
-)
+ADVICE_ONE_LINE = "each line is a task of its own, in no order: write what belongs together into one line, or into a script"
 _ADVICE_ORDER = (
     "the lines have no order, so there is nothing to wait for: what must come after it goes into a second list,"
     " python -m mpifarm first.txt && python -m mpifarm second.txt"
@@ -235,9 +249,9 @@ def _judge(text: bytes, dash: bool, known: Collection[str]) -> Iterator[tuple[Ki
 
 def _no_task(line: Line, commands: Commands) -> str | None:
     if line.open:
-        return f"{_OPEN[line.open]} in {shown(line.text)}: {_ADVICE_ONE_LINE}"
+        return f"{_OPEN[line.open]} in {shown(line.text)}: {ADVICE_ONE_LINE}"
     if commands.unfinished:
-        return f"{shown(line.text)} is a part of something (its {commands.unfinished.decode()}): {_ADVICE_ONE_LINE}"
+        return f"{shown(line.text)} is a part of something (its {commands.unfinished.decode()}): {ADVICE_ONE_LINE}"
     waits = [command.words[:1] for command in commands.simple] == [[b"wait"]]
     if waits and not commands.compound:
         return f"{shown(line.text)} alone is no task: {_ADVICE_ORDER}"

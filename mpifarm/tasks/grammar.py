@@ -22,10 +22,10 @@ _TOKEN = re.compile(
 _ASSIGNMENT = re.compile(rb"[A-Za-z_]\w*\+?=")
 _CONDITION = re.compile(rb"\[\[ .*? \]\](?![^ \t;&|)])")
 _UNSURE = re.compile(rb"=\(|case.*esac|\[\[|[<>]\(|\b(?:time|coproc|function|select)\b")
-_BEGINNINGS = {b"if": b"fi", b"while": b"done", b"until": b"done", b"for": b"done", b"case": b"esac", b"{": b"}"}
+BEGINNINGS = {b"if": b"fi", b"while": b"done", b"until": b"done", b"for": b"done", b"case": b"esac", b"{": b"}"}
 _MIDDLES = {b"then": b"fi", b"elif": b"fi", b"else": b"fi", b"do": b"done"}
-_ENDS = frozenset(_BEGINNINGS.values())
-_JOINTS = (b"&&", b"||", b"|")  # what stands between two commands
+_ENDS = frozenset(BEGINNINGS.values())
+JOINTS = (b"&&", b"||", b"|")  # what stands between two commands
 _CASES = (b";;", b";&", b";;&")  # what ends a part of `case`
 
 
@@ -45,6 +45,7 @@ class Commands:
     compound: bool = False  # keywords or parentheses hold them together
     last: bytes = b""  # the operator behind the last one, if there is one
     unfinished: bytes = b""  # a keyword or an operator that wants more than this line
+    sure: bool = True  # if not, nothing is known of `unfinished`
 
 
 def parse(line: Line) -> Commands:
@@ -76,7 +77,7 @@ class _Parsing:
 
     def operator(self, operator: bytes) -> None:
         """Take the next operator."""
-        if (self._nothing_yet and operator in _JOINTS) or (operator in _CASES and b"case" not in self._open):
+        if (self._nothing_yet and operator in JOINTS) or (operator in _CASES and b"case" not in self._open):
             self._found.unfinished = self._found.unfinished or operator
         self._found.compound = self._found.compound or operator in (b"(", b")")
         self._command, self._keywords, self._for = None, True, 0
@@ -112,7 +113,7 @@ class _Parsing:
         """Take *word* if it is a keyword, and return whether it was."""
         if word == b"!":
             return True
-        if word in _BEGINNINGS:
+        if word in BEGINNINGS:
             self._sure = self._sure and not (word == b"{" and b"for" in self._open)  # bash knows `for i in a; { b; }`, too
             self._open.append(word)
             self._keywords = word not in (b"for", b"case")
@@ -133,16 +134,17 @@ class _Parsing:
 
     def _expect(self, word: bytes, end: bytes) -> None:
         """Note that *word* stands in nothing that ends with *end*."""
-        if not self._found.unfinished and (not self._open or _BEGINNINGS[self._open[-1]] != end):
+        if not self._found.unfinished and (not self._open or BEGINNINGS[self._open[-1]] != end):
             self._found.unfinished = word
 
     def result(self, sure: bool) -> Commands:
         """Return what was found."""
         if not (sure and self._sure):
             self._found.unfinished = b""
+            self._found.sure = False
             self._found.compound = True
         elif not self._found.unfinished and self._open:
             self._found.unfinished = self._open[0]
-        elif not self._found.unfinished and self._found.last in _JOINTS:
+        elif not self._found.unfinished and self._found.last in JOINTS:
             self._found.unfinished = self._found.last
         return self._found

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mpifarm import FarmError
 from mpifarm.settings import Config, Each
-from mpifarm.tasks import check, starters
+from mpifarm.tasks import check, span, starters
 from mpifarm.tasks.check import Found, Kind, Watch
 from mpifarm.tasks.grammar import parse
 from mpifarm.tasks.numbering import lines_before
@@ -22,6 +22,13 @@ from mpifarm.tasks.tasklist import Tasklist, open_list
 def is_dash(shell: str) -> bool:
     """Return whether *shell* is dash; what else it may be reads a line much as bash does."""
     return Path(shell).resolve().name == "dash"
+
+
+def into_script(said: str, tasklist: Path, first: int, last: int, shell: str | None) -> str:
+    """Return what is *said* of a line, with how to put the task that it begins, up to line *last*, into a script."""
+    word = "sh" if shell in (None, "/bin/sh") else str(shell)
+    why = said.removesuffix(check.ADVICE_ONE_LINE)
+    return f"{why}{span.advice(why, str(tasklist), first, last, word)}"
 
 
 def refuse_encoding(tasklist: Tasklist) -> None:
@@ -58,8 +65,12 @@ def remarks(config: Config, tasklist: Tasklist, dash: bool) -> list[str]:
     found = check.look(parts, dash, config.variables)
 
     def told(what: Found) -> str:
-        number = tasklist.number_at(what.at)
-        return f"{tasklist.path}:{number}: {what.said}{_more(what.count - 1, exact=len(parts) == 1)}"
+        number, said = tasklist.number_at(what.at), what.said
+        where = str(number)
+        if what.more and not tasklist.each:  # what one line of arguments has become does not go on in the next
+            said = into_script(said, tasklist.path, number, number + what.more, config.shell)
+            where = f"{number}-{number + what.more}"
+        return f"{tasklist.path}:{where}: {said}{_more(what.count - 1, exact=len(parts) == 1)}"
 
     accepted = {kind for kind in check.REFUSED if config.anyway}
     if config.ignore_directives:

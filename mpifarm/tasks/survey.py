@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from mpifarm.settings import Each
-from mpifarm.tasks import check, lint, tfin
+from mpifarm.tasks import check, lint, span, tfin
 from mpifarm.tasks.calls import Calls, first_word
 from mpifarm.tasks.check import Place
 from mpifarm.tasks.faults import SHOWN, Fault, Tally
@@ -41,12 +41,12 @@ class Survey:
     differs_at: int | None = None  # first byte in which the .tfin file of an earlier run differs; None: nowhere, or no file
     not_looked_at: list[str] = field(default_factory=list)
 
-    def add(self, fault: Fault, number: int, said: str) -> None:
-        """Note a fault in line *number*."""
+    def add(self, fault: Fault, number: int, said: str, last: int = 0) -> None:
+        """Note a fault in line *number*, or from there to the *last*."""
         tally = self.tallies.setdefault(fault, Tally())
         tally.count += 1
         if len(tally.places) < SHOWN:
-            tally.places.append(Place(number, said))
+            tally.places.append(Place(number, said, last))
 
     def errors(self) -> int:
         """Return how many faults a start would be refused for."""
@@ -96,7 +96,7 @@ def survey(tasklist: Path, before: Path, looks: Looks, progress: Callable[[float
         return found
     with open_list(tasklist, looks.each) as source:
         size = 0 if looks.each else os.fstat(source.fileno()).st_size  # what is made of arguments has none before
-        reading = _Reading(looks, found)
+        reading = _Reading(looks, found, tasklist, _ahead(source))
         chunks = tfin.formatted(source, reading.see)
         for of_them in _compared(chunks, before, found):
             found.tasks += of_them
@@ -104,6 +104,18 @@ def survey(tasklist: Path, before: Path, looks: Looks, progress: Callable[[float
                 progress(source.tell() / size)
     reading.end(tasklist)
     return found
+
+
+def _ahead(source: BinaryIO) -> Callable[[], bytes]:
+    """Return what returns the bytes that will be read next."""
+
+    def ahead() -> bytes:
+        at = source.tell()
+        more = source.read(span.MOST_BYTES)
+        source.seek(at)
+        return more
+
+    return ahead
 
 
 def _compared(chunks: Iterator[tuple[bytes, int, int]], before: Path, found: Survey) -> Iterator[int]:
@@ -140,8 +152,9 @@ class _New(NamedTuple):
 class _Reading:
     """The lines of a list, as they come by."""
 
-    def __init__(self, looks: Looks, found: Survey) -> None:
-        self._looks, self._found = looks, found
+    def __init__(self, looks: Looks, found: Survey, tasklist: Path, ahead: Callable[[], bytes]) -> None:
+        self._looks, self._found, self._tasklist, self._ahead = looks, found, tasklist, ahead
+        self._until = 0  # the last line of a task that spans lines
         self._dash = looks.dash
         self._syntax = Syntax(looks.shell)
         self._calls = Calls(looks.path, looks.variables, by_the_shell=self._syntax.asks)
@@ -155,13 +168,15 @@ class _Reading:
             self._see_directives(lines, number, tasks)
         news: list[_New] = []
         for at, text, alike in self._texts(lines, number):
+            if at <= self._until and not self._looks.anyway:
+                continue  # it is no task, but a part of one
             self._repeats.see(at, text)
             if text.partition(b" ")[0] not in self._calls.seen:
                 self._call(at, text)
             shape = text if b"${" in text or (b"for" in text and _FOR.search(text)) or b"()" in text else alike
             known = self._settled.get(shape)
             if known is None:
-                news.append(_New(at, text, shape, self._judge(at, text)))
+                news.append(_New(at, text, shape, self._judge(at, text, lines, number)))
             for fault in known or ():
                 self._found.tallies[fault].count += 1
         self._ask(news)
@@ -237,14 +252,30 @@ class _Reading:
             else:
                 self._found.add(Fault.DIRECTIVE, place.number, place.said)
 
-    def _judge(self, at: int, text: bytes) -> tuple[Fault, ...]:
-        """Note what is wrong with a line, and return it."""
-        told = [(Fault[kind.name], said) for kind, said in check.judge(text, self._dash, self._looks.variables)]
+    def _judge(self, at: int, text: bytes, lines: bytes, number: int) -> tuple[Fault, ...]:
+        """Note what is wrong with a line, and return it; it is one of *lines*, which begin with line *number*."""
+        told: list[tuple[Fault, str, int]] = []
+        for kind, said in check.judge(text, self._dash, self._looks.variables):
+            last = self._last(at, lines, number) if check.goes_on(kind, said) and not self._looks.each else 0
+            told.append((Fault[kind.name], self._whole(said, at, last) if last else said, last))
         if step := lint.step_of(text, self._dash):
-            told.append((Fault.STEP, step))
-        for fault, said in told:
-            self._found.add(fault, at, said)
-        return tuple(fault for fault, _ in told)
+            told.append((Fault.STEP, step, 0))
+        for fault, said, last in told:
+            self._found.add(fault, at, said, last)
+        return tuple(fault for fault, _, _ in told)
+
+    def _last(self, at: int, lines: bytes, number: int) -> int:
+        """Return the last line of a task that begins with line *at*; 0: it is not known. The first few are looked for."""
+        tally = self._found.tallies.get(Fault.NO_TASK)
+        if tally and len(tally.places) == SHOWN:
+            return 0
+        behind = (lines if lines.endswith(b"\n") else lines + b"\n") + self._ahead()
+        last = span.last(behind.removesuffix(b"\n").split(b"\n"), at - number, self._dash)
+        self._until = 0 if last is None else number + last
+        return self._until
+
+    def _whole(self, said: str, at: int, last: int) -> str:
+        return lint.into_script(said, self._tasklist, at, last, self._looks.shell)
 
     def _call(self, at: int, text: bytes) -> None:
         word = first_word(text)

@@ -15,5 +15,5 @@ Whoever asks for a list is shown it on `stdout`: `failed` is what is not done as
 log has of it (`printed`), and `joblog` is GNU Parallel's; `original` is the list that its owner edits.
 `findings` are the words and numbers of a report, `headline` those of its top (`units` puts them as people read them);
 `figures` and `page` draw it, `report` writes it. Before a list is run, `checked` says what is wrong with it, and `plan` how
-long it takes.
+long it takes; `expand` prints the list that a template makes.
 """

@@ -19,6 +19,7 @@ from mpifarm.journal import claim
 from mpifarm.journal.names import Names
 from mpifarm.settings import Config
 from mpifarm.tasks import wording
+from mpifarm.tasks.check import Place
 from mpifarm.tasks.faults import Fault, Tally
 from mpifarm.tasks.survey import Looks, Survey, survey
 from mpifarm.view import advice, attempts, plan, standing, units
@@ -76,9 +77,13 @@ def _lines(tasklist: Path, seen: Survey) -> list[str]:
     order = sorted(seen.tallies.items(), key=lambda item: (item[0] not in seen.refused, item[1].places[0].number))
     for fault, tally in order:
         kind = "error" if fault in seen.refused else "remark"
-        said += [f"{tasklist}:{place.number}: {kind}: {place.said}" for place in tally.places]
+        said += [f"{tasklist}:{_where(place)}: {kind}: {place.said}" for place in tally.places]
         said += _rest(tasklist, fault, tally)
     return said
+
+
+def _where(place: Place) -> str:
+    return f"{place.number}-{place.last}" if place.last else str(place.number)
 
 
 def _rest(tasklist: Path, fault: Fault, tally: Tally) -> list[str]:

@@ -158,6 +158,28 @@ def test_the_first_line_of_each_kind_is_named_and_the_others_are_counted() -> No
     }
 
 
+def test_of_a_task_that_spans_lines_the_lines_behind_are_no_other_faults() -> None:
+    lines = b"./a\nfor i in 1 2; do\n./fit $i\ndone\n./b\necho 'a\nb'\necho \\\n"
+    (what,) = check.look([(0, lines)], True, ()).values()
+    assert (what.at, what.more, what.count) == (4, 2, 3)
+
+
+def test_what_else_is_odd_in_the_lines_of_a_task_that_spans_lines_is_told() -> None:
+    """Since --anyway may run them one by one."""
+    found = check.look([(0, b"echo 'a\n./fit {}\ncd b\necho c'\n")], True, ())
+    assert {kind: (what.at, what.more, what.count) for kind, what in found.items()} == {
+        Kind.NO_TASK: (0, 3, 1),
+        Kind.FOREIGN: (8, 0, 1),
+        Kind.ALONE: (17, 0, 1),
+    }
+
+
+def test_only_so_many_ends_are_looked_for() -> None:
+    many = check.SEARCHES + 3
+    (what,) = check.look([(0, b"echo 'a\nb'\n" * many)], True, ()).values()
+    assert what.count == check.SEARCHES + 2 * 3
+
+
 PIECES = [
     *(
         "./fit",
@@ -275,7 +297,11 @@ def test_a_line_is_judged_whatever_stands_before_it(lines: list[bytes], dash: bo
         for kind in judged(line, dash):
             expected[kind] = expected.get(kind, 0) + 1
     found = check.look([(0, b"\n".join(lines))], dash, ())
-    assert {kind: what.count for kind, what in found.items()} == expected
+    counted = {kind: what.count for kind, what in found.items()}
+    spanning = counted.pop(Kind.NO_TASK, 0)
+    assert bool(spanning) == bool(expected.get(Kind.NO_TASK))
+    assert spanning <= expected.pop(Kind.NO_TASK, 0)  # lines that a task before goes on in are not told once more
+    assert counted == expected
 
 
 # the encoding

@@ -88,8 +88,9 @@ def test_every_line_with_one_is_found_once() -> None:
     ("directive", "words"),
     [
         (b"#DISBATCH BARRIER", ["disBatch's", "no order", SECOND_LIST]),
-        (b"#DISBATCH PREFIX cd /x; ", ["disBatch's", "write it into each of them"]),
-        (b"#DISBATCH REPEAT 20 start 5 ./sim.sh", ["disBatch's", "for i in $(seq 20)"]),
+        (b"#DISBATCH PREFIX cd /x; ", ["disBatch's", "sed 's|.*|PREFIX & SUFFIX|'", "--each 'PREFIX {} SUFFIX' FILE"]),
+        (b"#DISBATCH REPEAT 20 start 5 ./sim.sh", ["disBatch's", "export DISBATCH_REPEAT_INDEX={}; ./sim.sh' 5-24"]),
+        (b"#DISBATCH REPEAT 20", ["disBatch's", "--each './sim.sh {}' 1-20"]),
         (b"#DISBATCH PERENGINE START x", ["disBatch's", "srun before the farm"]),
         (b"#HYPERSHELL: cores:4 group:1", ["HyperShell's", "--threads N", SECOND_LIST]),
         (b"#HYPERSHELL: timeout:60 memory:2GB", ["HyperShell's", "--timeout TIME", "--threads N"]),
@@ -108,6 +109,22 @@ def test_a_directive_is_answered_with_our_word_for_it(directive: bytes, words: l
 
 
 @pytest.mark.parametrize(
+    ("directive", "ours"),
+    [
+        ("20 start 5 ./sim.sh $DISBATCH_REPEAT_INDEX", "'./sim.sh {}' 5-24"),
+        ("20 ./sim.sh ${DISBATCH_REPEAT_INDEX} > o.$DISBATCH_REPEAT_INDEX", "'./sim.sh {} > o.{}' 0-19"),
+        ("3 start 100 step 7 X=$DISBATCH_REPEAT_INDEX ./sim.sh", "'X={} ./sim.sh' 100-114:7"),
+        ("1 start 4 ./sim.sh $DISBATCH_REPEAT_INDEX", "'./sim.sh {}' 4"),
+        ('2 ./s "$DISBATCH_REPEAT_INDEX"', "'export DISBATCH_REPEAT_INDEX={}; ./s \"$DISBATCH_REPEAT_INDEX\"' 0-1"),
+        ("2 ./s $DISBATCH_REPEAT_INDEXES", "'export DISBATCH_REPEAT_INDEX={}; ./s $DISBATCH_REPEAT_INDEXES' 0-1"),
+    ],
+)
+def test_a_repeat_is_answered_with_the_line_that_does_it(directive: str, ours: str) -> None:
+    said = foreign.advice(f"#DISBATCH REPEAT {directive}".encode())
+    assert said.endswith(f"a task here: python -m mpifarm --each {ours}")
+
+
+@pytest.mark.parametrize(
     ("line", "ours"),
     [
         (b"./fit out/$LAUNCHER_TSK_ID", "$MPIFARM_SEQ"), (b'./fit "out/${DISBATCH_TASKID}"', "$MPIFARM_SEQ"),
@@ -116,6 +133,11 @@ def test_a_directive_is_answered_with_our_word_for_it(directive: bytes, words: l
         (b"./fit $PYL_ID ?.log > log.$PYL_ID", "$MPIFARM_SEQ"), (b"./fit $(f $HQ_TASK_ID)", "$MPIFARM_SEQ"),
         (b"./fit `f $HQ_TASK_ID`", "$MPIFARM_SEQ"), (b"./fit $((PARALLEL_SEQ + $PARALLEL_SEQ))", "$MPIFARM_SEQ"),
         (b"./fit ${PARALLEL_SEQ:-0}", "$MPIFARM_SEQ"), (b"./fit $PARALLEL_JOBSLOT", "$MPIFARM_SLOT"),
+        (b"./fit $HQ_ENTRY", "--each 'HQ_ENTRY={} ./prog' FILE"),
+        (b"./fit $LAUNCHER_TSK_ID", "$MPIFARM_SLOT"), (b"./fit $LAUNCHER_NJOBS", "not told how many"),
+        (b"./fit $SLURM_ARRAY_TASK_ID", "--each 'SLURM_ARRAY_TASK_ID={} ./prog' 1-1000"),
+        (b"SLURM_ARRAY_TASK_ID=3 ./fit $SLURM_ARRAY_TASK_ID", "looked up before"),
+        (b"cd a; A=b HQ_ENTRY='c d' ./fit \"$HQ_ENTRY\"", "write HQ_ENTRY=...; before it"),
         (b"./fit $HQ_INSTANCE_ID", "$MPIFARM_ATTEMPT"), (b"./fit $LAUNCHER_PPN", "$MPIFARM_THREADS"),
     ],
 )  # fmt: skip
@@ -133,6 +155,11 @@ def test_a_variable_of_another_farm_is_answered_with_ours(line: bytes, ours: str
             b"for HQ_X in 1 2; do ./fit $HQ_X; done",
             b"read PYL_X < f; ./fit $PYL_X",
             b"./fit ${HQ_TASK_ID:?}",
+            b"HQ_ENTRY=a; ./fit $HQ_ENTRY",
+            b"HQ_ENTRY=a && ./fit $HQ_ENTRY",
+            b"export HQ_ENTRY=a; ./fit $HQ_ENTRY",
+            b"HQ_ENTRY=a sh -c './fit $HQ_ENTRY'",
+            b"HQ_ENTRY=a ./fit; HQ_ENTRY=b; ./fit $HQ_ENTRY",
             b"./fit $HQ",
         ),
         *(b"./fit $MPIFARM_SEQ $LAUNCHER", b"./fit HQ_TASK_ID", b"./fit $SLURM_JOB_ID"),

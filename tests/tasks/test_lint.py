@@ -61,9 +61,13 @@ def commands(run: Run) -> list[bytes]:
 
 REFUSALS: dict[str, tuple[bytes, str, list[str]]] = {
     "wait before a merge": (WAIT, "anyway", ["tasks.txt:5: ", '"wait"', "no order", "second list"]),
-    "lines that are no tasks": (NO_TASKS, "anyway", ["tasks.txt:4: ", "backslash", "one line", "(2 more such lines)"]),
+    "lines that are no tasks": (
+        NO_TASKS,
+        "anyway",
+        ["tasks.txt:4-5: ", "backslash", "sh ./tasks.4-5.sh", "(1 more such line)"],
+    ),
     "directives": (DIRECTIVES, "ignore_directives", ["tasks.txt:1: ", '"#mpifarm cpus=2"', "knows no #mpifarm words"]),
-    "a directive alone": (DIRECTIVE_ALONE, "ignore_directives", ["tasks.txt:1: ", "disBatch's", "seq 20"]),
+    "a directive alone": (DIRECTIVE_ALONE, "ignore_directives", ["tasks.txt:1: ", "disBatch's", "./sim.sh {}' 5-24"]),
     "variables": (
         VARIABLES,
         "ignore_directives",

@@ -42,12 +42,12 @@ def refused(*options: str) -> str:
 def test_errors_come_first_with_their_lines_and_the_end_says_what_a_start_would_do() -> None:
     Path("tasks.txt").write_text("cd sub\n" + "./fit 1 > out\n" + "".join(f"echo '{number}\n" for number in range(9)))
     lines = check(code=2).splitlines()
-    assert lines[0].startswith('tasks.txt:3: error: a quote is open in "echo \'0"')
-    assert lines[3] == "tasks.txt: and 6 more such lines"
+    assert lines[0].startswith('tasks.txt:3-4: error: a quote is open in "echo \'0": put lines 3 to 4 into a script, ')
+    assert lines[3] == "tasks.txt: and 3 more such lines"
     assert lines[4].startswith('tasks.txt:1: remark: "cd sub" alone')
     assert lines[5].startswith('tasks.txt:2: remark: "./fit" does not exist')
     assert "tasks.txt: 11 tasks, none of which is done" in lines
-    assert "tasks.txt: 9 errors: a start would be refused; 2 remarks" in lines
+    assert "tasks.txt: 6 errors: a start would be refused; 2 remarks" in lines
 
 
 def test_what_is_done_is_not_planned_and_times_are_those_of_earlier_runs() -> None:

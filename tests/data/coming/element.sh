@@ -1,0 +1,2 @@
+#!/bin/sh
+echo "element $SLURM_ARRAY_TASK_ID"
