@@ -109,13 +109,14 @@ TABLE = {
         "identity": "|launcher",
         "journal": "appender fastrecovery identity lines names output resume retraction spool tails warrant"
         "|schedule ground",
-        "lines": "|ground",
+        "digits": "|",
+        "lines": "table|ground",
         "lock": "acquisition holder watch|schedule",
         "names": "acquisition tails|ground",
         "opening": "fastrecovery found holder journal lock names resume retraction standing step watch"
         "|tasks schedule ground",
         "output": "appender blocks lines spool warrant|ground",
-        "progress": "fastrecovery tails|tasks ground",
+        "progress": "digits fastrecovery tails|tasks ground",
         "resume": "fastrecovery progress tails|tasks schedule",
         "repeating": "carrying claim resume|tasks ground",
         "retraction": "lines|tasks",
@@ -123,6 +124,7 @@ TABLE = {
         "spool": "|ground",
         "standing": "names|tasks",
         "step": "names tails|tasks ground",
+        "table": "|",
         "tails": "|",
         "warrant": "lock tails|ground",
         "watch": "holder|",
@@ -217,8 +219,8 @@ TABLE = {
     },
 }
 NUMPY = {
-    "journal/fastrecovery", "journal/journal", "journal/lines", "journal/output", "journal/progress", "journal/resume",
-    "journal/retraction", "journal/rewriting",
+    "journal/digits", "journal/fastrecovery", "journal/journal", "journal/lines", "journal/output", "journal/progress",
+    "journal/resume", "journal/retraction", "journal/rewriting", "journal/table",
     "ranks/comm", "ranks/credit", "ranks/custody", "ranks/doubt", "ranks/pace", "ranks/reports",
     "ranks/unread", "ranks/wire", "ranks/witness", "ranks/worker", "schedule/queue", "site/packages",
     "tasks/changes", "tasks/edits", "tasks/kept", "tasks/matching", "tasks/numbering", "tasks/offsets", "tasks/sides",
@@ -245,6 +247,7 @@ PURE = {
         "ground/ended",
         "ground/texts",
     ),
+    *("journal/digits", "journal/table"),
     "hall/foreign_options",
     *("tasks/bashisms", "tasks/check", "tasks/faults", "tasks/foreign", "tasks/grammar", "tasks/quoting"),
     *("view/advice", "view/estimate", "view/nodes", "view/plan", "view/series", "view/slottime"),

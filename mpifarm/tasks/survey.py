@@ -13,7 +13,7 @@ import os
 import re
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import compress, count, islice
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -27,6 +27,7 @@ from mpifarm.tasks.syntax import Syntax
 from mpifarm.tasks.tasklist import open_list
 
 _BLANKS = b" \t\r"
+_MOST_OUTLINES = 65_536  # that are remembered
 _FOR = re.compile(rb"\bfor[ \t]+\w*[\d/]")  # a name that a shell may not take, and so are some of functions
 
 
@@ -145,24 +146,46 @@ class _Reading:
         self._calls = Calls(looks.path, looks.variables, by_the_shell=self._syntax.asks)
         self._repeats = Repeats(self._dash)
         self._settled: dict[bytes, tuple[Fault, ...]] = {}  # what lines of a shape have that are valid, if all is told
+        self._known: dict[bytes, tuple[Fault, ...]] = {}  # the same, of lines of an outline
+        self._faulty = False  # some of those have any
         self._at_head: Place | None = None
 
     def see(self, lines: bytes, number: int, tasks: int) -> None:
         """Look at whole lines: the first is line *number* of the list, and *tasks* stand before it."""
         if b"#" in lines:
             self._see_directives(lines, number, tasks)
+        numbers, texts = self._texts(lines, number)
+        outlines = check.outlines_of(b"\n".join(texts)).split(b"\n") if texts else []
+        self._repeats.see(numbers, texts, outlines)
+        self._see_calls(numbers, texts)
+        new = [place for place, outline in enumerate(outlines) if outline not in self._known]
+        if self._faulty and len(new) < len(outlines):
+            for faults in filter(None, map(self._known.get, outlines)):
+                self._count(faults)
+        self._see_new(
+            [numbers[place] for place in new], [texts[place] for place in new], [outlines[place] for place in new]
+        )
+
+    def _see_new(self, numbers: list[int], texts: list[bytes], outlines: list[bytes]) -> None:
+        """Look at lines of which the outline does not tell what is wrong with them."""
         news: list[_New] = []
-        for at, text, alike in self._texts(lines, number):
-            self._repeats.see(at, text)
-            if text.partition(b" ")[0] not in self._calls.seen:
-                self._call(at, text)
-            shape = text if b"${" in text or (b"for" in text and _FOR.search(text)) or b"()" in text else alike
-            known = self._settled.get(shape)
-            if known is None:
+        shapes = check.shapes_of(b"\n".join(texts)).split(b"\n") if texts else []
+        for at, text, outline, alike in zip(numbers, texts, outlines, shapes, strict=True):
+            alone = b"${" in text or (b"for" in text and _FOR.search(text)) or b"()" in text
+            shape = text if alone else alike
+            faults = self._settled.get(shape)
+            if faults is None:
                 news.append(_New(at, text, shape, self._judge(at, text)))
-            for fault in known or ():
-                self._found.tallies[fault].count += 1
+                continue
+            self._count(faults)
+            if not alone and len(self._known) < _MOST_OUTLINES and outline not in self._known and check.outline_tells(text):
+                self._known[outline] = faults
+                self._faulty |= bool(faults)
         self._ask(news)
+
+    def _count(self, faults: tuple[Fault, ...]) -> None:
+        for fault in faults:
+            self._found.tallies[fault].count += 1
 
     def _ask(self, news: list[_New]) -> None:
         """Ask the shell about lines of a new shape; what it finds nothing wrong with is settled."""
@@ -194,20 +217,17 @@ class _Reading:
             files = sorted(written(lines[at], self._dash) & written(lines[first], self._dash))
             what = check.shown(files[0]) if files else "a file"
             found.add(Fault.ONE_FILE, at, f"writes into {what}, as line {first} does")
-        for fault, (count, _) in ((Fault.EQUAL, equal), (Fault.ONE_FILE, one_file)):
-            if count:
-                found.tallies[fault].count = count
+        for fault, (lines_like_that, _) in ((Fault.EQUAL, equal), (Fault.ONE_FILE, one_file)):
+            if lines_like_that:
+                found.tallies[fault].count = lines_like_that
 
-    def _texts(self, lines: bytes, number: int) -> Iterator[tuple[int, bytes, bytes]]:
-        """Yield the tasks among *lines*: their numbers, commands and shapes; of all lines at once, since that is faster."""
-        odd = b"\r" in lines or BYTE_ORDER_MARK in lines or b"\0" in lines
+    def _texts(self, lines: bytes, number: int) -> tuple[list[int], list[bytes]]:
+        """Return the tasks among *lines*: their numbers and commands."""
         texts = lines.split(b"\n")
-        if odd:
+        if b"\r" in lines or BYTE_ORDER_MARK in lines or b"\0" in lines:
             texts = [self._cleaned(at, line) for at, line in enumerate(texts, start=number)]
-        shapes = check.shapes_of(b"\n".join(texts) if odd else lines).split(b"\n")
-        for at, (text, shape) in enumerate(zip(texts, shapes, strict=True), start=number):
-            if text[:1] > b"#" or text.lstrip(_BLANKS)[:1] not in (b"", b"#"):
-                yield at, text, shape
+        are_tasks = [text[:1] > b"#" or text.lstrip(_BLANKS)[:1] not in (b"", b"#") for text in texts]
+        return list(compress(count(number), are_tasks)), list(compress(texts, are_tasks))
 
     def _cleaned(self, at: int, line: bytes) -> bytes:
         """Return what of a *line* is command, and note what else is in it."""
@@ -242,11 +262,13 @@ class _Reading:
             self._found.add(fault, at, said)
         return tuple(fault for fault, _ in told)
 
-    def _call(self, at: int, text: bytes) -> None:
-        word = first_word(text)
-        why = self._calls.missing(word) if word else None
-        if word and why:
-            self._found.add(Fault.PROGRAM, at, f"{check.shown(word)} {why}")
+    def _see_calls(self, numbers: list[int], texts: list[bytes]) -> None:
+        begins = [text.partition(b" ")[0] for text in texts]
+        if self._calls.seen.issuperset(begins):
+            return
+        for at, text, begin in zip(numbers, texts, begins, strict=True):
+            if begin not in self._calls.seen and (word := first_word(text)) and (why := self._calls.missing(word)):
+                self._found.add(Fault.PROGRAM, at, f"{check.shown(word)} {why}")
 
 
 def _lines(tasklist: Path, numbers: Collection[int]) -> dict[int, bytes]:
