@@ -765,7 +765,7 @@ MUTATIONS = [
         "check",
         'return not _DIGIT.search(_ARGUMENT.sub(b"", text))',
         "return True",
-        hunted_by="tests/tasks/test_survey.py",
+        hunted_by="tests/tasks/test_check.py",
     ),
     Mutation(
         "take a file in quotes for one that is written",

@@ -14,7 +14,7 @@ from mpi import farms
 
 ROOT = Path(__file__).parents[1]
 DEADLINE_S = 600.0
-BENCHMARKS = {"spawn", "makespan", "startup", "idle", "lists", "edited", "dealing", "output", "report", "checked"}
+BENCHMARKS = {"spawn", "makespan", "startup", "idle", "lists", "edited", "dealing", "output", "report", "checked", "sight"}
 
 
 def run_bench(*arguments: str, program: str = "tests.bench") -> str:

@@ -222,7 +222,7 @@ NUMPY = {
     "journal/digits", "journal/fastrecovery", "journal/journal", "journal/lines", "journal/output", "journal/progress",
     "journal/resume", "journal/retraction", "journal/rewriting", "journal/table",
     "ranks/comm", "ranks/credit", "ranks/custody", "ranks/doubt", "ranks/pace", "ranks/reports",
-    "ranks/unread", "ranks/wire", "ranks/witness", "ranks/worker", "schedule/queue", "site/packages",
+    "ranks/unread", "ranks/wire", "ranks/worker", "schedule/queue", "site/packages",
     "tasks/changes", "tasks/edits", "tasks/kept", "tasks/matching", "tasks/numbering", "tasks/offsets", "tasks/sides",
     "tasks/scan", "tasks/tasklist", "tasks/tfin", "tasks/walk", "tasks/which",
     "view/account", "view/attempts", "view/estimate", "view/figures", "view/findings", "view/headline", "view/joblog",

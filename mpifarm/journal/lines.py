@@ -114,13 +114,17 @@ def joblog_line(attempt: Attempt) -> bytes:
     return line.encode() + in_one_line(attempt.command) + b"\n"
 
 
-def of_successes(batches: Sequence[Attempts], added: Numbers) -> tuple[bytes, bytes]:
-    """Return the lines of *batches* for progress and for the joblog.
+def rows_of(batches: Sequence[Attempts]) -> Rows:
+    """Return the attempts of *batches* in one array."""
+    parts = [batch.ended.tobytes() for batch in batches]  # np.concatenate looks at every field of every part
+    return np.frombuffer(b"".join(parts), dtype=batches[0].ended.dtype)
+
+
+def of_successes(batches: Sequence[Attempts], rows: Rows, added: Numbers) -> tuple[bytes, bytes]:
+    """Return the lines of *batches*, whose attempts are *rows*, for progress and for the joblog.
 
     *added*: the bytes of each of them in --output, shape (all attempts,).
     """
-    parts = [batch.ended.tobytes() for batch in batches]  # np.concatenate looks at every field of every part
-    rows = np.frombuffer(b"".join(parts), dtype=batches[0].ended.dtype)
     if rows.size < table.MANY:
         return _one_by_one(batches, rows, added)
     try:

@@ -45,7 +45,8 @@ class Pace:
 
     def ended(self, report: Report) -> None:
         """Attempts have ended, none of them stopped."""
-        if self.times.take(report.ended["seconds"]):
+        if self.times.room:
+            self.times.take(report.ended["seconds"])
             self.cpu_s += sum(report.ended["user_s"].tolist()) + sum(report.ended["system_s"].tolist())
 
     def turn(self, now: float) -> None:

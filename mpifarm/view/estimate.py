@@ -75,21 +75,20 @@ class RunTimes:
         self._counts = np.zeros(_BINS)
         self._sums = np.zeros(_BINS)
         self._new: list[float] = []
-        self._room = MOST_TAKEN
+        self.room = MOST_TAKEN  # for so many columns, until the next refill
 
-    def take(self, seconds: NDArray[np.floating]) -> bool:
-        """These attempts have ended: a column of any length, in seconds. Return whether they are in the sample."""
-        if not self._room:
-            return False
-        self._room -= 1
+    def take(self, seconds: NDArray[np.floating]) -> None:
+        """These attempts have ended: a column of any length, in seconds. Without `room` they are not in the sample."""
+        if not self.room:
+            return
+        self.room -= 1
         self._new += seconds.tolist()
         if len(self._new) >= _FOLD_AT:
             self._fold()
-        return True
 
     def refill(self) -> None:
         """Take as many again: to be called about once a second."""
-        self._room = MOST_TAKEN
+        self.room = MOST_TAKEN
 
     @property
     def ended(self) -> int:

@@ -28,6 +28,7 @@ from mpifarm.tasks.repeats import Repeats, written
         (b"./a > out.$(date).txt", set()),
         (b"./a > 'my out'", set()),
         (b"echo 'a > out'", set()),
+        (b"echo ' > a ' > out", {b"out"}),
         (b'echo "a > $out > b"', set()),
         (b"echo a \\> out", set()),
         (b"./a < out", set()),
