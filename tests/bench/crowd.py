@@ -9,8 +9,9 @@ Rank 0 runs `farm.run`, nothing in it replaced but the ranks that it sees: there
 behind its end which one it is from or for (4 bytes). So the schedule has its 3,000 workers, and every message is one of
 MPI. The other ranks answer a GRANT by a REPORT with all of its tasks, made by numpy as a whole: the worker and the launcher
 of one node serve a thousand tasks a second, and whoever plays 300 of them must not be slower than the manager that is
-measured. In `blind` rank 0 sees nothing of its run: no status file, no lines, no estimate. In `burst` they hold back until all their slots are taken, then report all of it at once. In `echo` rank 0 answers
-every REPORT with a GRANT of the same size and does nothing else.
+measured. In `blind` rank 0 sees nothing of its run: no status file, no lines, no estimate. In `burst` they hold back until
+all their slots are taken, then report all of it at once. In `echo` rank 0 answers every REPORT with a GRANT of the same
+size and does nothing else.
 
 RESULT.json gets what rank 0 has measured, RESULT.nodes.json what rank 1 has.
 """

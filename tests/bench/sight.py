@@ -4,9 +4,9 @@ Rank 0 deals the same tasks to the same nodes (`crowd`) with and without all tha
 estimate. In batches, as reports of short tasks come, and with one task in each message, which is the dearest; that run is
 itself one of about 10,000 tasks a second, of which 0.5 % are 0.5 us a task.
 
-Then the questions about a run of a million attempts, a hundredth of them failed (`report.make_run`). Beside each stands what
-it cannot do without: a bare python that imports numpy (or not, for --status), and `cat` of the files that it reads. Its
-status file is that of a small farm that has run.
+Then the questions: `--status` of such a run of a million tasks that is done, the others of a million attempts of which a
+hundredth have failed (`report.make_run`). Beside each stands what it cannot do without: a bare python, that imports numpy
+(for --status not even that), and `cat` of the files that it reads.
 """
 
 from __future__ import annotations
