@@ -72,6 +72,7 @@ TABLE = {
         "attempts": "|journal ground",
         "bar": "estimate units|ground",
         "checked": "advice attempts hand plan standing units|journal tasks ground",
+        "earlier": "attempts estimate|",
         "estimate": "|",
         "failed": "hand original standing stdout|journal tasks ground",
         "failures": "|journal launcher ground",

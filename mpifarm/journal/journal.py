@@ -94,6 +94,11 @@ class Journal:
         self._synced = float("-inf")
         self._watch: Watch = lambda _batches, _rows: None
 
+    @property
+    def joblog_bytes(self) -> int:
+        """How long the joblog is, as far as it is written."""
+        return self._joblog.size
+
     def watched_by(self, watch: Watch) -> None:
         """Call *watch* with what is recorded, once for all tasks of a turn; it keeps nothing of the batches."""
         self._watch = watch

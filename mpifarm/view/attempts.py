@@ -112,6 +112,18 @@ def of_task(path: Path, seq: int) -> Attempts:
     return Attempts(path, np.concatenate(parts), _names(nodes))
 
 
+def last(path: Path, end: int, most_bytes: int) -> Rows:
+    """Return the attempts of the last *most_bytes* at most before position *end* of a joblog of ours. Raises OSError."""
+    at = max(len(JOBLOG_HEADER), end - most_bytes)
+    if at >= end:
+        return np.empty(0, ATTEMPT)
+    with path.open("rb") as file:
+        file.seek(at - 1)
+        chunk = file.read(1 + end - at)
+    whole = chunk[chunk.find(b"\n") + 1 : chunk.rfind(b"\n") + 1]  # the newline before is of the line before
+    return _rows(whole, at, {})[0]
+
+
 def _chunks(path: Path) -> Iterator[tuple[bytes, int]]:
     """Yield the lines of a joblog behind its header, many at a time, and where they begin."""
     at, end = len(JOBLOG_HEADER), tails.whole_lines(path)
