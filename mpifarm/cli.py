@@ -13,12 +13,15 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from mpifarm import FarmError, arguments, config, entry, options, say, sources
-from mpifarm.launcher import launcher, processes
 from mpifarm.launcher.frames import SHELL
-from mpifarm.launcher.on_end import OnEnd
 from mpifarm.settings import Config, Each
+
+if TYPE_CHECKING:
+    from mpifarm.launcher.launcher import Crew
+    from mpifarm.launcher.on_end import OnEnd
 
 _LOOKS = ("status", "report", "failed", "show", "joblog")
 _START_S = 10.0  # that MPI may take to start, however short --lost-after is
@@ -44,6 +47,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _check(settings, task_environ, given.nodes, given.task_time)
     except FarmError as error:
         return config.refuse(error, "--no-mpi" in argv)
+    return _farm(settings, task_environ)
+
+
+def _farm(settings: Config, task_environ: Mapping[str, str]) -> int:
+    """Fork the helpers, run the farm, and return its exit code."""
+    from mpifarm.launcher import launcher, processes  # noqa: PLC0415  a third of what --status would take
+    from mpifarm.launcher.on_end import OnEnd  # noqa: PLC0415
+
     asked = config.ask_end(settings)
     processes.adopt_orphans()  # of a helper that is killed, and of a guardian
     start_s = math.inf if settings.no_mpi else max(_START_S, config.START_LOST_AFTERS * settings.lost_after_s)
@@ -143,7 +154,7 @@ def _check(settings: Config, environ: Mapping[str, str], nodes: int | None, task
         raise FarmError(f"--check {settings.tasklist}: interrupted") from None
 
 
-def _run(settings: Config, crew: launcher.Crew, asked: subprocess.Popen[str] | None, on_end: OnEnd | None) -> int:
+def _run(settings: Config, crew: Crew, asked: subprocess.Popen[str] | None, on_end: OnEnd | None) -> int:
     """Import what may be imported only now, after the fork, and run the farm. Raises FarmError."""
     from mpifarm.site import packages  # noqa: PLC0415
 

@@ -28,6 +28,7 @@ BENCHMARKS = {
         "output",
         "report",
         "checked",
+        "sight",
     ),
 }
 

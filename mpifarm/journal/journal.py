@@ -36,7 +36,7 @@ from mpifarm.journal import fastrecovery, lines, resume, retraction, tails
 from mpifarm.journal.appender import Appender
 from mpifarm.journal.fastrecovery import Covered
 from mpifarm.journal.identity import Identity
-from mpifarm.journal.lines import Attempt, Attempts, Numbers
+from mpifarm.journal.lines import Attempt, Attempts, Numbers, Rows
 from mpifarm.journal.names import Names
 from mpifarm.journal.output import Output
 from mpifarm.journal.retraction import Retractions
@@ -46,6 +46,8 @@ from mpifarm.schedule.suspects import Word
 from mpifarm.voice import Voice
 
 SYNC_S = 1.0
+
+Watch = Callable[[Sequence[Attempts], Rows], object]
 
 _INDENT = b"    "
 _NOTHING = memoryview(b"")
@@ -90,6 +92,16 @@ class Journal:
         self.recorded = 0  # tasks, by this run
         self._unwritten = 0  # tasks of which the line of progress is made, and not yet written
         self._synced = float("-inf")
+        self._watch: Watch = lambda _batches, _rows: None
+
+    @property
+    def joblog_bytes(self) -> int:
+        """How long the joblog is, as far as it is written."""
+        return self._joblog.size
+
+    def watched_by(self, watch: Watch) -> None:
+        """Call *watch* with what is recorded, once for all tasks of a turn; it keeps nothing of the batches."""
+        self._watch = watch
 
     # in memory, until `flush`
 
@@ -162,7 +174,9 @@ class Journal:
         if not batches:
             return
         in_output = np.concatenate(added)
-        progress, joblog = lines.of_successes(batches, in_output)
+        rows = lines.rows_of(batches)
+        progress, joblog = lines.of_successes(batches, rows, in_output)
+        self._watch(batches, rows)
         self._lines[self._progress].append(progress)
         self._lines[self._joblog].append(joblog)
         self.output.recorded(int(in_output.sum()))

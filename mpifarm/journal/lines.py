@@ -12,8 +12,7 @@ edited, Seq and Offset of what was there before are those that its task has now,
     18 nid0001 1795344287.123 0.004 0 8 3 0 1 2 1824 0.001 0.002 432 echo task 17 >&2; exit 3
 
 When hundreds of thousands of tasks end in a second, `%` takes longer than all the rest of the manager: 4 us for the two
-lines of a task. So many lines are made at once, as a table of characters, column by column with numpy, from which the
-unused places are dropped. For a few lines that costs more than it saves.
+lines of a task. So many lines are made at once: see `table`.
 """
 
 from __future__ import annotations
@@ -28,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpifarm.ended import Ended
+from mpifarm.journal import table
 
 JOBLOG_HEADER = (
     b"Seq\tHost\tStarttime\tJobRuntime\tSend\tReceive\tExitval\tSignal"
@@ -38,11 +38,9 @@ _PROGRESS_LINE = "%d %s-%d %.3f %d %d %d\n"
 _JOBLOG_LINE = "%d\t%s\t%.3f\t%.3f\t0\t%d\t%d\t%d\t%d\t%d\t%d\t%.3f\t%.3f\t%d\t"
 _CONTROL = re.compile(rb"[\0-\x08\x0b-\x1f\x7f]")  # tabs may stay: the command is the last column
 _NO_CONTROL = bytes(sorted(set(range(256)) - {*range(9), *range(11, 32), 127}))
-_MANY = 64  # lines; for fewer `%` is as fast
 
 Rows = NDArray[np.void]  # of dtype wire.ENDED
 Numbers = NDArray[np.int64]
-_Column = tuple[NDArray[np.uint8], NDArray[np.bool_]]  # characters and which of them count, shape (rows, width)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,14 +114,18 @@ def joblog_line(attempt: Attempt) -> bytes:
     return line.encode() + in_one_line(attempt.command) + b"\n"
 
 
-def of_successes(batches: Sequence[Attempts], added: Numbers) -> tuple[bytes, bytes]:
-    """Return the lines of *batches* for progress and for the joblog.
+def rows_of(batches: Sequence[Attempts]) -> Rows:
+    """Return the attempts of *batches* in one array."""
+    parts = [batch.ended.tobytes() for batch in batches]  # np.concatenate looks at every field of every part
+    return np.frombuffer(b"".join(parts), dtype=batches[0].ended.dtype)
+
+
+def of_successes(batches: Sequence[Attempts], rows: Rows, added: Numbers) -> tuple[bytes, bytes]:
+    """Return the lines of *batches*, whose attempts are *rows*, for progress and for the joblog.
 
     *added*: the bytes of each of them in --output, shape (all attempts,).
     """
-    parts = [batch.ended.tobytes() for batch in batches]  # np.concatenate looks at every field of every part
-    rows = np.frombuffer(b"".join(parts), dtype=batches[0].ended.dtype)
-    if rows.size < _MANY:
+    if rows.size < table.MANY:
         return _one_by_one(batches, rows, added)
     try:
         return _in_bulk(batches, rows, added)
@@ -173,68 +175,26 @@ def _one_by_one(batches: Sequence[Attempts], rows: Rows, added: Numbers) -> tupl
 def _in_bulk(batches: Sequence[Attempts], rows: Rows, added: Numbers) -> tuple[bytes, bytes]:
     lengths = np.array([length for batch in batches for length in batch.lengths], dtype=np.int64)
     seqs = np.array([seq for batch in batches for seq in batch.seqs], dtype=np.int64)
-    offset, slot = _integers(rows["offset"]), _integers(rows["slot"])
-    seconds = _thousandths(rows["seconds"])
-    node = _names([batch.node for batch in batches], [batch.ended.size for batch in batches])
+    offset, slot = table.integers(rows["offset"]), table.integers(rows["slot"])
+    seconds = table.thousandths(rows["seconds"])
+    names = np.array([batch.node.encode() for batch in batches], dtype=np.bytes_)
+    node = table.words(np.repeat(names, [batch.ended.size for batch in batches]))
     ends = (rows["start"] + rows["seconds"]).astype(np.int64)
-    progress = [offset, b" ", node, b"-", slot, b" ", *seconds, b" ", _integers(added), b" ", _integers(ends)]
-    progress += [b" ", _integers(lengths), b"\n"]
-    joblog = [_integers(seqs), b"\t", node, b"\t", *_thousandths(rows["start"]), b"\t", *seconds, b"\t0\t"]
-    joblog += [_integers(rows["out_total"]), b"\t0\t0\t", _integers(rows["attempt"]), b"\t", slot, b"\t"]
-    joblog += [_integers(rows["rss_kib"]), b"\t", *_thousandths(rows["user_s"]), b"\t", *_thousandths(rows["system_s"])]
+    progress = [offset, b" ", node, b"-", slot, b" ", *seconds, b" ", table.integers(added), b" ", table.integers(ends)]
+    progress += [b" ", table.integers(lengths), b"\n"]
+    joblog = [table.integers(seqs), b"\t", node, b"\t", *table.thousandths(rows["start"]), b"\t", *seconds, b"\t0\t"]
+    joblog += [table.integers(rows["out_total"]), b"\t0\t0\t", table.integers(rows["attempt"]), b"\t", slot, b"\t"]
+    joblog += [
+        table.integers(rows["rss_kib"]),
+        b"\t",
+        *table.thousandths(rows["user_s"]),
+        b"\t",
+        *table.thousandths(rows["system_s"]),
+    ]
     joblog += [b"\t", offset, b"\t\n"]
     commands = [command for batch in batches for command in batch.commands]
     if b"".join(commands).translate(None, _NO_CONTROL):
         commands = [in_one_line(command) for command in commands]
     pieces: list[bytes] = [b"\n"] * (3 * len(commands))
-    pieces[::3], pieces[1::3] = _text(joblog).split(b"\n")[:-1], commands
-    return _text(progress), b"".join(pieces)
-
-
-def _text(columns: Sequence[_Column | bytes]) -> bytes:
-    """Return the rows of a table; a column that is the same in all of them is given as it is."""
-    rows = next(column[0].shape[0] for column in columns if not isinstance(column, bytes))
-    widths = [len(column) if isinstance(column, bytes) else column[0].shape[1] for column in columns]
-    characters = np.empty((rows, sum(widths)), dtype=np.uint8)
-    counts = np.ones(characters.shape, dtype=np.bool_)
-    at = 0
-    for column, width in zip(columns, widths, strict=True):
-        if isinstance(column, bytes):
-            characters[:, at : at + width] = np.frombuffer(column, dtype=np.uint8)
-        else:
-            characters[:, at : at + width], counts[:, at : at + width] = column
-        at += width
-    return characters[counts].tobytes()
-
-
-def _integers(values: NDArray[np.integer], width: int = 0) -> _Column:
-    """Return *values* in decimal, with leading zeros if a *width* is given. Raises ValueError for negative ones."""
-    least, most = int(values.min()), int(values.max())
-    if least < 0:
-        raise ValueError(f"{least} is negative")
-    places = width or len(str(most))
-    rest = values.astype(np.uint32 if most < 2**32 else np.uint64)
-    powers = np.array([10**place for place in range(places - 1, 0, -1)] + [0], dtype=rest.dtype)
-    counts = np.ones((rest.size, places), dtype=np.bool_)
-    if not width and least < powers[0]:
-        counts = rest[:, None] >= powers
-    characters = np.empty((rest.size, places), dtype=np.uint8)
-    for place in range(places - 1, -1, -1):
-        tens = rest // 10
-        characters[:, place] = rest - tens * 10
-        rest = tens
-    characters += ord("0")
-    return characters, counts
-
-
-def _thousandths(seconds: NDArray[np.float64]) -> list[_Column | bytes]:
-    """Return *seconds* with three decimals."""
-    whole, rest = np.divmod(np.rint(seconds * 1000).astype(np.int64), 1000)
-    return [_integers(whole), b".", _integers(rest, width=3)]
-
-
-def _names(names: Sequence[str], counts: Sequence[int]) -> _Column:
-    """Return *names*, each of them as often as *counts* says."""
-    encoded = np.array([name.encode() for name in names], dtype=np.bytes_)
-    characters = np.repeat(encoded, counts).view(np.uint8).reshape(sum(counts), -1)
-    return characters, characters != 0
+    pieces[::3], pieces[1::3] = table.text(joblog).split(b"\n")[:-1], commands
+    return table.text(progress), b"".join(pieces)

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from mpifarm import FarmError
 from mpifarm.journal import tails
+from mpifarm.journal.digits import Text
 from mpifarm.journal.fastrecovery import Covered
 from mpifarm.journal.tails import Extent
 from mpifarm.tasks.offsets import among, distinct
@@ -33,10 +34,11 @@ from mpifarm.words import count
 
 _CHUNK_BYTES = 256 * 1024  # a line takes ten times its bytes while it is looked at
 LINE = re.compile(rb"(\d{1,18}(?:,\d{1,18})*) \S+ \d+(?:\.\d+)? (\d{1,18}) \d+ (\d{1,18}(?:,\d{1,18})*)\n")
-_PLAIN = re.compile(rb"^(\d{1,18}) \S+ \d+(?:\.\d+)? (\d{1,18}) \d+ (\d{1,18})\n", re.MULTILINE)  # one task a line
 # Of the joblog: Seq, Receive and Offset, where Exitval and Signal are 0.
 _SUCCESS = re.compile(rb"^(\d{1,18})\t(?:[^\t\n]*\t){4}(\d{1,18})\t0\t0\t(?:[^\t\n]*\t){5}(\d{1,18})\t.*", re.MULTILINE)
-_NEWLINE = ord("\n")
+_FIELDS = 6
+_DECIMALS = 3
+_NEWLINE, _SPACE, _DOT = b"\n ."
 _UNREADABLE = -1
 
 Numbers = NDArray[np.int64]
@@ -131,16 +133,37 @@ def chunks(path: Path, begin: int, end: int, size: int = _CHUNK_BYTES) -> Iterat
 
 def _table(chunk: bytes, at: int) -> Numbers:
     """Return what the lines of *chunk*, which begins at position *at*, say: int64, shape (4, tasks), as in _Lines."""
-    plain = _PLAIN.findall(chunk)
-    if len(plain) == chunk.count(b"\n"):  # all of them, so nearly always
-        offsets, outputs, lengths = _numbers(plain).T
-        ends = at + 1 + np.flatnonzero(np.frombuffer(chunk, dtype=np.uint8) == _NEWLINE)
-        return np.stack((offsets, lengths, outputs, ends))
+    plain = _plain(chunk, at)  # all of them, so nearly always
+    if plain is not None:
+        return plain
     columns = [array("q") for _ in range(4)]
     for line in chunk.splitlines(keepends=True):
         at += len(line)
         _take_line(columns, line, at)
     return np.array(columns, dtype=np.int64)
+
+
+def _plain(chunk: bytes, at: int) -> Numbers | None:
+    """Return what `_table` does if each line is of one task, and of six fields without anything odd; else None."""
+    text = Text(chunk)
+    ends, blanks = np.flatnonzero(text.characters == _NEWLINE), np.flatnonzero(text.characters == _SPACE)
+    below = np.count_nonzero(text.characters <= _SPACE)
+    if blanks.size != (_FIELDS - 1) * ends.size or below != blanks.size + ends.size:
+        return None
+    edges = np.column_stack((np.append(-1, ends[:-1]), blanks.reshape(-1, _FIELDS - 1), ends))  # of fields
+    if not (np.diff(edges, axis=1) > 1).all():
+        return None
+    dots = edges[:, 3] - _DECIMALS - 1
+    dots = np.where(text.characters[dots] == _DOT, dots, edges[:, 3])  # TaskFarmer's are whole seconds
+    (offsets, lengths, outputs), right = zip(
+        *(text.numbers(edges[:, field] + 1, edges[:, field + 1]) for field in (0, 5, 3)), strict=True
+    )
+    rest = (
+        text.numbers(edges[:, 2] + 1, dots)[1],
+        text.numbers(edges[:, 4] + 1, edges[:, 5])[1],
+        text.numbers(dots + 1, edges[:, 3])[1] | (dots == edges[:, 3]),
+    )
+    return np.stack((offsets, lengths, outputs, at + 1 + ends)) if np.all((*right, *rest)) else None
 
 
 def _numbers(words: list[tuple[bytes, bytes, bytes]]) -> Numbers:

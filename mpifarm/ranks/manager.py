@@ -37,6 +37,7 @@ from mpifarm.schedule.suspects import NOTHING, Dealt, Suspicion
 from mpifarm.settings import Config
 from mpifarm.site.offer import Offer
 from mpifarm.view import status
+from mpifarm.view.earlier import Earlier
 from mpifarm.words import count
 
 _NONE_KILLED = Killed()
@@ -68,7 +69,8 @@ class Manager:
             silence=Silence(config.lost_after_s, config.kill_after_s),
         )  # fmt: skip
         self._deadline = Deadline(config, end, now)
-        pace = Pace(self._schedule, self._custody, now, end)
+        earlier = Earlier(run.names.joblog, journal.joblog_bytes)
+        pace = Pace(self._schedule, self._custody, now, end, earlier)
         self._notices = Notices(config, run, journal, len(ranks), pace, now, end)
         self._witness = Witness(config, run, journal, self._schedule, self._custody, pace, end, now)
         self._reports = Reports(self._schedule, self._custody, journal, self._deadline, self._notices, pace, self._witness)

@@ -19,6 +19,7 @@ from mpifarm.schedule.answers import Running
 from mpifarm.schedule.schedule import Schedule
 from mpifarm.texts import LONGEST_LINE, shown
 from mpifarm.view.bar import Numbers, Oldest
+from mpifarm.view.earlier import Earlier
 from mpifarm.view.estimate import End, Left, RunTimes
 
 TICK_S = 1.0
@@ -30,13 +31,14 @@ _ESTIMATE_S = 10.0  # between two estimates: each takes up to 30 ms
 class Pace:
     """The pace of one run."""
 
-    def __init__(self, schedule: Schedule, custody: Custody, now: float, end: float | None) -> None:
+    def __init__(self, schedule: Schedule, custody: Custody, now: float, end: float | None, earlier: Earlier) -> None:
         """*end*: of the job (monotonic, seconds)."""
         self.times = RunTimes()
         self.seniors = Seniors(custody.dealt_to)
         self.cpu_s = 0.0  # of the attempts in the sample
         self.slots_s = 0.0  # that there were
         self._schedule, self._custody, self._job_end = schedule, custody, end
+        self._earlier = earlier
         self._rates: deque[tuple[float, int]] = deque(maxlen=_WINDOW)
         self.ticked = self._began = now
         self._estimated = float("-inf")
@@ -45,7 +47,8 @@ class Pace:
 
     def ended(self, report: Report) -> None:
         """Attempts have ended, none of them stopped."""
-        if self.times.take(report.ended["seconds"]):
+        if self.times.room:
+            self.times.take(report.ended["seconds"])
             self.cpu_s += sum(report.ended["user_s"].tolist()) + sum(report.ended["system_s"].tolist())
 
     def turn(self, now: float) -> None:
@@ -108,7 +111,8 @@ class Pace:
                 self.slots_s - self.times.mean_s * self.attempts - (float(ages.mean()) * left.running if ages.size else 0)
             )
             self._idle_s = max(0.0, idle_s / self.attempts)
-        self._end = self.times.end(left._replace(idle_s=self._idle_s), ages)
+        earlier = self._earlier.times() if left.running else None  # it is not read before the first tasks are dealt
+        self._end = self.times.end(left._replace(idle_s=self._idle_s), ages, earlier)
 
     def _left(self) -> Left:
         counts, running = self._schedule.counts, self._schedule.running

@@ -86,7 +86,6 @@ class Reports:
         begun = int(ended["out_total"][0]) - int(ended["out_bytes"][0])
         spool = self._take_spool((rank, report.lane), begun)
         all_well = ends.verdicts.count(Verdict.SUCCEEDED) == len(offsets)
-        self._witness.ended(rank, ended, ends.verdicts, all_well)
         plain = all_well and not np.count_nonzero(ended["left"])
         if begun and spool is None and ends.verdicts[0] is Verdict.SUCCEEDED:
             self._custody.stop(f"{counted(begun, 'byte')} lost of what the task at offset {offsets[0]} has printed")

@@ -1,8 +1,8 @@
 """What rank 0 has seen of its run, for whoever asks: it keeps the status file.
 
 The rule: it decides nothing, and nothing depends on it. Who cannot write the status file, on a full disk say, goes on
-without. And it costs next to nothing: an end is put aside as it comes (`view.tally`), a look at all workers is taken when
-the file is written, every EVERY_S.
+without. And it costs next to nothing: what the journal has recorded in a turn is put aside (`view.tally`), a look at all
+workers is taken when the file is written, every EVERY_S.
 """
 
 from __future__ import annotations
@@ -14,16 +14,14 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-import numpy as np
-
 from mpifarm.journal.journal import Journal
-from mpifarm.journal.lines import Attempt
+from mpifarm.journal.lines import Attempt, Attempts, Rows
 from mpifarm.journal.opening import Run
 from mpifarm.ranks import wire
 from mpifarm.ranks.custody import Custody
 from mpifarm.ranks.pace import Pace
 from mpifarm.ranks.seniors import OLDEST
-from mpifarm.schedule.answers import Lost, Outcome, Seen, Verdict
+from mpifarm.schedule.answers import Lost, Outcome, Seen
 from mpifarm.schedule.quarantine import Fitness, Judged
 from mpifarm.schedule.schedule import Schedule
 from mpifarm.settings import Config
@@ -85,6 +83,7 @@ class Witness:
         self._medians: list[float] = []
         self._medians_at = -math.inf
         self._due = now
+        journal.watched_by(self.recorded)
 
     # what it sees
 
@@ -107,15 +106,10 @@ class Witness:
         if judged.node in self._places:
             self._note(self._places[judged.node], _NOTES.get(judged.fitness, "in quarantine"))
 
-    def ended(self, rank: int, ended: wire.Records, verdicts: Sequence[Verdict], plain: bool) -> None:
-        """Attempts have ended on *rank*; *plain*: all of them have succeeded."""
-        if not plain:
-            ended = ended[np.array([verdict is Verdict.SUCCEEDED for verdict in verdicts], dtype=np.bool_)]
-            if not ended.size:
-                return
-        place = self._of_rank[rank]
-        self._nodes[place].done += ended.size
-        self._tally.add(place, ended)
+    def recorded(self, batches: Sequence[Attempts], rows: Rows) -> None:
+        """Tasks have succeeded, and stand in the journal."""
+        places = self._places
+        self._tally.add([places[batch.node] for batch in batches], [batch.ended.size for batch in batches], rows)
 
     def failed(self, attempt: Attempt, err: memoryview, final: bool) -> None:
         """An attempt has failed, and has said *err*; *final*: its task has failed for good."""
@@ -145,6 +139,8 @@ class Witness:
         clock = time.time()
         workers = self._schedule.seen(now, OLDEST if state == snapshot.RUNNING else 0)
         self._tally.settle()
+        for node, done in zip(self._nodes, self._tally.counts(), strict=False):
+            node.done = done
         done_now = self._custody.recorded
         rate = self._look(workers, done_now, now)
         nodes, others = crowd.shortened(self._nodes_seen(workers, now))

@@ -36,6 +36,8 @@ _LONG_BYTES = 16 * 1024  # such lines are not read: some patterns take a time th
 
 # A word that no judgement depends on: it has a digit or a slash, and is neither a variable, nor in braces, nor assigned to.
 _ARGUMENT = re.compile(rb"(?<![\w./{$#!-])(?=[\w.-]*[/\d])[\w./-]+(?![\w./-]|\+?=)|(?<=\w)/[\w./-]*")
+_DIGIT = re.compile(rb"\d")
+_DIGITS_AS_0 = bytes.maketrans(b"123456789", b"0" * 9)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +150,16 @@ def shape_of(text: bytes) -> bytes:
 def shapes_of(lines: bytes) -> bytes:
     """Return the shapes of whole lines, none of which has a ${ in it."""
     return _ARGUMENT.sub(b"0", lines)
+
+
+def outlines_of(lines: bytes) -> bytes:
+    """Return whole lines with each digit as 0: thirty times as fast as their shapes, of which they have more."""
+    return lines.translate(_DIGITS_AS_0)
+
+
+def outline_tells(text: bytes) -> bool:
+    """Return whether all lines that have the outline of *text* have its shape: each digit is in a word that that lacks."""
+    return not _DIGIT.search(_ARGUMENT.sub(b"", text))
 
 
 def judge(text: bytes, dash: bool, known: Collection[str]) -> tuple[tuple[Kind, str], ...]:

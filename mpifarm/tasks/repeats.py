@@ -13,6 +13,7 @@ from __future__ import annotations
 import posixpath
 import re
 from array import array
+from collections.abc import Collection, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,7 @@ from mpifarm.tasks.quoting import Part, read
 
 MOST = 10_000_000  # lines, and files
 
+_MOST_OUTLINES = 65_536  # that are remembered
 _INTO = re.compile(rb"(?<![<>&\d\\])(?:&|\d+)?>\|?[ \t]*(?=[^ \t&>|(])([\w./+,:@%=^-]+)(?=[ \t;|&)<>]|$)")
 _ELSEWHERE = re.compile(rb"(?<![\w./-])(?:cd|pushd|popd|chroot)(?![\w.-])|\[\[")
 _HARD = re.compile(rb"[\\`$#()]|<<")
@@ -30,11 +32,12 @@ _NO_FILES = (b"/dev/", b"/proc/")
 
 Numbers = NDArray[np.int64]
 Pairs = list[tuple[int, int]]
+Places = tuple[tuple[int, int], ...]  # from, to
 
 
 def written(text: bytes, dash: bool) -> set[bytes]:
     """Return the files that the line *text* opens anew to write into, as far as they are plain to see."""
-    if b">" not in text or (any(word in text for word in _MOVES) and _ELSEWHERE.search(text)):
+    if b">" not in text or _is_elsewhere(text):
         return set()
     if _HARD.search(text):
         line = read(text, dash)
@@ -43,9 +46,35 @@ def written(text: bytes, dash: bool) -> set[bytes]:
             match[1] for match in found if text.startswith(match[1], match.start(1))
         ]  # else, what was no code is in it
     else:
-        names = _INTO.findall(_QUOTED.sub(b'""', text) if b"'" in text or b'"' in text else text)
-    targets = {name if name.isalnum() else posixpath.normpath(name) for name in names}
+        names = [text[begin:end] for begin, end in _plain(text)]
+    targets = {posixpath.normpath(name) for name in names}
     return {target for target in targets if not target.startswith(_NO_FILES)}
+
+
+def _places(text: bytes) -> Places | None:
+    """Return where in *text* the files stand that are `written`; None if they do not stand there as they are.
+
+    It depends on no digit, but on where there are any: so all lines of one outline have them there.
+    """
+    if _is_elsewhere(text):
+        return ()
+    if _HARD.search(text):
+        return None
+    places = _plain(text)
+    names = [text[begin:end] for begin, end in places]
+    if any(posixpath.normpath(name) != name for name in names):
+        return None
+    return tuple(place for place, name in zip(places, names, strict=True) if not name.startswith(_NO_FILES))
+
+
+def _plain(text: bytes) -> Places:
+    """Return where the names stand behind the `>` of a line in which quotes are all that is hard."""
+    outside = _QUOTED.sub(lambda quoted: b'"' * len(quoted[0]), text) if b"'" in text or b'"' in text else text
+    return tuple(match.span(1) for match in _INTO.finditer(outside))
+
+
+def _is_elsewhere(text: bytes) -> bool:
+    return any(word in text for word in _MOVES) and bool(_ELSEWHERE.search(text))
 
 
 class Repeats:
@@ -55,6 +84,7 @@ class Repeats:
         self._dash = dash
         self._lines, self._numbers = array("q"), array("q")  # what each is, and which line of the list
         self._files, self._writers = array("q"), array("q")  # what each is, and which of the lines above
+        self._places: dict[bytes, Places | None] = {}  # of what is written, by outline
         self._left_out = False
 
     @property
@@ -62,16 +92,31 @@ class Repeats:
         """Whether all lines are compared."""
         return not self._left_out
 
-    def see(self, number: int, text: bytes) -> None:
-        """Remember line *number* of the list."""
-        if len(self._lines) >= MOST or len(self._files) >= MOST:
+    def see(self, numbers: Sequence[int], texts: Sequence[bytes], outlines: Sequence[bytes]) -> None:
+        """Remember lines of the list: their *numbers* there, and their outlines (`check.outlines_of`)."""
+        room = MOST - max(len(self._lines), len(self._files))
+        if len(texts) > room:
             self._left_out = True
-            return
-        self._lines.append(hash(text))
-        self._numbers.append(number)
-        for target in written(text, self._dash) if b">" in text else ():
-            self._files.append(hash(target))
-            self._writers.append(len(self._lines) - 1)
+            room = max(0, room)
+            numbers, texts, outlines = numbers[:room], texts[:room], outlines[:room]
+        first = len(self._lines)
+        self._lines.extend(map(hash, texts))
+        self._numbers.extend(numbers)
+        for place, text in enumerate(texts, start=first):
+            if b">" in text:
+                targets = self._targets(text, outlines[place - first])
+                self._files.extend(map(hash, targets))
+                self._writers.extend([place] * len(targets))
+
+    def _targets(self, text: bytes, outline: bytes) -> Collection[bytes]:
+        """Return what is `written`. In lines of one outline it stands in the same places."""
+        try:
+            places = self._places[outline]
+        except KeyError:
+            places = _places(text)
+            if len(self._places) < _MOST_OUTLINES:
+                self._places[outline] = places
+        return written(text, self._dash) if places is None else {text[begin:end] for begin, end in places}
 
     def equal(self, most: int) -> tuple[int, Pairs]:
         """Return how many lines stand there before, and of the first *most* their number and that of the one before."""

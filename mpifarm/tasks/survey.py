@@ -13,7 +13,7 @@ import os
 import re
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import compress, count, islice
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -28,6 +28,7 @@ from mpifarm.tasks.syntax import Syntax
 from mpifarm.tasks.tasklist import open_list
 
 _BLANKS = b" \t\r"
+_MOST_OUTLINES = 65_536  # that are remembered
 _FOR = re.compile(rb"\bfor[ \t]+\w*[\d/]")  # a name that a shell may not take, and so are some of functions
 
 
@@ -149,37 +150,83 @@ class _New(NamedTuple):
     faults: tuple[Fault, ...]
 
 
+class _Seen(NamedTuple):
+    """Tasks, line by line."""
+
+    numbers: list[int]
+    texts: list[bytes]
+    outlines: list[bytes]
+
+    def only(self, places: list[int]) -> _Seen:
+        """Return those at *places*."""
+        numbers, texts, outlines = self
+        return _Seen([numbers[at] for at in places], [texts[at] for at in places], [outlines[at] for at in places])
+
+
 class _Reading:
     """The lines of a list, as they come by."""
 
     def __init__(self, looks: Looks, found: Survey, tasklist: Path, ahead: Callable[[], bytes]) -> None:
         self._looks, self._found, self._tasklist, self._ahead = looks, found, tasklist, ahead
-        self._until = 0  # the last line of a task that spans lines
+        self._spans: list[tuple[int, int]] = []  # first and last lines of tasks that span lines: a few
+        self._until = 0  # the last of them
         self._dash = looks.dash
         self._syntax = Syntax(looks.shell)
         self._calls = Calls(looks.path, looks.variables, by_the_shell=self._syntax.asks)
         self._repeats = Repeats(self._dash)
         self._settled: dict[bytes, tuple[Fault, ...]] = {}  # what lines of a shape have that are valid, if all is told
+        self._known: dict[bytes, tuple[Fault, ...]] = {}  # the same, of lines of an outline
+        self._faulty = False  # some of those have any
         self._at_head: Place | None = None
 
     def see(self, lines: bytes, number: int, tasks: int) -> None:
         """Look at whole lines: the first is line *number* of the list, and *tasks* stand before it."""
         if b"#" in lines:
             self._see_directives(lines, number, tasks)
+        seen = self._seen(lines, number)
+        known = list(map(self._known.get, seen.outlines)) if self._faulty else []
+        new = [place for place, outline in enumerate(seen.outlines) if outline not in self._known]
+        self._see_new(seen.only(new), lines, number)
+        if self._until >= number:  # a task that spans lines begins here, or goes on
+            tasks_alone = [place for place, at in enumerate(seen.numbers) if not self._is_part(at)]
+            known = [known[place] for place in tasks_alone] if known else []
+            seen = seen.only(tasks_alone)
+        for faults in filter(None, known):
+            self._count(faults)
+        self._repeats.see(seen.numbers, seen.texts, seen.outlines)
+        self._see_calls(seen.numbers, seen.texts)
+
+    def _seen(self, lines: bytes, number: int) -> _Seen:
+        """Return the tasks among *lines*."""
+        numbers, texts = self._texts(lines, number)
+        return _Seen(numbers, texts, check.outlines_of(b"\n".join(texts)).split(b"\n") if texts else [])
+
+    def _is_part(self, at: int) -> bool:
+        """Whether line *at* is no task, but a part of one that begins before it."""
+        return not self._looks.anyway and any(first < at <= last for first, last in self._spans)
+
+    def _see_new(self, seen: _Seen, lines: bytes, number: int) -> None:
+        """Look at those of *lines*, which begin with line *number*, of which the outline does not tell what is wrong."""
         news: list[_New] = []
-        for at, text, alike in self._texts(lines, number):
-            if at <= self._until and not self._looks.anyway:
-                continue  # it is no task, but a part of one
-            self._repeats.see(at, text)
-            if text.partition(b" ")[0] not in self._calls.seen:
-                self._call(at, text)
-            shape = text if b"${" in text or (b"for" in text and _FOR.search(text)) or b"()" in text else alike
-            known = self._settled.get(shape)
-            if known is None:
+        shapes = check.shapes_of(b"\n".join(seen.texts)).split(b"\n") if seen.texts else []
+        for at, text, outline, alike in zip(*seen, shapes, strict=True):
+            if at <= self._until and self._is_part(at):
+                continue
+            alone = b"${" in text or (b"for" in text and _FOR.search(text)) or b"()" in text
+            shape = text if alone else alike
+            faults = self._settled.get(shape)
+            if faults is None:
                 news.append(_New(at, text, shape, self._judge(at, text, lines, number)))
-            for fault in known or ():
-                self._found.tallies[fault].count += 1
+                continue
+            self._count(faults)
+            if not alone and len(self._known) < _MOST_OUTLINES and outline not in self._known and check.outline_tells(text):
+                self._known[outline] = faults
+                self._faulty |= bool(faults)
         self._ask(news)
+
+    def _count(self, faults: tuple[Fault, ...]) -> None:
+        for fault in faults:
+            self._found.tallies[fault].count += 1
 
     def _ask(self, news: list[_New]) -> None:
         """Ask the shell about lines of a new shape; what it finds nothing wrong with is settled."""
@@ -213,20 +260,17 @@ class _Reading:
             files = sorted(written(lines[at], self._dash) & written(lines[first], self._dash))
             what = check.shown(files[0]) if files else "a file"
             found.add(Fault.ONE_FILE, at, f"writes into {what}, as line {first} does")
-        for fault, (count, _) in ((Fault.EQUAL, equal), (Fault.ONE_FILE, one_file)):
-            if count:
-                found.tallies[fault].count = count
+        for fault, (lines_like_that, _) in ((Fault.EQUAL, equal), (Fault.ONE_FILE, one_file)):
+            if lines_like_that:
+                found.tallies[fault].count = lines_like_that
 
-    def _texts(self, lines: bytes, number: int) -> Iterator[tuple[int, bytes, bytes]]:
-        """Yield the tasks among *lines*: their numbers, commands and shapes; of all lines at once, since that is faster."""
-        odd = b"\r" in lines or BYTE_ORDER_MARK in lines or b"\0" in lines
+    def _texts(self, lines: bytes, number: int) -> tuple[list[int], list[bytes]]:
+        """Return the tasks among *lines*: their numbers and commands."""
         texts = lines.split(b"\n")
-        if odd:
+        if b"\r" in lines or BYTE_ORDER_MARK in lines or b"\0" in lines:
             texts = [self._cleaned(at, line) for at, line in enumerate(texts, start=number)]
-        shapes = check.shapes_of(b"\n".join(texts) if odd else lines).split(b"\n")
-        for at, (text, shape) in enumerate(zip(texts, shapes, strict=True), start=number):
-            if text[:1] > b"#" or text.lstrip(_BLANKS)[:1] not in (b"", b"#"):
-                yield at, text, shape
+        are_tasks = [text[:1] > b"#" or text.lstrip(_BLANKS)[:1] not in (b"", b"#") for text in texts]
+        return list(compress(count(number), are_tasks)), list(compress(texts, are_tasks))
 
     def _cleaned(self, at: int, line: bytes) -> bytes:
         """Return what of a *line* is command, and note what else is in it."""
@@ -271,17 +315,22 @@ class _Reading:
             return 0
         behind = (lines if lines.endswith(b"\n") else lines + b"\n") + self._ahead()
         last = span.last(behind.removesuffix(b"\n").split(b"\n"), at - number, self._dash)
-        self._until = 0 if last is None else number + last
+        if last is None:
+            return 0
+        self._until = number + last
+        self._spans.append((at, self._until))
         return self._until
 
     def _whole(self, said: str, at: int, last: int) -> str:
         return lint.into_script(said, self._tasklist, at, last, self._looks.shell)
 
-    def _call(self, at: int, text: bytes) -> None:
-        word = first_word(text)
-        why = self._calls.missing(word) if word else None
-        if word and why:
-            self._found.add(Fault.PROGRAM, at, f"{check.shown(word)} {why}")
+    def _see_calls(self, numbers: list[int], texts: list[bytes]) -> None:
+        begins = [text.partition(b" ")[0] for text in texts]
+        if self._calls.seen.issuperset(begins):
+            return
+        for at, text, begin in zip(numbers, texts, begins, strict=True):
+            if begin not in self._calls.seen and (word := first_word(text)) and (why := self._calls.missing(word)):
+                self._found.add(Fault.PROGRAM, at, f"{check.shown(word)} {why}")
 
 
 def _lines(tasklist: Path, each: Each | None, numbers: Collection[int]) -> dict[int, bytes]:

@@ -2,7 +2,7 @@
 
 Its rule: it is told, or reads files, and reaches into nobody. `status` is the words of rank 0 on standard error, `failures`
 those about attempts that have failed, `placement` those about who works where, and what lies idle.
-`estimate` is when the run will have ended, `bar` how far it is, in one line.
+`estimate` is when the run will have ended, `earlier` what earlier ones tell of it, `bar` how far it is, in one line.
 
 Where a run stands: `snapshot` is the document that rank 0 leaves every two seconds, with what it has counted in a `tally`
 and as `kinds` of failures, `slowness` of nodes, and a `crowd` of them in few; `hand` is who has the list, `situation` what

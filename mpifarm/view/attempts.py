@@ -4,13 +4,13 @@ The rule: a line counts only if it can be one of ours, every number of it, and t
 be written to while it is read, torn at its end by a kill, zeroed by a crash, or have lines of another program in it. Its
 first line must be ours, since 15 columns of somebody else's would be read as something that they are not.
 
-A line is found by its newline and its first 14 tabs, for a chunk of lines at once, and each column is then a table of
-characters that becomes numbers with numpy. The command stays in the file: its place is kept. See `journal.lines`.
+A line is found by its newline and its first 14 tabs, for a chunk of lines at once, and each column then becomes numbers
+as a whole (`journal.digits`). The command stays in the file: its place is kept. See `journal.lines`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,15 +19,15 @@ from numpy.typing import NDArray
 
 from mpifarm import FarmError
 from mpifarm.journal import tails
+from mpifarm.journal.digits import LONGEST, Text
 from mpifarm.journal.lines import JOBLOG_HEADER
 from mpifarm.words import count
 
-_CHUNK_BYTES = 1024 * 1024
+_CHUNK_BYTES = 512 * 1024
 _FIELDS = JOBLOG_HEADER.count(b"\t")  # before the command
-_LONGEST_NUMBER = 18  # digits
 _LONGEST_HOST = 255  # bytes
 _DECIMALS = 3
-_TAB, _NEWLINE, _DOT, _MINUS, _ZERO = b"\t\n.-0"
+_TAB, _NEWLINE, _DOT, _MINUS = b"\t\n.-"
 
 # name -> column of the joblog, digits behind the point
 _COLUMNS = {
@@ -95,7 +95,33 @@ def read(path: Path) -> Attempts:
     rows = np.concatenate(parts)
     if bad and not rows.size:
         raise FarmError(f"{path}: {count(bad, 'line')}, and none is an attempt of mpifarm's: is it another program's?")
-    return Attempts(path, rows, [name.decode(errors="replace") for name in nodes], bad)
+    return Attempts(path, rows, _names(nodes), bad)
+
+
+def of_task(path: Path, seq: int) -> Attempts:
+    """Read the attempts of the task *seq* alone, which takes a tenth of the time. Raises as `read` does."""
+    parts, nodes = [np.empty(0, ATTEMPT)], dict[bytes, int]()
+    mark = b"\n%d\t" % seq
+    for chunk, at in _chunks(path):
+        chunk = b"\n" + chunk  # noqa: PLW2901  so that a mark stands before its first line, too
+        place = chunk.find(mark)
+        while place >= 0:
+            end = chunk.find(b"\n", place + 1) + 1 or len(chunk)
+            parts.append(_rows(chunk[place + 1 : end], at + place, nodes)[0])
+            place = chunk.find(mark, end - 1)
+    return Attempts(path, np.concatenate(parts), _names(nodes))
+
+
+def last(path: Path, end: int, most_bytes: int) -> Rows:
+    """Return the attempts of the last *most_bytes* at most before position *end* of a joblog of ours. Raises OSError."""
+    at = max(len(JOBLOG_HEADER), end - most_bytes)
+    if at >= end:
+        return np.empty(0, ATTEMPT)
+    with path.open("rb") as file:
+        file.seek(at - 1)
+        chunk = file.read(1 + end - at)
+    whole = chunk[chunk.find(b"\n") + 1 : chunk.rfind(b"\n") + 1]  # the newline before is of the line before
+    return _rows(whole, at, {})[0]
 
 
 def _chunks(path: Path) -> Iterator[tuple[bytes, int]]:
@@ -119,49 +145,56 @@ def _rows(chunk: bytes, at: int, nodes: dict[bytes, int]) -> tuple[Rows, int]:
 
     *nodes* is which name stands in which place, and takes what is new.
     """
-    characters = np.frombuffer(chunk, dtype=np.uint8)
-    ends = np.flatnonzero(characters == _NEWLINE)
-    starts = np.concatenate(([0], ends[:-1] + 1))
-    tabs = np.flatnonzero(characters == _TAB)
-    first = np.searchsorted(tabs, starts)  # tabs before each line
-    whole = np.searchsorted(tabs, ends) - first >= _FIELDS
-    starts, first = starts[whole], first[whole]
-    fields = tabs[first[:, None] + np.arange(_FIELDS)]  # where each field ends, shape (lines, fields)
-    begins = np.concatenate((starts[:, None], fields[:, :-1] + 1), axis=1)
-    rows = np.zeros(starts.size, ATTEMPT)
-    good = np.ones(starts.size, dtype=np.bool_)
+    text = Text(chunk)
+    begins, ends, lines = _fields(text.characters)
+    rows = np.zeros(begins.shape[1], ATTEMPT)
+    good = np.ones(rows.size, dtype=np.bool_)
     for name, (column, decimals) in _COLUMNS.items():
-        values, right = _numbers(characters, begins[:, column], fields[:, column], decimals)
+        values, right = _numbers(text, begins[column], ends[column], decimals)
         good &= right
-        rows[name] = values / 10**decimals if decimals else np.where(right, values, 0)
+        rows[name] = values / 10**decimals if decimals else values
     good &= (rows["exit"] >= 0) & (rows["exit"] < 2**16) & (rows["slot"] > 0) & (rows["seconds"] >= 0)
-    good &= (rows["signal"] >= 0) & (rows["rss_kib"] >= 0) & (fields[:, 1] - begins[:, 1] <= _LONGEST_HOST)
-    rows["command"] = at + fields[:, -1] + 1
+    good &= (rows["signal"] >= 0) & (rows["rss_kib"] >= 0) & (ends[1] - begins[1] <= _LONGEST_HOST)
+    rows["command"] = at + ends[-1] + 1
     rows = rows[good]
-    rows["node"] = _places(characters, begins[good, 1], fields[good, 1], nodes)
-    return rows, ends.size
+    rows["node"] = _places(text.characters, begins[1, good], ends[1, good], nodes)
+    return rows, lines
 
 
-def _numbers(characters: NDArray[np.uint8], begins: Numbers, ends: Numbers, decimals: int) -> tuple[Numbers, Mask]:
+def _fields(characters: NDArray[np.uint8]) -> tuple[Numbers, Numbers, int]:
+    """Return where the fields before a command begin and end, shape (_FIELDS, whole lines), and how many lines it has."""
+    newlines, tabs = np.flatnonzero(characters == _NEWLINE), np.flatnonzero(characters == _TAB)
+    starts = np.append(0, newlines + 1)[:-1]
+    first = _FIELDS * np.arange(newlines.size)  # tabs before each line, if no command has one
+    each = tabs.size == _FIELDS * newlines.size
+    if each and (tabs[first] >= starts).all() and (tabs[first + _FIELDS - 1] < newlines).all():
+        ends = np.ascontiguousarray(tabs.reshape(-1, _FIELDS).T)
+    else:
+        first = np.searchsorted(tabs, starts)
+        whole = np.searchsorted(tabs, newlines) - first >= _FIELDS
+        starts, first = starts[whole], first[whole]
+        ends = tabs[first + np.arange(_FIELDS)[:, None]]
+    return np.concatenate((starts[None], ends[:-1] + 1)), ends, newlines.size
+
+
+def _numbers(text: Text, begins: Numbers, ends: Numbers, decimals: int) -> tuple[Numbers, Mask]:
     """Return the numbers that stand from *begins* to *ends*, in units of the last decimal, and which of them are any."""
+    characters = text.characters
     negative = characters[np.minimum(begins, characters.size - 1)] == _MINUS
     begins = begins + negative
-    digits, right = np.zeros(begins.size, dtype=np.int64), ends > begins
-    if decimals:
-        right &= ends - begins > decimals + 1
-        right &= characters[np.maximum(ends - decimals - 1, 0)] == _DOT
-    right &= ends - begins <= _LONGEST_NUMBER
-    width = int((ends - begins)[right].max(initial=0))
-    for place in range(width):  # from the right, a column of characters at a time
-        if decimals and place == decimals:
-            continue
-        there = right & (ends - 1 - place >= begins)
-        character = characters[np.maximum(ends - 1 - place, 0)] - np.uint8(_ZERO)  # below 0 is far above 9
-        right &= ~there | (character <= 9)
-        digits += np.where(there & right, character, 0).astype(np.int64) * 10 ** (
-            place - (decimals > 0 and place > decimals)
-        )
+    if not decimals:
+        digits, right = text.numbers(begins, ends)
+    else:
+        dots = ends - decimals - 1
+        whole, right = text.numbers(begins, np.maximum(dots, begins))
+        part, fits = text.numbers(dots + 1, ends)
+        digits = whole * 10**decimals + part
+        right &= fits & (characters[np.maximum(dots, 0)] == _DOT) & (ends - begins <= LONGEST)
     return np.where(negative, -digits, digits), right
+
+
+def _names(nodes: Iterable[bytes]) -> list[str]:
+    return [name.decode(errors="replace") for name in nodes]
 
 
 def _places(characters: NDArray[np.uint8], begins: Numbers, ends: Numbers, nodes: dict[bytes, int]) -> NDArray[np.int32]:

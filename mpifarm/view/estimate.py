@@ -2,7 +2,8 @@
 
 Its rule: it says no more than it knows. What has ended so far is rather short, and what runs has taken so long already, so
 both are counted (Kaplan and Meier); each of ROUNDS rounds plays the rest with a distribution that may as well have shown
-these run times (a beta-Stacy process), and the range is where most rounds end. With few data it is rough, or nothing.
+these run times (a beta-Stacy process), and the range is where most rounds end. With few data it is rough, or nothing; what
+earlier runs of the list took (`earlier`) stands in for what is lacking.
 
 Memory does not grow: run times are counted in bins a few percent wide. Neither does time: of a long queue only the last
 tasks are played, on MOST_SLOTS slots at most, and all before them keep the slots busy for their mean.
@@ -75,21 +76,20 @@ class RunTimes:
         self._counts = np.zeros(_BINS)
         self._sums = np.zeros(_BINS)
         self._new: list[float] = []
-        self._room = MOST_TAKEN
+        self.room = MOST_TAKEN  # for so many columns, until the next refill
 
-    def take(self, seconds: NDArray[np.floating]) -> bool:
-        """These attempts have ended: a column of any length, in seconds. Return whether they are in the sample."""
-        if not self._room:
-            return False
-        self._room -= 1
+    def take(self, seconds: NDArray[np.floating]) -> None:
+        """These attempts have ended: a column of any length, in seconds. Without `room` they are not in the sample."""
+        if not self.room:
+            return
+        self.room -= 1
         self._new += seconds.tolist()
         if len(self._new) >= _FOLD_AT:
             self._fold()
-        return True
 
     def refill(self) -> None:
         """Take as many again: to be called about once a second."""
-        self._room = MOST_TAKEN
+        self.room = MOST_TAKEN
 
     @property
     def ended(self) -> int:
@@ -111,25 +111,37 @@ class RunTimes:
         at = int(np.searchsorted(self._counts.cumsum(), share * ended))
         return float(self._means()[min(at, _BINS - 1)])
 
-    def end(self, left: Left, ages_s: Array) -> End | None:
+    def end(self, left: Left, ages_s: Array, earlier: RunTimes | None = None) -> End | None:
         """Return when what is *left* will have ended, None if too little is known.
 
-        *ages_s*: how long what runs has been running, as far as that is known: at most as many as are running.
+        *ages_s*: how long what runs has been running, as far as that is known: at most as many as are running. *earlier*
+        run times count for as many tasks as there are too few to say it without them.
         """
-        if self.ended < LEAST_ENDED or left.slots < 1 or left.waiting + left.running < 1:
+        enough = max(ENOUGH_ENDED, _ENOUGH_A_SLOT * left.slots)
+        counts, means = self._with(earlier, enough - self.ended)
+        if counts.sum() < LEAST_ENDED or left.slots < 1 or left.waiting + left.running < 1:
             return None
         rng = np.random.default_rng(1)
-        times = _Times(self._counts, self._means(), ages_s, rng)
+        times = _Times(counts, means, ages_s, rng)
         if times.unknown > _UNKNOWN:
             return None
         occupied = times.mean_s + left.idle_s
         ends = _play(left, ages_s, times, rng)
         low, likely, high = (float(value) for value in np.quantile(ends, (_LOW, 0.5, _HIGH)))
-        few = self.ended < max(ENOUGH_ENDED, _ENOUGH_A_SLOT * left.slots) or times.unknown > _UNKNOWN / 4
+        few = self.ended < enough or times.unknown > _UNKNOWN / 4
         rough = few or high - low > _ROUGH * likely
         return End(
             low, high, likely, rough, min(left.slots, left.waiting + left.running) / max(float(occupied.mean()), 1e-9)
         )
+
+    def _with(self, earlier: RunTimes | None, lacking: int) -> tuple[Array, Array]:
+        """Return the counts, and the mean run time of each bin, with as many *earlier* ones as are *lacking*."""
+        if not earlier or lacking <= 0 or not earlier.ended:
+            return self._counts, self._means()
+        both, share = RunTimes(), min(1.0, lacking / earlier.ended)
+        both._counts = self._counts + share * earlier._counts
+        both._sums = self._sums + share * earlier._sums
+        return both._counts, both._means()
 
     def _fold(self) -> None:
         if self._new:

@@ -53,7 +53,7 @@ def write(which: str, tasklist: str) -> int:
     try:
         found = standing.read(path, names)
         task = _task(which, path, names, found)
-        tried = attempts.read(names.joblog) if names.joblog.is_file() else attempts.none(names.joblog)
+        tried = attempts.of_task(names.joblog, task.seq) if names.joblog.is_file() else attempts.none(names.joblog)
         told = [line + b"\n" for line in _told(task, names, found, tried)]
         return stdout.put(_OPTION, told)
     except OSError as error:

@@ -1,11 +1,13 @@
 """How long tasks have run and how much memory they took: counted, in memory that does not grow with their number.
 
-The rule: an end costs rank 0 next to nothing. What a report has of ends that succeeded is put aside as bytes, and counted
-many at a time, with numpy. A value falls into one of the bins of a logarithmic scale, EIGHTHS to a factor of two, so that a
+The rule: an end costs rank 0 next to nothing. What was recorded in a turn is put aside as it is, and counted with numpy,
+many turns at a time. A value falls into one of the bins of a logarithmic scale, EIGHTHS to a factor of two, so that a
 quantile is told to within 9 %; the least and the largest are kept as they are.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,19 +58,21 @@ class Tally:
     """The ends of tasks that succeeded, by node."""
 
     def __init__(self, fields: np.dtype[np.void]) -> None:
-        """*fields*: the record of an end."""
+        """*fields*: the record of an end. A node is a number."""
         self.seconds = Histogram(LEAST_S)
         self.rss_kib = Histogram(LEAST_KIB)
         self._fields = fields
         self._by_node = np.zeros((0, _BINS // _COARSE), dtype=np.uint32)
-        self._aside: list[bytes] = []
+        self._aside: list[Rows] = []
         self._nodes: list[int] = []  # of those put aside
+        self._counts: list[int] = []  # on each of them
         self._size = 0
 
-    def add(self, node: int, ended: Rows) -> None:
-        """Tasks have succeeded on a *node*, which is a number."""
-        self._aside.append(ended.tobytes())
-        self._nodes.append(node)
+    def add(self, nodes: Sequence[int], counts: Sequence[int], ended: Rows) -> None:
+        """Tasks have succeeded: as many of *ended*, one behind the other, on each of *nodes* as *counts* says."""
+        self._aside.append(ended)
+        self._nodes += nodes
+        self._counts += counts
         self._size += ended.size
         if self._size >= _MOST_PUT_ASIDE:
             self.settle()
@@ -77,13 +81,18 @@ class Tally:
         """Count what was put aside."""
         if not self._size:
             return
-        rows = np.frombuffer(b"".join(self._aside), dtype=self._fields)
-        nodes = np.repeat(self._nodes, [len(part) // self._fields.itemsize for part in self._aside])
-        self._aside, self._nodes, self._size = [], [], 0
+        rows = np.frombuffer(b"".join([part.tobytes() for part in self._aside]), dtype=self._fields)
+        nodes = np.repeat(self._nodes, self._counts)
+        self._aside, self._nodes, self._counts, self._size = [], [], [], 0
         self.rss_kib.add(rows["rss_kib"].astype(np.float64))
         places = self.seconds.add(rows["seconds"].astype(np.float64)) // _COARSE
         self._grow(int(nodes.max()) + 1)
         np.add.at(self._by_node.reshape(-1), nodes * self._by_node.shape[1] + places, np.uint32(1))
+
+    def counts(self) -> list[int]:
+        """Return how many have succeeded on each node."""
+        counts: list[int] = self._by_node.sum(axis=1).tolist()
+        return counts
 
     def medians(self, least: int) -> list[float]:
         """Return the median run time of each node, seconds; nan of one on which fewer than *least* have succeeded."""

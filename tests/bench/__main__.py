@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mpifarm import FarmError
 
-from . import checked, dealing, each, edited, expand, idle, lists, makespan, output, report, spawn, startup
+from . import checked, dealing, each, edited, expand, idle, lists, makespan, output, report, sight, spawn, startup
 from .harness import Failed, Plan
 from .peers import Peers
 from .table import Row, text
@@ -30,6 +30,7 @@ BENCHMARKS = {
     "output": output.rows,
     "report": report.rows,
     "checked": checked.rows,
+    "sight": sight.rows,
 }
 
 

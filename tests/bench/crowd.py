@@ -2,14 +2,16 @@
 
     mpiexec -n 2 python crowd.py farm NODES SLOTS RESULT [options of mpifarm] TASKLIST
     mpiexec -n 2 python crowd.py burst NODES SLOTS RESULT ...
+    mpiexec -n 2 python crowd.py blind NODES SLOTS RESULT ...
     mpiexec -n 2 python crowd.py echo NODES SLOTS RESULT TASKS
 
 Rank 0 runs `farm.run`, nothing in it replaced but the ranks that it sees: there is one for each node, and a message says
 behind its end which one it is from or for (4 bytes). So the schedule has its 3,000 workers, and every message is one of
 MPI. The other ranks answer a GRANT by a REPORT with all of its tasks, made by numpy as a whole: the worker and the launcher
 of one node serve a thousand tasks a second, and whoever plays 300 of them must not be slower than the manager that is
-measured. In `burst` they hold back until all their slots are taken, then report all of it at once. In `echo` rank 0 answers
-every REPORT with a GRANT of the same size and does nothing else.
+measured. In `blind` rank 0 sees nothing of its run: no status file, no lines, no estimate. In `burst` they hold back until
+all their slots are taken, then report all of it at once. In `echo` rank 0 answers every REPORT with a GRANT of the same
+size and does nothing else.
 
 RESULT.json gets what rank 0 has measured, RESULT.nodes.json what rank 1 has.
 """
@@ -33,7 +35,10 @@ from mpifarm.launcher.launcher import fork_helpers
 from mpifarm.ranks import comm, farm, wire
 from mpifarm.ranks.backoff import Backoff
 from mpifarm.ranks.comm import Comm, Received
+from mpifarm.ranks.notices import Notices
+from mpifarm.ranks.pace import Pace
 from mpifarm.ranks.wire import Message, Note, Stop, Tag
+from mpifarm.ranks.witness import Witness
 from mpifarm.site.offer import Offer
 
 _NODE = np.dtype("<i4")
@@ -211,6 +216,13 @@ def _tell(crowd: Crowd, nodes: range, how: Stop) -> None:
         crowd.send(node, Tag.STOP, wire.pack_stop(how))
 
 
+def _blind() -> None:
+    """Take from rank 0 all that looks at the run while it goes on, and counts for nothing but that."""
+    for owner, names in ((Witness, ("recorded", "turn")), (Pace, ("ended",)), (Notices, ("status",))):
+        for name in names:
+            setattr(owner, name, lambda *_: None)
+
+
 def _lines(path: Path) -> int:
     return path.read_bytes().count(b"\n") if path.exists() else 0
 
@@ -228,6 +240,8 @@ def main() -> int:
         settings, _ = config.read(options.parser().parse_args(arguments))
         if config.is_first():
             connect = comm.connect
+            if kind == "blind":
+                _blind()
             vars(farm)["connect"] = lambda *told: Crowd(connect(*told), count, Path(f"{result}.json"))
             return farm.run(settings, fork_helpers(1, {}))  # of rank 0: nothing is run in it
         transport = comm.connect(2, lambda _vendor, _version: None, "")

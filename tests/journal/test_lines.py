@@ -47,7 +47,7 @@ def test_lines_in_bulk_are_those_made_one_by_one(told: list[tuple[str, Ends]], d
 @pytest.mark.parametrize("count", [1, 63, 64, 1000])
 def test_any_number_of_lines_is_made(count: int) -> None:
     told = batch("n", [((offset, 1, 1, 1.7e9, 0.1, 0.0, 0.0, 9, 0), 12, 3, b"true") for offset in range(count)])
-    progress, joblog = lines.of_successes([told], np.zeros(count, dtype=np.int64))
+    progress, joblog = lines.of_successes([told], lines.rows_of([told]), np.zeros(count, dtype=np.int64))
     assert progress.splitlines() == [b"%d n-1 0.100 0 1700000000 12" % offset for offset in range(count)]
     assert [line.split(b"\t")[-2:] for line in joblog.splitlines()] == [
         [b"%d" % offset, b"true"] for offset in range(count)
@@ -56,5 +56,5 @@ def test_any_number_of_lines_is_made(count: int) -> None:
 
 def test_a_clock_that_was_set_back_spoils_nothing() -> None:
     told = batch("n", [((offset, 1, 1, -5.0, 0.1, 0.0, 0.0, 9, 0), 12, 3, b"true") for offset in range(100)])
-    progress, _ = lines.of_successes([told], np.zeros(100, dtype=np.int64))
+    progress, _ = lines.of_successes([told], lines.rows_of([told]), np.zeros(100, dtype=np.int64))
     assert progress.splitlines()[7] == b"7 n-1 0.100 0 -4 12"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 
 import pytest
@@ -394,3 +395,21 @@ def test_a_byte_order_mark_is_found_where_a_line_begins() -> None:
 def test_a_line_is_shown_printable_and_short() -> None:
     assert check.shown(b" a\x1b[2J\xff\tb ") == '"a?[2J\ufffd?b"'
     assert check.shown(b"x" * 100) == '"' + "x" * 57 + '..."'
+
+
+@pytest.mark.parametrize(
+    ("line", "tells"),
+    [
+        (b"./fit 17 --x 2.5 > out/3.log 2>&1", True),
+        (b"./fit", True),
+        (b"echo $1", False),
+        (b"echo {1} 2", False),
+        (b"./a1=3", False),
+        (b"echo '1' #2", False),
+    ],
+)
+def test_an_outline_tells_of_a_line_if_all_that_have_it_are_of_one_shape(line: bytes, tells: bool) -> None:
+    others = [re.sub(rb"\d", b"%d" % digit, line) for digit in range(10)]
+    assert {check.outlines_of(other) for other in others} == {check.outlines_of(line)}
+    assert (len({check.shape_of(other) for other in others}) == 1) == tells
+    assert [check.outline_tells(other) for other in others] == [tells] * 10

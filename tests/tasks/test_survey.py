@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from mpifarm.tasks import faults
+from mpifarm.tasks import faults, tfin
 from mpifarm.tasks.faults import Fault
 from mpifarm.tasks.survey import Looks, Survey, survey
 
@@ -89,6 +91,35 @@ def test_what_is_settled_of_a_shape_is_counted_all_the_same() -> None:
     found = look(b"".join(b"true x%d &\n" % number for number in range(40_000)))
     tally = found.tallies[Fault.BACKGROUND]
     assert (len(tally.places), tally.count) == (faults.SHOWN, 40_000)
+
+
+LINES = [
+    *(b"./fit %d --x %d", b"./fit x%d > out%d", b"cd r%d", b"echo $%d", b"./a 2>&%d", b"for i%d in %d; do", b"wait"),
+    *(
+        b"echo ${%d#%d}",
+        b"./a%d &",
+        b"./a &> o%d",
+        b"export A=%d",
+        b"echo 'a%d",
+        b"[[ a == %d ]]",
+        b"A%d=%d",
+        b"f%d() { %d; }",
+    ),
+    *(b"printf {%d}", b"echo a%d#%d"),
+]
+
+
+@given(st.lists(st.tuples(st.sampled_from(LINES), st.integers(0, 99), st.integers(0, 99)), max_size=60))
+def test_what_is_remembered_of_an_outline_changes_nothing(lines: list[tuple[bytes, int, int]]) -> None:
+    content = b"".join((line % (one, other)[: line.count(b"%d")]) + b"\n" for line, one, other in lines)
+    Path("tasks.txt").write_bytes(content)
+    looks = Looks("/nowhere/sh", PATH, ())  # a shell that is not asked: that takes longer than all the rest
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tfin, "CHUNK_BYTES", 64)
+        remembered = survey(Path("tasks.txt"), TFIN, looks)
+        patch.setattr("mpifarm.tasks.survey._MOST_OUTLINES", 0)
+        patch.setattr("mpifarm.tasks.repeats._MOST_OUTLINES", 0)
+        assert remembered == survey(Path("tasks.txt"), TFIN, looks)
 
 
 def test_many_errors_of_syntax_are_at_least_so_many() -> None:

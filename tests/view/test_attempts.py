@@ -83,3 +83,17 @@ def test_a_command_may_be_longer_than_what_is_read_at_once(tmp_path: Path) -> No
     found = read(JOBLOG_HEADER + LINE + long + LINE, tmp_path)
     assert found.rows["seq"].tolist() == [18, 18, 18]
     assert [len(command) for command in found.commands([0, 1, 2])] == [19, (3 << 20) + 12, 19]
+
+
+def test_the_attempts_of_one_task_are_those_that_all_have_of_it(tmp_path: Path) -> None:
+    lines = [LINE.replace(b"18\t", b"%d\t" % seq, 1) for seq in (18, 8, 1, 818, 18, 180, 1, 18)]
+    lines[2:2] = OTHERS
+    lines.append(LINE.replace(b"echo", b"\t18\techo"))
+    whole = read(JOBLOG_HEADER + b"".join(lines), tmp_path)
+    for chunk_bytes in (16, 10**6):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(attempts, "_CHUNK_BYTES", chunk_bytes)
+            for seq, count in ((18, 4), (8, 1), (1, 2), (818, 1), (2, 0)):
+                some = attempts.of_task(whole.path, seq)
+                assert some.rows.tolist() == whole.rows[whole.rows["seq"] == seq].tolist()
+                assert some.rows.size == count

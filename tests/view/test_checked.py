@@ -88,6 +88,34 @@ def test_dry_run_is_the_same_and_untrusted_text_does_nothing_to_a_terminal() -> 
     assert subprocess.run(command, capture_output=True, text=True, check=False).stdout == text
 
 
+ON_A_TERMINAL = """
+import sys
+from mpifarm import cli
+from mpifarm.view import checked
+checked._LINE_EVERY_S = 0.0
+sys.exit(cli.main(["--check", "tasks.txt"]))
+"""
+
+
+def test_on_a_terminal_it_tells_how_far_it_is_and_takes_that_line_away() -> None:
+    Path("tasks.txt").write_text("".join(f"true {number}\n" for number in range(20_000)))
+    ours, theirs = os.openpty()
+    try:
+        ended = subprocess.run([sys.executable, "-c", ON_A_TERMINAL], stdout=subprocess.PIPE, stderr=theirs, check=True)
+        said = os.read(ours, 65536).decode()
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    *lines, last = said.split("\r")
+    assert lines[0] == ""
+    shares = [int(share) for line in lines for share in re.findall(r"^mpifarm: checking, (\d+) % read $", line)]
+    assert len(shares) == len(lines) - 1
+    assert len(shares) > 1
+    assert shares == sorted(shares)
+    assert (shares[-1], last) == (100, "\x1b[K")
+    assert ended.stdout.decode() == check()
+
+
 def test_the_path_and_the_threads_are_those_of_the_environment() -> None:
     Path("bin").mkdir()
     Path("bin/fit").write_text("#!/bin/sh\n")

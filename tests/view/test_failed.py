@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from mpifarm import FarmError
+from mpifarm.journal import table
+from mpifarm.tasks import tfin
 from mpifarm.view import failed, joblog, show, stdout
 
 from .runs import Ran, Run
@@ -184,6 +186,29 @@ def test_a_success_that_does_not_count_is_not_in_the_nine_columns(
     Path("progress.tasks.txt.tfin").write_text("")
     joblog.write("tasks.txt")
     assert [line[:2] for line in capfdbinary.readouterr().out.splitlines()[1:]] == [b"3\t", b"4\t"]
+
+
+@pytest.mark.parametrize("odd", ["", "\r", "\ufeff", " # comment", "   "])
+def test_many_lines_of_the_nine_columns_are_those_that_are_made_one_by_one(
+    odd: str, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    made = Run([f"echo {number}" for number in range(300)] + [odd] * bool(odd) + ["./last é"])
+    for task in range(0, 290, 2):
+        made.add(Ran(task, task * 1.5, seconds=task / 7, node=f"n{task % 31}"))
+        made.add(Ran(task + 1, -2e9 if task == 280 else 3.0, node="nid").failed(code=task % 200 + 1))
+    made.add(Ran(280, 9.0, attempt=2).failed(), *(Ran(task, 9.0, attempt=2) for task in range(1, 99, 2)))
+    made.append("joblog", "torn")
+    for chunk_bytes in (10**6, 3000, 2000):
+        monkeypatch.setattr(tfin, "CHUNK_BYTES", chunk_bytes)
+        told = []
+        for many in (1, 10**6):
+            monkeypatch.setattr(table, "MANY", many)
+            joblog.write("tasks.txt")
+            told.append(capfdbinary.readouterr().out)
+        assert told[0] == told[1]
+        lines = told[0].splitlines()
+        assert len(lines) == 1 + 290
+        assert lines[2].split(b"\t") == b"3\tn1\t1796000009.000\t1.000\t0\t0\t0\t0\techo 1".split(b"\t")
 
 
 def test_a_joblog_of_another_program_is_refused(run: Run) -> None:

@@ -44,10 +44,11 @@ def test_each_node_has_its_own_median_and_what_is_put_aside_is_counted_in_the_en
         for _ in range(count):
             ended = np.zeros(1, dtype=wire.ENDED)
             ended["seconds"], ended["rss_kib"] = seconds, 1000 * (node + 1)
-            tally.add(node, ended)
+            tally.add([node], [1], ended)
     assert not tally.seconds.count
     tally.settle()
     assert tally.seconds.count == tally.rss_kib.count == 53
+    assert tally.counts()[:3] == [20, 3, 30]
     first, few, last = tally.medians(least=8)
     assert (first, last) == (pytest.approx(1.0, rel=0.2), pytest.approx(4.0, rel=0.2))
     assert math.isnan(few)
@@ -56,5 +57,5 @@ def test_each_node_has_its_own_median_and_what_is_put_aside_is_counted_in_the_en
 def test_memory_does_not_grow_with_the_tasks() -> None:
     tally = Tally(wire.ENDED)
     for _ in range(3):
-        tally.add(0, np.zeros(10_000, dtype=wire.ENDED))
+        tally.add([0, 1], [4000, 6000], np.zeros(10_000, dtype=wire.ENDED))
         assert not tally._aside
