@@ -68,9 +68,9 @@ class Manager:
             silence=Silence(config.lost_after_s, config.kill_after_s),
         )  # fmt: skip
         self._deadline = Deadline(config, end, now)
-        pace = Pace(self._schedule, self._custody, now, end)
-        self._notices = Notices(config, run, journal, len(ranks), pace, now, end)
-        self._witness = Witness(config, run, journal, self._schedule, self._custody, pace, end, now)
+        pace = Pace(self._schedule, self._custody, self._deadline, now)
+        self._notices = Notices(config, run, journal, len(ranks), pace, self._deadline, now)
+        self._witness = Witness(config, run, journal, self._schedule, self._custody, pace, self._deadline, now)
         self._reports = Reports(self._schedule, self._custody, journal, self._deadline, self._notices, pace, self._witness)
         self.ending = Ending(self._schedule, self._custody, self._deadline, self._notices, self._witness)
         self._dealt = False
@@ -116,7 +116,7 @@ class Manager:
 
     def stop(self, how: How, now: float, why: str) -> None:
         """Somebody asks to deal nothing more, and to end, or wait for, what runs."""
-        self.ending.stop_asked()
+        self.ending.stop_asked(why)
         self._notices.tell(why, "stop")
         self._witness.stopping(why)
         self._do(self._schedule.stop_asked(how, now))
@@ -148,7 +148,7 @@ class Manager:
         self._reports.finish()
         if given_up := self._custody.given_up:
             self._notices.tell(status.unread(given_up))
-        self.ending.note_failures()
+        self.ending.note_failures(now)
         if self.outcome is Outcome.ALL_SUCCEEDED:
             self._custody.finish()
         else:
@@ -191,7 +191,7 @@ class Manager:
             self._beat()
         self.ending.decide()
         if self.outcome is None:
-            self._notices.status(self._schedule, now)
+            self._notices.status(self._schedule, self._witness.rss_kib, now)
             self._witness.turn(now)
 
     # what comes in
@@ -291,6 +291,7 @@ class Manager:
         if trouble := self._custody.take_trouble():
             self._notices.warn(f"{trouble}: stopping; what is not in the progress file will run again")
             self._witness.stopping(trouble)
+            self.ending.met(trouble)
             self._do(self._schedule.stop_asked(How.KILL, now))
 
     def _beat(self) -> None:
