@@ -167,7 +167,7 @@ def elsewhere(end: End) -> Advice | None:
     """No node could run anything: nor will they the next time."""
     if end.stop is not Stop.NO_WORKER:
         return None
-    return Advice(f"mend that, or start elsewhere: {_same(end)}", "as things are, another start would end like this one")
+    return Advice("mend that, or start elsewhere", "as things are, another start would end like this one")
 
 
 def longer_job(end: End) -> Advice | None:

@@ -34,12 +34,13 @@ def test_near_the_end_of_the_job_nothing_is_started_and_then_what_runs_is_ended(
     assert farm.manager.outcome is Outcome.WORK_LEFT
     assert "interrupted by the end of the job: task 1 (tasks.txt:1), attempt 1, n1-1, had run 3720.000 s: echo 1\n" in log()
     assert farm.manager.close(991.0) is Outcome.WORK_LEFT
-    *_, longest, end, last = capfd.readouterr().err.splitlines()
+    *_, longest, end, why, last = capfd.readouterr().err.splitlines()
     assert longest.endswith(
         "has interrupted 1 task (see the log); the longest, task 1 (tasks.txt:1), had run 62 min: echo 1"
     )
-    assert "end    0 of 3 done, in 17 min; slots " in end
-    assert last == "mpifarm: 0 of 3 tasks are done: start again to go on"
+    assert "end    0 of 3 done, 3 left, in 17 min: stopped by the end of the job; slots " in end
+    assert why == "mpifarm: 3 tasks are left; what is done is not run again"
+    assert last == "mpifarm: next: start the same line again"
 
 
 @pytest.mark.parametrize(

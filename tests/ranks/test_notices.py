@@ -17,8 +17,8 @@ from .played import LENGTH, MakeFarm
     [
         (0, False, "end    all 3 tasks are done, 3 of them now, in 0 s"),
         (0, True, None),
-        (1, False, "mpifarm: 0 of 3 tasks are done, 3 failed (see log.tasks.txt.tfin): start again to try them again"),
-        (1, True, "mpifarm: 0 of 3 tasks are done, 3 failed (see log.tasks.txt.tfin): start again to try them again"),
+        (1, False, "mpifarm: next: python -m mpifarm --failed tasks.txt > again.txt"),
+        (1, True, "mpifarm: next: python -m mpifarm --failed tasks.txt > again.txt"),
     ],
 )
 def test_the_verdict_is_said_unless_all_is_well_and_nobody_wants_to_hear_that(
@@ -38,4 +38,5 @@ def test_the_verdict_is_said_unless_all_is_well_and_nobody_wants_to_hear_that(
     said = capfd.readouterr().err.splitlines()
     last_said = re.sub(r"^mpifarm \d\d:\d\d:\d\d ", "", said[-1]) if said else None
     assert last_said == last
-    assert len(said) == 1 or not quiet or not last
+    assert len(said) == (3 if last else 0) or not quiet
+    assert not status or "end    0 of 3 done, 3 failed (1 reason), in 0 s" in said[-3]

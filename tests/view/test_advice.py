@@ -140,7 +140,7 @@ CALLED: list[tuple[Case, Any, dict[str, Any], str, str]] = [
         live.elsewhere,
         END,
         {"done": 0, "stop": Stop.NO_WORKER},
-        "mend that, or start elsewhere: start the same line again",
+        "mend that, or start elsewhere",
         "another start would end like this one",
     ),
     # twice 290 s, a quarter and a minute more
@@ -492,7 +492,8 @@ def test_what_to_do_about_lines_is_one_line_each() -> None:
 # What is to be typed: an option or a variable with a value, a command, a line of a batch script.
 TYPED = re.compile(
     r"THREADS=|#SBATCH|--(time-request|retries|manager-works|walltime|timeout|bind-to|max-fails 0|mem|ntasks)\b"
-    r"|\b(srun|sbatch|mpiexec|scancel|ulimit) (?!of )|-m mpifarm|start (the same line )?again|start elsewhere|would have been"
+    r"|\b(srun|sbatch|mpiexec|scancel|ulimit) (?!of )|-m mpifarm|start (the same line )?again|start elsewhere"
+    r"|would have been"
 )
 # Who refuses a start, and says in the same sentence which ways out there are.
 REFUSALS = {"ranks/deadline": "refuse_short_job", "ranks/farm": "_connect"}
