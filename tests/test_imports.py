@@ -98,7 +98,7 @@ TABLE = {
         "slottime": "account logbook|",
         "standing": "hand|journal tasks",
         "stdout": "|",
-        "status": "advice facts live units|journal launcher schedule ground",
+        "status": "advice facts units|journal launcher schedule ground",
         "units": "|ground",
     },
     "journal": {

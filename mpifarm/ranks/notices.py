@@ -22,7 +22,7 @@ from mpifarm.schedule.answers import Counts
 from mpifarm.schedule.schedule import Schedule
 from mpifarm.settings import Config
 from mpifarm.site.offer import Offer
-from mpifarm.view import advice, bar, failures, status
+from mpifarm.view import advice, bar, failures, live, status
 from mpifarm.view.bar import Numbers
 from mpifarm.view.facts import End, Room, Stop
 from mpifarm.view.failures import Failure, More
@@ -193,10 +193,13 @@ class Notices:
         if not rooms:
             return
         room = min(rooms, key=lambda room: room.node_kib / room.slots)
-        text, is_short = status.memory(room), room.slots * room.peak_kib > room.node_kib
-        if text and (not self._memory_told or is_short > self._memory_short):
+        fit = live.fitting(room)
+        if fit is None:
+            return
+        is_short = fit < room.slots
+        if not self._memory_told or is_short > self._memory_short:
             self._memory_told, self._memory_short = True, is_short
-            self.say(text, "memory")
+            self.say(status.memory(room, fit), "memory")
 
     def _foresee(self, numbers: Numbers) -> None:
         """Say, once, that the job ends too early."""

@@ -139,7 +139,7 @@ def slots_by_memory(room: Room) -> Advice | None:
         return None
     if fit < room.slots:
         short = f"{counted(room.slots, 'slot')} of the largest would take {memory(room.slots * room.peak_kib)}"
-        return Advice(f"THREADS={max(1, fit)}", f"{short}, more than there is")
+        return Advice(f"THREADS={max(1, fit)}", f"{short}, too much")
     if room.slots < min(fit, room.cpus):
         return Advice(f"THREADS={min(fit, room.cpus)}", f"there are {counted(room.cpus, 'CPU')} for {room.slots:,} slots")
     return None

@@ -8,7 +8,7 @@ from mpifarm.journal.lines import Attempt, in_one_line
 from mpifarm.launcher.frames import Killed
 from mpifarm.schedule.answers import Counts
 from mpifarm.schedule.quarantine import Fitness, Judged
-from mpifarm.view import advice, live, units
+from mpifarm.view import advice, units
 from mpifarm.view.facts import End, Room, Stop
 from mpifarm.words import count, duration
 
@@ -35,11 +35,8 @@ def ended(end: End, now: int, reasons: int) -> str:
     return f"{', '.join(words)}, in {took}{stop}"
 
 
-def memory(room: Room) -> str:
-    """Return what tasks take of the memory of their node; nothing if that is not known."""
-    fit = live.fitting(room)
-    if fit is None:
-        return ""
+def memory(room: Room, fit: int) -> str:
+    """Return what tasks take of the memory of their node, which has room for *fit* of them."""
     peak, whole = units.memory(room.peak_kib), units.memory(room.node_kib)
     called_for = "".join(f"; {one.said}" for one in advice.advise(advice.OF_MEMORY, room))
     return f"peak {peak} a task; a node of {whole} has room for {fit:,}, and {room.slots:,} run at a time{called_for}"

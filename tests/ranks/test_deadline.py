@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from fakes import ended_record, report
 from hypothesis import given
@@ -13,6 +15,7 @@ from mpifarm.ranks.deadline import Deadline
 from mpifarm.ranks.wire import Stop, Tag
 from mpifarm.schedule.answers import How, Outcome
 from mpifarm.settings import Config
+from mpifarm.view import snapshot
 
 from .played import MakeFarm, log
 
@@ -160,3 +163,17 @@ def test_the_end_of_a_job_that_was_suspended_moves(
     assert farm.stops() == []
     farm.manager.turn(10_000.0 - deadline.MARGIN_S + moves_s)
     assert farm.stops() == [(1, Stop.DRAIN), (2, Stop.DRAIN)]
+
+
+def test_people_are_told_the_end_of_a_job_that_was_suspended_as_it_is_now(
+    make_farm: MakeFarm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the status file, by the bar, and where it is said that the job is too short."""
+    monkeypatch.setattr("time.time", lambda: 1e9)
+    farm = make_farm(end=10_000.0, lost_after_s=1e6)
+    for away_s, end_s in ((0.0, 10_000.0), (7000.0, 17_000.0)):
+        farm.manager.was_away(away_s)
+        farm.manager.turn(10.0 + away_s)
+        told = snapshot.parse(Path("status.tasks.txt.tfin").read_bytes(), "tasks.txt")
+        assert told.run.job_end == 1e9 + end_s - (10.0 + away_s)
+        assert farm.manager._notices._pace.numbers(3, 0, 0, 10.0 + away_s).job_end == told.run.job_end

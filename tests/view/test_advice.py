@@ -125,9 +125,9 @@ CALLED: list[tuple[Case, Any, dict[str, Any], str, str]] = [
         ROOM,
         {"peak_kib": int(7.2 * GIB) + 1},
         "THREADS=63",
-        "64 slots of the largest would take 461 GiB, more than there is",
+        "64 slots of the largest would take 461 GiB, too much",
     ),
-    (live.slots_by_memory, ROOM, {"peak_kib": 600 * GIB}, "THREADS=1", "more than there is"),
+    (live.slots_by_memory, ROOM, {"peak_kib": 600 * GIB}, "THREADS=1", "too much"),
     (
         live.slots_by_memory,
         ROOM,
@@ -343,7 +343,7 @@ SILENT: list[tuple[Case, Any, dict[str, Any]]] = [
     (live.slots_by_memory, ROOM, {"peak_kib": 600 * GIB, "node_kib": 0}),
     (live.slots_by_memory, ROOM, {"peak_kib": 0}),
     (live.slots_by_memory, ROOM, {"peak_kib": 600 * GIB, "ended": 63}),
-    (live.slots_by_memory, ROOM, {"peak_kib": 600 * GIB, "ended": 9, "slots": 9}),
+    (live.slots_by_memory, ROOM, {"peak_kib": 600 * GIB, "ended": 9, "slots": 9}),  # nothing that has ended tells enough
     (live.elsewhere, END, {"stop": Stop.WORKERS_LEFT}),
     (live.longer_job, END, STOPPED),
     (live.mend, END, {}),
