@@ -658,8 +658,8 @@ MUTATIONS = [
     Mutation(
         "say nothing of a manager's node that runs nothing",
         "placement",
-        "if config.node not in nodes:",
-        "if False:",
+        'manager="" if config.node in nodes else config.node,',
+        'manager="",',
         hunted_by="tests/view/test_placement.py",
     ),
     Mutation(
@@ -721,8 +721,8 @@ MUTATIONS = [
     Mutation(
         "say nothing of failures with --quiet",
         "notices",
-        '{spent}", "end")\n        self.warn(text)',
-        '{spent}", "end")\n        self.say(text)',
+        'self.warn(f"next: {told.line}")',
+        'self.say(f"next: {told.line}")',
         hunted_by="tests/ranks/test_notices.py",
     ),
     Mutation(

@@ -46,7 +46,6 @@ class Ending:
         self._finished: Outcome | None = None  # as far as the tasks go: what they have printed may still wait
         self._asked = False  # to stop, by somebody
         self._asked_by = ""
-        self._trouble = ""
         self._gives_up = False  # since more tasks have failed than may
         self._tried = False  # some attempt, at least, has run until it ended
         self._suspected = schedule.suspects()  # at the start
@@ -58,10 +57,6 @@ class Ending:
         """Somebody has asked to stop; *why* begins with what by."""
         self._asked = True
         self._asked_by = self._asked_by or why.partition(":")[0]
-
-    def met(self, trouble: str) -> None:
-        """The list or its files cannot be read or written any more."""
-        self._trouble = trouble
 
     def attempts_ended(self, report: Report) -> None:
         """A worker has reported ends."""
@@ -146,7 +141,7 @@ class Ending:
     def _stop(self) -> tuple[Stop, str]:
         """Return what has ended the run before all was done, and what there is to say of that."""
         if self._custody.stopped:
-            return Stop.TROUBLE, self._trouble
+            return Stop.TROUBLE, ""
         if self._is_too_short():
             return Stop.TOO_SHORT, ""
         if self._has_no_worker():

@@ -291,7 +291,6 @@ class Manager:
         if trouble := self._custody.take_trouble():
             self._notices.warn(f"{trouble}: stopping; what is not in the progress file will run again")
             self._witness.stopping(trouble)
-            self.ending.met(trouble)
             self._do(self._schedule.stop_asked(How.KILL, now))
 
     def _beat(self) -> None:

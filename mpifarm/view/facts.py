@@ -126,7 +126,7 @@ class Stop(Enum):
     LIMIT = "stopped by the end of the job"
     ASKED = "stopped by {}"
     MAX_FAILS = "more have failed than --max-fails {} allows"
-    TROUBLE = "stopped: {}"
+    TROUBLE = "stopped by trouble with its files"  # which was said when it came up
     NO_WORKER = "no worker could run anything: {}"
     WORKERS_LEFT = "no worker is left"
     TOO_SHORT = "the job was too short for any of them"

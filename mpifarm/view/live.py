@@ -141,7 +141,8 @@ def slots_by_memory(room: Room) -> Advice | None:
         short = f"{counted(room.slots, 'slot')} of the largest would take {memory(room.slots * room.peak_kib)}"
         return Advice(f"THREADS={max(1, fit)}", f"{short}, too much")
     if room.slots < min(fit, room.cpus):
-        return Advice(f"THREADS={min(fit, room.cpus)}", f"there are {counted(room.cpus, 'CPU')} for {room.slots:,} slots")
+        idle = f"there are {counted(room.cpus, 'CPU')} for {counted(room.slots, 'slot')}"
+        return Advice(f"THREADS={min(fit, room.cpus)}", idle)
     return None
 
 
@@ -191,7 +192,10 @@ def repair(end: End) -> Advice | None:
     """It could not be read or written."""
     if end.stop is not Stop.TROUBLE:
         return None
-    return Advice(f"mend that, and {_same(end)}", "what is not in the progress file runs again, and nothing else")
+    return Advice(
+        f"mend that, and {_same(end)}",
+        f"{_left(end)}; what is done is not run again" if end.left or end.failed else "all is done, and not all is written",
+    )
 
 
 def another_job(end: End) -> Advice | None:
@@ -220,7 +224,7 @@ def _same(end: End) -> str:
 
 def _left(end: End) -> str:
     count = end.left + end.failed
-    failed = f", of them {end.failed:,} failed (see {end.log})" if end.failed else ""
+    failed = f", {end.failed:,} of which failed (see {end.log})" if end.failed else ""
     return f"{counted(count, 'task')} {'is' if count == 1 else 'are'} left{failed}"
 
 

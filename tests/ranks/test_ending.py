@@ -68,9 +68,7 @@ def test_as_the_tasks_end_so_does_the_run(outcome: Outcome) -> None:
 def test_if_it_could_not_be_written_work_is_left(outcome: Outcome) -> None:
     run = Run()
     run.put(custody_stopped=True, schedule_stopping=How.KILL)
-    run.ending.met("cannot write x")
     assert run.end(outcome) == (Outcome.WORK_LEFT, Stop.TROUBLE)
-    assert run.ends == [(Stop.TROUBLE, "cannot write x")]
 
 
 @pytest.mark.parametrize(

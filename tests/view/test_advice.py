@@ -185,7 +185,7 @@ CALLED: list[tuple[Case, Any, dict[str, Any], str, str]] = [
         END,
         {"done": 999, "failed": 1, "stop": Stop.TROUBLE},
         "mend that, and start the same line again",
-        "what is not in the progress file runs again",
+        "1 task is left, 1 of which failed (see log.tasks.txt.tfin); what is done is not run again",
     ),
     # 300 tasks of a minute on 8 slots: 2,250 s, and 105 s for the longest; a quarter more and a minute are 50 minutes
     (
@@ -215,7 +215,7 @@ CALLED: list[tuple[Case, Any, dict[str, Any], str, str]] = [
         END,
         {"done": 990, "failed": 3, "stop": Stop.ASKED, "line": "mpifarm tasks.txt"},
         "mpifarm tasks.txt",
-        "10 tasks are left, of them 3 failed (see log.tasks.txt.tfin); what is done",
+        "10 tasks are left, 3 of which failed (see log.tasks.txt.tfin); what is done",
     ),
     (
         live.go_on,

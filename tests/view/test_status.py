@@ -67,8 +67,8 @@ def test_who_gives_up_says_what_happens_now(counts: Counts, text: str) -> None:
             ),
         ),
         (
-            {"stop": Stop.TROUBLE, "by": "cannot write x: No space left on device", "done": 10_000},
-            "10,000 of 10,000 done, in 3 s: stopped: cannot write x: No space left on device",
+            {"stop": Stop.TROUBLE, "done": 10_000},
+            "10,000 of 10,000 done, in 3 s: stopped by trouble with its files",
         ),
         (
             {"stop": Stop.NO_WORKER, "by": "n1: lost", "done": 0},
