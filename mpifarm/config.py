@@ -14,14 +14,15 @@ import shutil
 import socket
 import stat
 import subprocess
+import sys
 import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from mpifarm import FarmError, NodeError, say
+from mpifarm import FarmError, NodeError, say, typed
 from mpifarm.launcher.frames import MAX_SLOTS, SHELL
-from mpifarm.settings import Config, Each, Interface, MaxFails
+from mpifarm.settings import Config, Each, Interface, MaxFails, Typed
 from mpifarm.site import affinity, hosts, quota, slurm, steps
 from mpifarm.site.environ import scrub
 from mpifarm.tasks import label, ranges
@@ -151,6 +152,7 @@ def read(args: argparse.Namespace) -> tuple[Config, dict[str, str]]:
         ignore_directives=args.ignore_directives,
         on_end=args.on_end,
         variables=frozenset(task_environ),
+        typed=_typed(args, environ),
         steps_wait=_steps_wait(args, environ, task_environ),
     )
     return config, task_environ
@@ -234,6 +236,12 @@ def _threads(option: int | None, environ: Mapping[str, str]) -> int | None:
     if threads is None or not 1 <= threads <= MAX_SLOTS:
         raise FarmError(f"THREADS={text} in the environment is not a number from 1 to {MAX_SLOTS}: mend or unset it")
     return threads
+
+
+def _typed(args: argparse.Namespace, environ: Mapping[str, str]) -> Typed:
+    started = any(name in environ for names in _LAUNCHERS for name in names) or "PMIX_RANK" in environ
+    threads = environ.get("THREADS", "").strip() if args.threads is None else ""
+    return typed.typed(sys.orig_argv, len(sys.argv) - 1, threads, not started or args.no_mpi)
 
 
 def _launched_ranks(environ: Mapping[str, str]) -> int:

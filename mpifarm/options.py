@@ -185,35 +185,38 @@ def _arguments(add: _Add) -> None:
 def _look(add: _Add) -> None:
     add("--status", action="store_true",
         help="say where the run stands, from any node")
-    add("--watch", action="store_true",
-        help="with --status: say it again every 2 s, until Ctrl-C")
-    add("--json", action="store_true",
-        help="with --status: as a JSON document, see README")
     add("--check", "--dry-run", action="store_true",
         help="say what is wrong or odd in the list, line by line")
-    add("--nodes", type=_NODES, metavar="N",
-        help="with --check: plan it for up to so many nodes")
-    add("--task-time", type=_TIME, metavar="TIME",
-        help="with --check: how long a task takes [as before]")
     add("--report", metavar="FILE",
         help="write what happened: .html, .png, .svg or .pdf")
     add("--failed", action="store_true",
         help="print what is not done, as a task list")
     add("--show", metavar="SEQ", type=_SEQ,
         help="print one task, by number or :LINE, and its attempts")
+
+
+def _look_more(add: _Add) -> None:
+    add("--watch", action="store_true",
+        help="with --status: say it again every 2 s, until Ctrl-C")
+    add("--json", action="store_true",
+        help="with --status: as a JSON document, see README")
+    add("--nodes", type=_NODES, metavar="N",
+        help="with --check: plan it for up to so many nodes")
+    add("--task-time", type=_TIME, metavar="TIME",
+        help="with --check: how long a task takes [as before]")
     add("--joblog", action="store_true",
         help="print a joblog as GNU Parallel's own")
 
 
 def _go_on(add: _Add) -> None:
     add("--rerun", action="store_true", help="forget the progress of earlier runs")
+    add("--edited", action="store_true",
+        help="the list was edited since the last run: what is done of lines that have not changed stays done, wherever they"
+             " stand now; what is new or changed runs, and what is gone is forgotten")
     add("--again", metavar="WHICH", type=_WHICH,
         help="run these tasks once more though they are done: 3,17-20 (numbers as in log and joblog), or a file of lines as"
              " they stand in the list. Say it once: to go on after an interruption leave it out, or what is done then runs"
              " again, too. Not with --output")
-    add("--edited", action="store_true",
-        help="the list was edited since the last run: what is done of lines that have not changed stays done, wherever they"
-             " stand now; what is new or changed runs, and what is gone is forgotten")
 
 
 def _end_of_job(add: _Add) -> None:
@@ -266,8 +269,9 @@ def _said(add: _Add) -> None:
 _GROUPS: dict[str, Callable[[_Add], None]] = {  # in the order of --help
     "run": _run,
     "look, and run nothing: without MPI, from any shell": _look,
-    "lists of arguments": _arguments,
     "go on with a list": _go_on,
+    "lists of arguments": _arguments,
+    "look closer": _look_more,
     "the end of the job": _end_of_job,
     "shell, ranks and nodes": _nodes,
     "when things fail": _failing,

@@ -53,6 +53,15 @@ class Each:
 
 
 @dataclass(frozen=True, slots=True)
+class Typed:
+    """How this process was started, to be typed once more."""
+
+    program: str = "python -m mpifarm"
+    line: str = ""  # without what is meant for one start; empty: others were started with it, or it cannot be shown
+    once: str = ""  # what was meant for one start: --rerun, --again
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """Everything a run is told. Times are in seconds; None means no limit, or a default found later."""
 
@@ -91,4 +100,5 @@ class Config:
     ignore_directives: bool = False
     on_end: str | None = None  # a command
     variables: frozenset[str] = frozenset()  # names of those that the tasks find set
+    typed: Typed = Typed()
     steps_wait: bool = False  # that a task would start with srun: for the farm's own, which has all CPUs

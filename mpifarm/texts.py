@@ -8,6 +8,7 @@ anything to a page is up to the page.
 from __future__ import annotations
 
 import re
+import shlex
 
 LONGEST = 240  # characters
 LONGEST_LINE = 160  # characters of a line that stands beside others in a message
@@ -53,3 +54,18 @@ def last_line(err: bytes | memoryview) -> str:
 def gist(line: str) -> str:
     """Return a *line* of standard error with # for its digits: the names of a thousand files that are missing are one."""
     return _DIGITS.sub("#", line)
+
+
+def quoted(word: str) -> str:
+    """Return a *word*, such as the name of a file, as a shell reads it, in what can be printed.
+
+    Of what cannot be printed only bash and zsh know how it is written: $'...'.
+    """
+    if word.isprintable():
+        return shlex.quote(word)
+    plain = "".join(
+        f"\\{letter}" if letter in "\\'" else letter
+        if letter.isprintable() else "".join(f"\\x{byte:02x}" for byte in letter.encode(errors="surrogateescape"))
+        for letter in word
+    )  # fmt: skip
+    return f"$'{plain}'"

@@ -22,9 +22,9 @@ OPTIONS = """-j --threads --each --colsep --header
     --status --watch --json --check --dry-run --nodes --task-time --report --failed --show --joblog
     --bar --no-bar --report-every --on-end
     --keep-mpi-env --ignore-directives --anyway --no-mpi --quiet --version --help"""
-FIRST_SCREEN = (
-    "TASKLIST --each --threads --retries --timeout --max-fails --output --status --check --failed --show --report"
-)
+FIRST_SCREEN = """
+    TASKLIST --each --threads --retries --timeout --max-fails --output --status --check --failed --show --report
+    --rerun --edited"""
 LAUNCHERS = [
     ("PMI_RANK", "PMI_SIZE"), ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"), ("SLURM_PROCID", "SLURM_NTASKS"),
     ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS"),

@@ -123,7 +123,8 @@ def _open(config: Config, held: Held, told: Sequence[str]) -> Run:
     while True:
         found = look(config, held, told)
         if found.has_nothing_to_run:
-            files.remove(files.new_name(held.names.status), held.lock.prove)  # of a manager that was killed as it ended
+            warrant = found.warrant
+            files.remove(files.new_name(held.names.status), warrant.prove)  # of a manager that was killed as it ended
             notices = [*found.notices, found.finished()]
             return Run(notices, held.tasklist, held.names, found.scan, Resume(), held.lock)
         remarks = found.remarks()

@@ -5,7 +5,8 @@ the second one what runs is ended; at the third what has not obeyed is killed, a
 The end of the job goes before --kill-after: that has what there is of the margin, and no more. A job may be so short that
 every start of the farm ends like this with nothing done: what was cut off is remembered here, so that people can be told.
 
-A job that Slurm suspends ends later by as long: so do the limits, if the end was asked of Slurm. Somebody who was away for
+A job that Slurm suspends ends later by as long: so do the limits, if the end was asked of Slurm, and what people are told
+of it: they all ask here for the end. Somebody who was away for
 longer than a file system hangs was suspended, or will be told by Slurm's TERM that it was something else.
 """
 
@@ -30,6 +31,7 @@ class Deadline:
 
     def __init__(self, config: Config, end: float | None, now: float) -> None:
         """*end* is when the job ends (monotonic, seconds), None if it does not."""
+        self.end = end  # as it stands now
         self._limits = _limits(config, end, now)
         self._moves = config.walltime_s is None
         self._stopped: How | None = None  # how it has stopped the farm
@@ -64,6 +66,7 @@ class Deadline:
         """So long this process did not run, between two turns of its loop."""
         if self._moves and away_s > SUSPENDED_S:
             self._limits = [(moment + away_s, how, why) for moment, how, why in self._limits]
+            self.end = None if self.end is None else self.end + away_s
 
     def cut_off(self, attempt: Attempt) -> None:
         """Remember an attempt that it has interrupted."""

@@ -21,6 +21,13 @@ from mpifarm.ranks.witness import Witness
 from mpifarm.schedule.answers import Counts, Lost, Outcome
 from mpifarm.schedule.schedule import Schedule
 from mpifarm.view import status
+from mpifarm.view.facts import End, Stop
+
+_CODES = {
+    Stop.TROUBLE: Outcome.WORK_LEFT,
+    Stop.TOO_SHORT: Outcome.SOME_FAILED,
+    Stop.NO_WORKER: Outcome.NO_WORKER,
+}
 
 
 class Ending:
@@ -38,6 +45,7 @@ class Ending:
         self._patience = Patience()
         self._finished: Outcome | None = None  # as far as the tasks go: what they have printed may still wait
         self._asked = False  # to stop, by somebody
+        self._asked_by = ""
         self._gives_up = False  # since more tasks have failed than may
         self._tried = False  # some attempt, at least, has run until it ended
         self._suspected = schedule.suspects()  # at the start
@@ -45,9 +53,10 @@ class Ending:
 
     # what comes up
 
-    def stop_asked(self) -> None:
-        """Somebody has asked to stop."""
+    def stop_asked(self, why: str) -> None:
+        """Somebody has asked to stop; *why* begins with what by."""
         self._asked = True
+        self._asked_by = self._asked_by or why.partition(":")[0]
 
     def attempts_ended(self, report: Report) -> None:
         """A worker has reported ends."""
@@ -91,10 +100,10 @@ class Ending:
             self._notices.giving_up(self._schedule.counts)
             self._witness.stopping(f"stopped by --max-fails {self._notices.max_fails}")
 
-    def note_failures(self) -> None:
+    def note_failures(self, now: float) -> None:
         """Nothing runs any more, and the log is still open: say in it what was not run."""
         if self._schedule.gave_up:
-            self._notices.note_gave_up(self._counts())
+            self._notices.note_end(self._end(now))
 
     def judge(self) -> Outcome:
         """Return how it has ended, after the last of it was written, or was not."""
@@ -106,21 +115,11 @@ class Ending:
     def last_words(self, now: float) -> Outcome:
         """Say how it has ended, after the last of it was written, or was not; return that."""
         assert self.outcome is not None
-        if self._custody.stopped:
-            self.outcome = Outcome.WORK_LEFT
         if longest := self._deadline.longest:
             self._notices.say(status.cut_off(self._deadline.interrupted, longest, self._custody.place(longest.seq)))
-        counts = self._counts()
-        if self._is_too_short():
-            self.outcome = Outcome.SOME_FAILED
-            self._notices.in_vain()
-        elif self._has_no_worker():
-            self.outcome = Outcome.NO_WORKER
-            self._notices.warn(status.no_worker(self._missing.values(), counts.done, self._notices.total))
-        elif self._schedule.gave_up and self.outcome is Outcome.SOME_FAILED:
-            self._notices.gave_up(counts)
-        else:
-            self._notices.verdict(self.outcome, counts, now)
+        end = self._end(now)
+        self.outcome = _CODES.get(end.stop, self.outcome)
+        self._notices.verdict(end, self._counts(), now)
         return self.outcome
 
     @property
@@ -133,6 +132,27 @@ class Ending:
         counts, total = self._counts(), self._notices.total
         done = total - self._notices.left_before + counts.done
         return {"DONE": done, "FAILED": counts.failed, "LEFT": total - done - counts.failed}
+
+    def _end(self, now: float) -> End:
+        stop, by = self._stop()
+        longest = self._deadline.longest
+        return self._notices.end(self._counts(), stop, by, longest.seconds if longest else 0.0, now)
+
+    def _stop(self) -> tuple[Stop, str]:
+        """Return what has ended the run before all was done, and what there is to say of that."""
+        if self._custody.stopped:
+            return Stop.TROUBLE, ""
+        if self._is_too_short():
+            return Stop.TOO_SHORT, ""
+        if self._has_no_worker():
+            return Stop.NO_WORKER, status.missing(self._missing.values())
+        if self._schedule.gave_up and self.outcome is Outcome.SOME_FAILED:
+            return Stop.MAX_FAILS, self._notices.max_fails
+        if self.outcome is not Outcome.WORK_LEFT:
+            return Stop.NOTHING, ""
+        if self._deadline.stopped:
+            return Stop.LIMIT, ""
+        return (Stop.ASKED, self._asked_by) if self._asked else (Stop.WORKERS_LEFT, "")
 
     def _counts(self) -> Counts:
         counts = self._schedule.counts

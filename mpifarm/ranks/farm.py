@@ -35,7 +35,8 @@ from mpifarm.ranks.worker import ManagerLost, Settings, Worker
 from mpifarm.schedule.answers import Outcome
 from mpifarm.settings import Config, Interface
 from mpifarm.site import slurm
-from mpifarm.words import count
+from mpifarm.view import advice
+from mpifarm.view.facts import Fewer
 
 _ALLOCATIONS = 50_000  # between two searches for cycles: gc.set_threshold
 
@@ -200,11 +201,9 @@ def _slots(settings: Config, launcher: Launcher, mates: int) -> int:
     """Return how many tasks to run at a time."""
     cpus = settings.cpus
     if settings.threads is None and 0 < settings.quota_cpus < cpus:
-        allowed = f"the container is given the time of {settings.quota_cpus} of {cpus} CPUs"
-        say(f"{settings.node}: {allowed}, and runs as many tasks at a time: give --threads for more")
         cpus = settings.quota_cpus
     wanted = settings.threads or max(1, cpus // mates)
     slots = min(wanted, launcher.most_slots)
-    if slots < wanted:
-        say(f"{settings.node}: {count(slots, 'task')} at a time and not {wanted}, for want of descriptors: raise ulimit -n")
+    for one in advice.advise(advice.OF_SLOTS, Fewer(settings.node, settings.cpus, cpus, wanted, slots)):
+        say(one.said)
     return slots

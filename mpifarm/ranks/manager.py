@@ -70,9 +70,9 @@ class Manager:
         )  # fmt: skip
         self._deadline = Deadline(config, end, now)
         earlier = Earlier(run.names.joblog, journal.joblog_bytes)
-        pace = Pace(self._schedule, self._custody, now, end, earlier)
-        self._notices = Notices(config, run, journal, len(ranks), pace, now, end)
-        self._witness = Witness(config, run, journal, self._schedule, self._custody, pace, end, now)
+        pace = Pace(self._schedule, self._custody, self._deadline, now, earlier)
+        self._notices = Notices(config, run, journal, len(ranks), pace, self._deadline, now)
+        self._witness = Witness(config, run, journal, self._schedule, self._custody, pace, self._deadline, now)
         self._reports = Reports(self._schedule, self._custody, journal, self._deadline, self._notices, pace, self._witness)
         self.ending = Ending(self._schedule, self._custody, self._deadline, self._notices, self._witness)
         self._dealt = False
@@ -118,7 +118,7 @@ class Manager:
 
     def stop(self, how: How, now: float, why: str) -> None:
         """Somebody asks to deal nothing more, and to end, or wait for, what runs."""
-        self.ending.stop_asked()
+        self.ending.stop_asked(why)
         self._notices.tell(why, "stop")
         self._witness.stopping(why)
         self._do(self._schedule.stop_asked(how, now))
@@ -150,7 +150,7 @@ class Manager:
         self._reports.finish()
         if given_up := self._custody.given_up:
             self._notices.tell(status.unread(given_up))
-        self.ending.note_failures()
+        self.ending.note_failures(now)
         if self.outcome is Outcome.ALL_SUCCEEDED:
             self._custody.finish()
         else:
@@ -193,7 +193,7 @@ class Manager:
             self._beat()
         self.ending.decide()
         if self.outcome is None:
-            self._notices.status(self._schedule, now)
+            self._notices.status(self._schedule, self._witness.rss_kib, now)
             self._witness.turn(now)
 
     # what comes in

@@ -10,21 +10,24 @@ from __future__ import annotations
 
 import os
 import time
+from collections import Counter
 
 from mpifarm import __version__
 from mpifarm.journal.journal import Journal
 from mpifarm.journal.lines import Attempt
 from mpifarm.journal.opening import Run
+from mpifarm.ranks.deadline import Deadline
 from mpifarm.ranks.pace import TICK_S, Pace
-from mpifarm.schedule.answers import Counts, Outcome
+from mpifarm.schedule.answers import Counts
 from mpifarm.schedule.schedule import Schedule
 from mpifarm.settings import Config
 from mpifarm.site.offer import Offer
-from mpifarm.view import bar, failures, status
+from mpifarm.view import advice, bar, failures, live, status
 from mpifarm.view.bar import Numbers
+from mpifarm.view.facts import End, Room, Stop
 from mpifarm.view.failures import Failure, More
 from mpifarm.view.placement import placement
-from mpifarm.words import done_of, duration
+from mpifarm.view.tally import Histogram
 
 _MOST_TOLD = 3  # of tasks that leave processes behind, on standard error; the log has them all
 _STALL_S = 5.0  # after which it is looked whether the reader of standard output takes anything
@@ -32,6 +35,7 @@ _RARELY_AFTER_S, _RARELY_S = 3600.0, 600.0
 _WORD = 6  # letters: the texts stand below each other
 _NO_WORD = " "  # for what is said again and again
 _STDERR = 2
+_MOST_FRESH = 100
 _COLUMNS = 80  # of what has no width
 
 
@@ -39,9 +43,9 @@ class Notices:
     """What is said in one run."""
 
     def __init__(
-        self, config: Config, run: Run, journal: Journal, workers: int, pace: Pace, now: float, end: float | None = None
+        self, config: Config, run: Run, journal: Journal, workers: int, pace: Pace, deadline: Deadline, now: float
     ) -> None:
-        """*workers* are expected; *end* is that of the job (monotonic, seconds)."""
+        """*workers* are expected."""
         self._config = config
         self._journal = journal
         self._pace = pace
@@ -56,10 +60,11 @@ class Notices:
         self._more = More()
         self._reasons = 0  # kinds of failures that were told
         self._failed_attempts = 0  # that were told, one by one or together
-        self._began, self._end = now, end
+        self._began, self._deadline = now, deadline
         self._all_here = now
         self._tick_at, self._stall_at, self._report_at = now + TICK_S, now + _STALL_S, now + config.report_every_s
         self._too_long = False  # it was said that the job ends too early
+        self._memory_told = self._memory_short = False  # it was said what tasks take of it, and that it is too much
 
     @property
     def left_before(self) -> int:
@@ -105,8 +110,9 @@ class Notices:
 
     def _circumstances(self, last: Offer, now: float) -> str:
         """Return what there is to say of a start: the job, its end, and who was *last*."""
-        words = [f"{done_of(self._before, self.total)} already"] if self._before else []
-        ends = f"ends {bar.clock(time.time() + self._end - now, time.time())}" if self._end is not None else ""
+        words = []
+        end = self._deadline.end
+        ends = f"ends {bar.clock(time.time() + end - now, time.time())}" if end is not None else ""
         if self._config.job:
             words.append(f"job {self._config.job.id} {ends}".rstrip())
         elif ends:
@@ -150,8 +156,8 @@ class Notices:
 
     # how far it is
 
-    def status(self, schedule: Schedule, now: float) -> None:
-        """Say now and then how far the run is: to be called at every turn."""
+    def status(self, schedule: Schedule, rss_kib: Histogram, now: float) -> None:
+        """Say now and then how far the run is: to be called at every turn. *rss_kib*: peak memory of its tasks."""
         self._pace.turn(now)
         if now < self._tick_at:
             return
@@ -165,6 +171,7 @@ class Notices:
             every_s = self._config.report_every_s
             self._report_at = now + (every_s if now - self._began < _RARELY_AFTER_S else max(every_s, _RARELY_S))
             self._tell_more(schedule.counts.failed_attempts)
+            self._tell_memory(rss_kib)
         if self._config.quiet or not (is_due or self._config.bar):
             return
         numbers = self._pace.numbers(self.total, self._before, len(self._journal.output.unread), now)
@@ -174,13 +181,34 @@ class Notices:
         else:
             self.say(bar.line(numbers), "tail" if numbers.is_tail else _NO_WORD)
 
+    def _tell_memory(self, rss_kib: Histogram) -> None:
+        """Say what tasks take of the memory of their node: once, and once more when that is too much."""
+        slots: Counter[str] = Counter()
+        for offer in self._offers.values():
+            slots[offer.node] += offer.slots
+        rooms = [
+            Room(offer.node_kib, slots[offer.node], offer.usable_cpus, rss_kib.count, int(rss_kib.largest))
+            for offer in self._offers.values()
+        ]
+        if not rooms:
+            return
+        room = min(rooms, key=lambda room: room.node_kib / room.slots)
+        fit = live.fitting(room)
+        if fit is None:
+            return
+        is_short = fit < room.slots
+        if not self._memory_told or is_short > self._memory_short:
+            self._memory_told, self._memory_short = True, is_short
+            self.say(status.memory(room, fit), "memory")
+
     def _foresee(self, numbers: Numbers) -> None:
         """Say, once, that the job ends too early."""
         if not numbers.left_over or self._too_long or numbers.end is None or numbers.end.rough:
             return
         self._too_long = True
         began = numbers.at - (self._pace.ticked - self._began)
-        self.tell(bar.too_long(numbers, began, len({offer.node for offer in self._offers.values()})), "limit")
+        nodes = len({offer.node for offer in self._offers.values()})
+        self.tell(bar.too_long(numbers, began, nodes, in_job=self._config.job is not None), "limit")
 
     def _look_at_reader(self) -> None:
         """Say it, once, when the reader of standard output stops reading."""
@@ -192,19 +220,54 @@ class Notices:
 
     # the end
 
-    def verdict(self, outcome: Outcome, counts: Counts, now: float) -> None:
-        """Say how the run has ended; with --quiet, only if it is not all well."""
+    def end(self, counts: Counts, stop: Stop, by: str, longest_s: float, now: float) -> End:
+        """Return the facts of the end; *by* whom or what it was a *stop*, *longest_s* the longest that was interrupted."""
+        offers, config = self._offers.values(), self._config
+        nodes = {offer.node for offer in offers}
+        times = self._pace.times
+        return End(
+            name=config.tasklist,
+            log=str(self.log),
+            total=self.total,
+            done=self._before + counts.done,
+            failed=counts.failed,
+            undecided=counts.undecided,
+            stop=stop,
+            by=by,
+            program=config.typed.program,
+            line=config.typed.line,
+            once=config.typed.once,
+            fresh=_fresh(),
+            in_job=config.job is not None,
+            ran_s=now - self._began,
+            ended=times.ended,
+            mean_s=times.mean_s,
+            longest_s=max(longest_s, times.quantile_s(1.0) if times.ended else 0.0),
+            nodes=len(nodes),
+            idle_nodes=int(config.node not in nodes),
+            slots=sum(offer.slots for offer in offers) // max(1, len(nodes)),
+        )
+
+    def verdict(self, end: End, counts: Counts, now: float) -> None:
+        """Say how the run has ended, and what to do next; with --quiet, only if it is not all well."""
         self._pace.tick(now)
         self._tell_more(counts.failed_attempts)
-        text = status.verdict(outcome, counts, self.total, self._before, now - self._began, self.log)
-        spent = self._spent(now)
-        if outcome is Outcome.ALL_SUCCEEDED:
-            self.say(f"{text}{spent}", "end")
+        text = f"{status.ended(end, counts.done, self._reasons)}{self._spent(now)}"
+        if end.stop is Stop.NOTHING and not end.failed:
+            self.say(text, "end")
             return
-        why = status.why(counts.failed, self._reasons)
-        took = duration(now - self._began)
-        self.say(f"{self._before + counts.done:,} of {self.total:,} done{why}, in {took}{spent}", "end")
-        self.warn(text)
+        self.warn(text, "end")
+        if told := advice.first(advice.AT_END, end):
+            self.warn(told.why)
+            self.warn(f"next: {told.line}")
+
+    def note_end(self, end: End) -> None:
+        """Keep in the log how a run has ended that has not tried all."""
+        self._journal.event(f"ended: {status.ended(end, end.done - self._before, self._reasons)}")
+
+    def giving_up(self, counts: Counts) -> None:
+        """Say that nothing more is started: too many tasks have failed."""
+        self.tell(status.giving_up(self.max_fails, counts))
 
     def _spent(self, now: float) -> str:
         """Return what the run has cost."""
@@ -218,24 +281,11 @@ class Notices:
         asked, used = cpus * elapsed_s / 3600, self._pace.used_cpu_s / 3600
         return f"{words}; {asked:.3g} core-hours asked, {used:.3g} used"
 
-    def giving_up(self, counts: Counts) -> None:
-        """Say that nothing more is started: too many tasks have failed."""
-        self.tell(status.giving_up(self.max_fails, counts))
 
-    def note_gave_up(self, counts: Counts) -> None:
-        """Keep in the log how a run has ended in which too many tasks have failed."""
-        self._journal.event(self._gave_up(counts))
-
-    def gave_up(self, counts: Counts) -> None:
-        """Say it: that is an error, --quiet or not."""
-        self.warn(self._gave_up(counts))
-
-    def _gave_up(self, counts: Counts) -> str:
-        return status.gave_up(self.max_fails, counts, self.total, self._before, self.log)
-
-    def in_vain(self) -> None:
-        """Say that nothing came of this run, and nothing will of another one like it."""
-        self.warn(status.in_vain(self._before, self.total))
+def _fresh() -> str:
+    """Return a name for a list of what is not done that nothing here has."""
+    names = ("again.txt", *(f"again-{number}.txt" for number in range(2, _MOST_FRESH)))
+    return next((name for name in names if not os.path.lexists(name)), f"again-{os.getpid()}.txt")
 
 
 def _columns() -> int:

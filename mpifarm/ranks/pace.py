@@ -13,6 +13,7 @@ import numpy as np
 
 from mpifarm.journal.lines import in_one_line
 from mpifarm.ranks.custody import Custody
+from mpifarm.ranks.deadline import Deadline
 from mpifarm.ranks.seniors import Seniors
 from mpifarm.ranks.wire import Report
 from mpifarm.schedule.answers import Running
@@ -31,13 +32,12 @@ _ESTIMATE_S = 10.0  # between two estimates: each takes up to 30 ms
 class Pace:
     """The pace of one run."""
 
-    def __init__(self, schedule: Schedule, custody: Custody, now: float, end: float | None, earlier: Earlier) -> None:
-        """*end*: of the job (monotonic, seconds)."""
+    def __init__(self, schedule: Schedule, custody: Custody, deadline: Deadline, now: float, earlier: Earlier) -> None:
         self.times = RunTimes()
         self.seniors = Seniors(custody.dealt_to)
         self.cpu_s = 0.0  # of the attempts in the sample
         self.slots_s = 0.0  # that there were
-        self._schedule, self._custody, self._job_end = schedule, custody, end
+        self._schedule, self._custody, self._deadline = schedule, custody, deadline
         self._earlier = earlier
         self._rates: deque[tuple[float, int]] = deque(maxlen=_WINDOW)
         self.ticked = self._began = now
@@ -68,7 +68,7 @@ class Pace:
         counts = self._schedule.counts
         left = self._left()
         end = self.end(now)
-        within = self._job_end - now if self._job_end is not None else None
+        within = self._deadline.end - now if self._deadline.end is not None else None
         at = time.time()
         (began, first), (last, done) = self._rates[0], self._rates[-1]
         return Numbers(

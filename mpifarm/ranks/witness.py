@@ -19,6 +19,7 @@ from mpifarm.journal.lines import Attempt, Attempts, Rows
 from mpifarm.journal.opening import Run
 from mpifarm.ranks import wire
 from mpifarm.ranks.custody import Custody
+from mpifarm.ranks.deadline import Deadline
 from mpifarm.ranks.pace import Pace
 from mpifarm.ranks.seniors import OLDEST
 from mpifarm.schedule.answers import Lost, Outcome, Seen
@@ -58,18 +59,17 @@ class Witness:
         schedule: Schedule,
         custody: Custody,
         pace: Pace,
-        end: float | None,
+        deadline: Deadline,
         now: float,
     ) -> None:
-        """*end* is when the job ends (monotonic), None if it does not."""
         self._list = run.tasklist.path.name
         self._total, self._before = run.scan.tasks, run.start.done_count
-        self._journal, self._schedule, self._custody, self._pace = journal, schedule, custody, pace
+        self._journal, self._schedule, self._custody = journal, schedule, custody
+        self._pace, self._deadline = pace, deadline
         clock = time.time()
         holder = run.lock.holder
         job = config.job.id if config.job else ""
-        job_end = clock + end - now if end is not None else None
-        self._run = snapshot.Run(holder.host, holder.pid, job, started=clock, job_end=job_end)
+        self._run = snapshot.Run(holder.host, holder.pid, job, started=clock)
         self._tally = Tally(wire.ENDED)
         self._kinds = Kinds()
         self._nodes: list[_Node] = []
@@ -122,6 +122,11 @@ class Witness:
 
     # what it tells
 
+    @property
+    def rss_kib(self) -> Histogram:
+        """Peak memory of the tasks that had succeeded when it was written down last."""
+        return self._tally.rss_kib
+
     def turn(self, now: float) -> None:
         """Write it down now and then."""
         if now >= self._due:
@@ -151,7 +156,7 @@ class Witness:
         longest = self._pace.seniors.told(workers, now, clock, self._custody.peek)
         return Snapshot(
             snapshot.SCHEMA, self._list, state, tasks, clock,
-            run=self._run_now(state, clock, done_now),
+            run=self._run_now(state, now, clock, done_now),
             attempts=snapshot.Attempts(kinds.attempts, kinds.attempts - kinds.final, self._lost),
             seconds=_times(self._tally.seconds),
             rss_kib=_memory(self._tally.rss_kib),
@@ -173,10 +178,11 @@ class Witness:
         running = min(busy, left)
         return snapshot.Tasks(self._total, done, failed, running, left - running)
 
-    def _run_now(self, state: str, clock: float, done: int) -> snapshot.Run:
-        run = self._run
+    def _run_now(self, state: str, now: float, clock: float, done: int) -> snapshot.Run:
+        run, end = self._run, self._deadline.end
+        job_end = None if end is None else clock + end - now
         ended = None if state == snapshot.RUNNING else clock
-        return snapshot.Run(run.host, run.pid, run.job, run.started, ended, run.job_end, done, self._why)
+        return snapshot.Run(run.host, run.pid, run.job, run.started, ended, job_end, done, self._why)
 
     def _end(self, tasks: snapshot.Tasks, now: float, clock: float) -> snapshot.End:
         """Return when all will have ended."""

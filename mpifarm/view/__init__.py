@@ -10,7 +10,11 @@ both come to, `board` how that looks, with the `lines` of its tasks, and `inquir
 
 What happened, from the files of a list alone: `attempts` reads the joblog, `logbook` the log, and `standing` how the list
 stands; `account` is what they come to. Sums of an account are `reasons` (why tasks failed), `nodes` (what each did),
-`slottime` (where the time of the slots went) and `series` (what is drawn); `advice` is all that the program advises.
+`slottime` (where the time of the slots went) and `series` (what is drawn).
+
+What to do: `advice` is the table of all that the program advises, on `facts`. Its cases are in `live`, of a farm that goes
+on, and in `hindsight`, of runs that were; `request` says how many nodes, and for how long.
+
 Whoever asks for a list is shown it on `stdout`: `failed` is what is not done as a task list, `show` one task, with what the
 log has of it (`printed`), and `joblog` is GNU Parallel's; `original` is the list that its owner edits.
 `findings` are the words and numbers of a report, `headline` those of its top (`units` puts them as people read them);

@@ -6,19 +6,18 @@ said as surely as it is known; what is narrow loses words from the right. All of
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from time import localtime, strftime
 from typing import NamedTuple
 
+from mpifarm.view import advice
 from mpifarm.view.estimate import End
-from mpifarm.view.units import limit
+from mpifarm.view.facts import Late
 from mpifarm.words import count, duration
 
 _WIDE, _NARROW = 80, 50  # columns: a long bar, a short one, none
 _SOON_S = 100.0  # an end is so many seconds away, and not at a time of day
 _A_DAY_S = 86_400
-_SPARE, _START_S = 1.1, 60.0  # of a time to ask for
 
 
 class Oldest(NamedTuple):
@@ -91,16 +90,25 @@ def line(numbers: Numbers) -> str:
     return "  ".join(filter(None, words))
 
 
-def too_long(numbers: Numbers, began: float, nodes: int) -> str:
-    """Return what is to be said when the job will end before the tasks; the run *began* then, on so many *nodes*."""
+def too_long(numbers: Numbers, began: float, nodes: int, in_job: bool) -> str:
+    """Return what is to be said when the job will end before the tasks; nothing if it will not.
+
+    The run *began* then, on so many *nodes*; *in_job*: of Slurm.
+    """
     if numbers.end is None or numbers.job_end is None:
         return ""
-    needed_s = numbers.at + numbers.end.high_s - began
-    more = math.ceil(nodes * numbers.end.high_s / max(1.0, numbers.job_end - numbers.at))
-    wide = f"-N {more}, or " if nodes < more <= nodes * max(1, numbers.waiting // numbers.slots) else ""
-    would = f"{wide}-t {limit(needed_s * _SPARE + _START_S)} would have been enough"
     ends = f"the job ends {clock(numbers.job_end, numbers.at)}, the last task {end_words(numbers.end, numbers.at)}"
-    return f"{ends}: ~{_rounded(numbers.left_over):,} left over for the next start; {would}"
+    late = Late(
+        told=f"{ends}: ~{_rounded(numbers.left_over):,} left over for the next start",
+        needed_s=numbers.at + numbers.end.high_s - began,
+        last_s=numbers.end.high_s,
+        job_s=numbers.job_end - numbers.at,
+        waiting=numbers.waiting,
+        slots=numbers.slots,
+        nodes=nodes,
+        in_job=in_job,
+    )
+    return "".join(one.said for one in advice.advise(advice.NEAR_THE_LIMIT, late))
 
 
 def clock(at: float, seen_from: float) -> str:

@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from time import localtime, strftime
 
 from mpifarm.texts import shown
-from mpifarm.view import crowd, snapshot, units
+from mpifarm.view import advice, crowd, snapshot, units
+from mpifarm.view.facts import Gone
 from mpifarm.view.situation import Situation
 from mpifarm.view.snapshot import Node, Others, Snapshot
 from mpifarm.view.units import counted, number
@@ -43,9 +44,8 @@ def _head(seen: Snapshot, now: float) -> str:
     silent = "" if seen.silent_s is None else duration(seen.silent_s)
     name = shown(seen.tasklist)
     if seen.state == snapshot.GONE:
-        why = f" ({run.why})" if run.why else ""
-        last = f"silent for {silent}{why}"
-        return f"{name}  GONE: the manager, process {run.pid} on {shown(run.host)}{job}, is {last}; start again to go on"
+        gone = Gone(shown(run.host), run.pid, shown(run.job), seen.silent_s or 0.0, shown(run.why))
+        return "".join(f"{name}  GONE: {one.why}; {one.line}" for one in advice.advise(advice.WHEN_GONE, gone))
     head = f"{name}  {_HEADS[seen.state]}"
     if seen.state == snapshot.RUNNING:
         since = f" since {_clock(run.started, now)}" if run.started else ""

@@ -175,13 +175,13 @@ def _plan(config: Config, seen: Survey, found: _Found, nodes: int | None, task_s
     said = [f"{units.counted(left, 'task')}, {whose}; {units.counted(slots, 'slot')} on each node, {where}"]
     if played < left:
         said.append(f"a sample: the schedule plays the last {units.counted(played, 'task')}, before these all slots work")
-    said.append("rank 0 runs tasks, too (--manager-works, as in slurm/*.sbatch); without it ask for a node more")
+    said.append(advice.PLANNED)
     said.append(f"{'nodes':>6} {'time':>9} {'node-hours':>11}   in the batch script, with a quarter more and a minute")
     for choice in choices:
         cost = units.hours(choice.node_hours * 3600)
-        said.append(f"{choice.nodes:>6} {units.time(choice.seconds):>9} {cost:>11}   {advice.batch_lines(choice)}")
-    best = advice.how_many(choices)
-    return [*said, f"{best.line}: {best.why}"] if best else said
+        said.append(f"{choice.nodes:>6} {units.time(choice.seconds):>9} {cost:>11}   {choice.line}")
+    best = advice.advise(advice.OF_A_PLAN, choices)
+    return [*said, *(f"{one.line}: {one.why}" for one in best)]
 
 
 def _slots(config: Config) -> tuple[int, str]:

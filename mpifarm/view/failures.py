@@ -12,21 +12,14 @@ from collections import Counter
 from typing import NamedTuple
 
 from mpifarm.journal.lines import Attempt, reason
-from mpifarm.launcher.frames import SHELL
 from mpifarm.texts import LONGEST_LINE, gist, last_line, shown
+from mpifarm.view import advice
+from mpifarm.view.facts import Alike
 from mpifarm.words import duration
 
 _MOST_NODES = 3  # that are named
 _MOST_APART = 100  # kinds
 MOST_LOOKED_AT = 500  # failures between two reports
-
-_ADVICE = {
-    "exit code 127": "is the program there, and found, on every node?",
-    "exit code 126": "may the program be executed, and is it built for these nodes?",
-    "timed out": "is --timeout long enough?",
-    "not started": f"can {SHELL} be started on every node?",
-}
-_OTHER_ADVICE = "try one of them by hand."
 
 
 class Kind(NamedTuple):
@@ -53,24 +46,18 @@ def failure(attempt: Attempt, err: memoryview) -> Failure:
 
 
 def told(one: Failure, place: str) -> str:
-    """Return what is said of a failure while the farm goes on; *place* is that of its task in the list."""
+    """Return what is said, behind `failed`, of one while the farm goes on; *place* is that of its task in the list."""
     attempt = one.attempt
     took = f"{attempt.seconds:.2f} s" if attempt.seconds < 10 else duration(attempt.seconds)
     said = f'"{one.last}": ' if one.last else ""
     how = f"{reason(attempt)} after {took}"
-    return f"task {attempt.seq} ({place}) has failed on {attempt.node}, {how}: {said}{shown(attempt.command, LONGEST_LINE)}"
+    return f"task {attempt.seq} ({place}) on {attempt.node}, {how}: {said}{shown(attempt.command, LONGEST_LINE)}"
 
 
 def all_alike(count: int, one: Failure, limit: str) -> str:
     """Return what is said if each of the first *count* attempts has failed as *one* has; *limit*: what --max-fails is."""
-    how = reason(one.attempt)
-    alike = f'{how}, "{one.last}"' if one.last else how
-    advice = _ADVICE.get(how, _OTHER_ADVICE)
-    by_itself = "--max-fails 0 would stop at the first task that has failed for good"
-    stop = f"Stop (Ctrl-C, or scancel), mend that or the list, and start again; {by_itself}"
-    if limit:
-        stop = f"--max-fails {limit} will stop this run; mend that or the list, and start again"
-    return f"ALL of the first {count} attempts have failed alike ({alike}): {advice} {stop}"
+    alike = Alike(count, reason(one.attempt), one.last, limit)
+    return "".join(told.said for told in advice.advise(advice.WHEN_ALL_FAIL, alike))
 
 
 class More:

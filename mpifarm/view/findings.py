@@ -17,7 +17,7 @@ from mpifarm import texts
 from mpifarm.tasks import wording
 from mpifarm.view import advice, headline, nodes, reasons, series, slottime, standing, units
 from mpifarm.view.account import Account, Kind, State
-from mpifarm.view.advice import Advice, Facts
+from mpifarm.view.facts import Advice, Runs
 from mpifarm.view.logbook import Mark
 from mpifarm.view.nodes import Node
 from mpifarm.view.reasons import Reason
@@ -110,14 +110,13 @@ def find(account: Account) -> Findings:
     examples = _tasks(account, [reason.example for reason in why[:_MOST_REASONS]])
     slowest = np.argsort(rows["seconds"], kind="stable")[::-1][:_MOST_SLOWEST].tolist()
     odd = [node for node in all_nodes if node.odd] if len(all_nodes) > _MOST_NODES else all_nodes
-    facts = _facts(account, slots, all_nodes, why, good, times)
     return Findings(
         name=texts.shown(account.tasklist.name),
         verdict=headline.verdict(account, why),
         covers=headline.covers(account),
         bad=headline.bad(account),
         numbers=headline.numbers(account, slots),
-        advice=advice.advise(facts),
+        advice=advice.advise(advice.NEXT_TIME, _runs(account, slots, all_nodes, why, good, times)),
         busy=series.busy(account, slots.slots, slots.lost) if rows.size else None,
         marks=_marks(account) if rows.size else [],
         slots=slots,
@@ -160,19 +159,19 @@ def _spread(account: Account, values: Floats) -> Spread:
     return Spread(median, usual, float(values.max()), series.histogram(account, values))
 
 
-def _facts(
+def _runs(
     account: Account,
     slots: SlotTime,
     all_nodes: Sequence[Node],
     why: Sequence[Reason],
     good: NDArray[np.bool_],
     times: Spread | None,
-) -> Facts:
+) -> Runs:
     rows = account.attempts.rows[good]
     seconds = float(rows["seconds"].sum())
     tried_again, mended = _retried(account)
     killed = [reason for reason in why if reason.how == "killed by SIGKILL"]
-    return Facts(
+    return Runs(
         name=texts.shown(account.tasklist.name),
         tasks=account.states.size,
         left=account.states.size - account.tasks(State.DONE),

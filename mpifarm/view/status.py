@@ -3,37 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from pathlib import Path
 
 from mpifarm.journal.lines import Attempt, in_one_line
 from mpifarm.launcher.frames import Killed
-from mpifarm.schedule.answers import Counts, Outcome
+from mpifarm.schedule.answers import Counts
 from mpifarm.schedule.quarantine import Fitness, Judged
-from mpifarm.words import count, done_of, duration
+from mpifarm.view import advice, units
+from mpifarm.view.facts import End, Room, Stop
+from mpifarm.words import count, duration
 
 _MOST_TOLD = 3  # workers
 _MOST_REASONS = 5  # that are told apart
 
 
-def verdict(outcome: Outcome, counts: Counts, total: int, done_before: int, elapsed_s: float, log: Path) -> str:
-    """Return the last line of a run."""
-    done = done_before + counts.done
-    if outcome is Outcome.ALL_SUCCEEDED:
-        if total == 1:
-            return f"the one task is done, in {duration(elapsed_s)}"
-        return f"all {total} tasks are done, {counts.done} of them now, in {duration(elapsed_s)}"
-    failed = f", {counts.failed} failed (see {log})" if counts.failed else ""
-    them = "it" if counts.failed == 1 else "them"
-    again = "start again to go on" if outcome is Outcome.WORK_LEFT else f"start again to try {them} again"
-    return f"{done_of(done, total)}{failed}: {again}"
+def ended(end: End, now: int, reasons: int) -> str:
+    """Return the last line of a run, in which *now* tasks have succeeded, and others failed for so many *reasons*."""
+    took = duration(end.ran_s)
+    if end.done == end.total and end.stop is Stop.NOTHING:
+        if end.total == 1:
+            return f"the one task is done, in {took}"
+        return f"all {end.total:,} tasks are done, {now:,} of them now, in {took}"
+    words = [f"{end.done:,} of {end.total:,} done"]
+    if end.failed:
+        known = f" ({count(reasons, 'reason')})" if 0 < reasons < _MOST_REASONS else ""
+        words.append(f"{end.failed:,} failed{known}")
+    if end.left:
+        some = "" if end.undecided == end.left else f"{end.undecided:,} of them "
+        undecided = f" ({some}failed once, at least)" if end.undecided else ""
+        words.append(f"{end.left:,} left{undecided}")
+    stop = f": {end.stop.value.format(end.by)}" if end.stop.value else ""
+    return f"{', '.join(words)}, in {took}{stop}"
 
 
-def why(failed: int, reasons: int) -> str:
-    """Return how many tasks have failed, for how many *reasons* as far as that is known, as the end of a sentence."""
-    if not failed:
-        return ""
-    known = f" ({count(reasons, 'reason')})" if 0 < reasons < _MOST_REASONS else ""
-    return f", {failed:,} failed{known}"
+def memory(room: Room, fit: int) -> str:
+    """Return what tasks take of the memory of their node, which has room for *fit* of them."""
+    peak, whole = units.memory(room.peak_kib), units.memory(room.node_kib)
+    called_for = "".join(f"; {one.said}" for one in advice.advise(advice.OF_MEMORY, room))
+    return f"peak {peak} a task; a node of {whole} has room for {fit:,}, and {room.slots:,} run at a time{called_for}"
 
 
 def giving_up(limit: str, counts: Counts) -> str:
@@ -42,33 +48,10 @@ def giving_up(limit: str, counts: Counts) -> str:
     return f"--max-fails {limit}: {_have(counts.failed, 'task')} failed for good: nothing more is started{running}"
 
 
-def gave_up(limit: str, counts: Counts, total: int, done_before: int, log: Path) -> str:
-    """Return the last line of a run in which more tasks have failed than --max-fails *limit* allows."""
-    done = done_before + counts.done
-    left = total - done - counts.failed
-    again = f", {counts.undecided} more at least once" if counts.undecided else ""
-    failed = f"{_have(counts.failed, 'task')} failed for good{again} (see {log})"
-    them = "it" if counts.failed + counts.undecided == 1 else "them"
-    if not left:
-        return f"{failed}, which is more than --max-fails {limit}; {_are(done)} done: mend {them}, and start again"
-    not_run = f"{left - counts.undecided} were" if left - counts.undecided != 1 else "1 was"
-    run = f"{_are(done)} done, {not_run} not run"
-    return f"stopped by --max-fails {limit}: {failed}, {run}: mend {them}, and start again to go on"
-
-
-def in_vain(done: int, total: int) -> str:
-    """Return the last line of a run that the end of the job has ended before anything came of it."""
-    return (
-        f"{done_of(done, total)}: nothing was finished in this job, and nothing begun that an earlier one had not"
-        " begun: starting again does not help, ask for a longer job"
-    )
-
-
-def no_worker(missing: Iterable[str], done: int, total: int) -> str:
-    """Return the last line of a run in which nobody could run anything, and *missing* is why, for each worker."""
-    told = list(dict.fromkeys(missing))
-    why = "; ".join(told[:_MOST_TOLD]) + (f"; and {len(told) - _MOST_TOLD} more" if len(told) > _MOST_TOLD else "")
-    return f"{done_of(done, total)}, and no worker could run anything: {why}: mend that, or start elsewhere"
+def missing(workers: Iterable[str]) -> str:
+    """Return what has become of the *workers* of a run in which nobody could run anything."""
+    told = list(dict.fromkeys(workers))
+    return "; ".join(told[:_MOST_TOLD]) + (f"; and {len(told) - _MOST_TOLD} more" if len(told) > _MOST_TOLD else "")
 
 
 def cut_off(tasks: int, longest: Attempt, place: str) -> str:
@@ -128,10 +111,6 @@ def killed(killed: Killed, place: Callable[[int], str]) -> str:
     left_by = ", ".join(f"task {seq} ({place(seq)})" for seq in killed.tasks)
     tasks = f" (left by {left_by})" if left_by else ""
     return f"{count(killed.processes, 'process', 'es')} that went on in the background{tasks} had not ended: killed"
-
-
-def _are(number: int) -> str:
-    return f"{number} {'is' if number == 1 else 'are'}"
 
 
 def _have(number: int, noun: str) -> str:

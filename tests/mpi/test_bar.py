@@ -85,8 +85,9 @@ def test_on_a_terminal_a_bar_stands_below_all_that_is_said(farms: Farms, width: 
     lines = written.split("\r\n")
     seen = [line.rpartition(ERASE)[2] for line in lines]
     assert {"out", "err", "torn"} <= set(seen)
-    assert [line for line in seen if " has failed on " in line and STAMP.match(line)]
-    assert seen[-2].startswith("mpifarm: 3 of 4 tasks are done") and seen[-1] == ""
+    assert [line for line in seen if " failed task " in line and STAMP.match(line)]
+    assert " end    3 of 4 done, 1 failed (1 reason), in " in seen[-4]
+    assert seen[-2].startswith("mpifarm: next: ") and seen[-1] == ""
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -97,7 +98,7 @@ def test_who_stops_a_farm_finds_no_bar_where_he_types(farms: Farms, number: sign
     terminal.farm.send_signal(number)
     written = terminal.end()
     assert terminal.farm.returncode == 3
-    assert "start again to go on\r\n" in written
+    assert "1 task is left; what is done is not run again\r\n" in written
     assert written.endswith("\r\n")
 
 
@@ -115,6 +116,6 @@ def test_a_batch_log_has_lines_now_and_then_and_no_bar(farms: Farms) -> None:
     timed = [STAMP.sub("", line) for line in ended.said if STAMP.match(line)]
     assert re.fullmatch(r"start  2 workers on 1 node, 4 slots; all up after [\d.]+ s \(last: \S+\)", timed[0])
     assert [line for line in timed if re.search(r"\d+ %  [\d,]+ done  \d+ failed  \d/4 busy", line)]
-    assert len([line for line in timed if " has failed on " in line]) == 1
+    assert len([line for line in timed if line.startswith("failed task ")]) == 1
     assert 1 <= len([line for line in timed if re.search(r"failed \d+ more .* exit code 3, \"no in/#\"", line)]) <= 4
     assert re.match(r"end    60 of 100 done, 40 failed \(1 reason\), in \d+ s; slots \d+ % busy", timed[-1])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import signal
+import sys
 
 import pytest
 
@@ -34,10 +36,17 @@ def test_too_many_failures_stop_a_farm_early(
     assert ended.code == 1
     tried = set(farms.attempted())
     assert most < len(tried) <= most + 1 + SLOTS * (ranks - 1) * (int(retries) + 1)
-    told = ended.said[-1].removeprefix("mpifarm: ")
-    assert told.startswith(f"stopped by --max-fails {limit}: ")
-    assert f", 0 are done, {count - len(tried)} were not run: " in told
-    assert farms.log()[-1].endswith(told), "the log says so, too"
+    (told,) = [line for line in ended.said if " end    " in line]
+    numbers = (
+        r" 0 of ([\d,]+) done, (\d+) failed \(1 reason\), ([\d,]+) left(?: \((\d+) of them failed once, at least\))?, in "
+    )
+    found = re.search(numbers, told)
+    assert found
+    total, failed, left, undecided = (int((number or "0").replace(",", "")) for number in found.groups())
+    assert (total, failed + left, left - undecided) == (count, count, count - len(tried))
+    assert f": more have failed than --max-fails {limit} allows; slots " in told
+    noted = re.search(r"ended: (.*), in ", farms.log()[-1])
+    assert noted and f" {noted[1]}, in " in told, "the log says so, too"
 
 
 @pytest.mark.short
@@ -45,8 +54,11 @@ def test_if_nothing_was_left_to_run_the_end_says_so_even_when_quiet(farms: Farms
     farms.tasks("true", "exit 3")
     ended = farms.run(2, "--quiet", "--threads", "2", "--max-fails", "0", "tasks.txt")
     assert ended.code == 1
-    failed = "1 task has failed for good (see log.tasks.txt.tfin), which is more than --max-fails 0"
-    assert ended.said == [f"mpifarm: {failed}; 1 is done: mend it, and start again"]
+    end, why, following = ended.said
+    assert " end    1 of 2 done, 1 failed (1 reason), in " in end
+    assert ": more have failed than --max-fails 0 allows; slots " in end
+    assert why.startswith("mpifarm: log.tasks.txt.tfin says why: mend that, and start the same line again; or")
+    assert following == f"mpifarm: next: {sys.executable} -m mpifarm --failed tasks.txt > again.txt"
 
 
 def test_a_long_task_ends_well_though_the_farm_has_been_stopped_by_another(farms: Farms) -> None:
@@ -76,7 +88,7 @@ def test_a_list_with_a_typo_is_told_within_seconds(farms: Farms) -> None:
     ended = farm.wait()
     assert ended.code == 3
     said = ended.said
-    (told,) = [line for line in said if " has failed on " in line]
+    (told,) = [line for line in said if " failed task " in line]
     assert "exit code 127 after " in told
     assert f'not found": {TYPO}' in told
     (alarm,) = [line for line in said if "ALL of the first" in line]
@@ -87,6 +99,6 @@ def test_a_list_with_a_typo_is_told_within_seconds(farms: Farms) -> None:
 def test_what_a_task_prints_does_nothing_to_the_terminal(farms: Farms) -> None:
     farms.tasks(r"printf '\033]0;owned\007\033[2Jgone\n' >&2; exit 9")
     ended = farms.run(2, "--threads", "1", "--retries", "0", "tasks.txt")
-    (told,) = [line for line in ended.said if " has failed on " in line]
+    (told,) = [line for line in ended.said if " failed task " in line]
     assert told.isprintable()
     assert r'"\x1b]0;owned\x07\x1b[2Jgone": printf' in told

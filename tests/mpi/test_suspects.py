@@ -79,7 +79,9 @@ def test_a_task_longer_than_the_job_is_named_and_the_second_job_says_that_a_thir
     assert "interrupted by the end of the job: task 2 " in farms.file("log").read_text()
     second = farms.run(0, *options)
     assert second.code == 1
-    assert second.said[-1].endswith("starting again does not help, ask for a longer job")
+    assert second.said[-2].endswith("starting again does not help, ask for a longer job")
+    assert second.said[-1] == "mpifarm: next: --walltime 00:05:00"
+    assert ": the job was too short for any of them; " in second.said[-3]
     assert farms.progress() == [short]
     assert farms.left() == [long]
 

@@ -43,7 +43,7 @@ class Told:
 def test_the_first_failure_is_told_at_once_and_those_like_it_are_not() -> None:
     told = Told()
     told.fail(ROUNDS * SLOTS - 1)
-    assert told.said == ['task 1 (tasks.txt:1) has failed on n1, exit code 127 after 0.10 s: "not found": ./x']
+    assert told.said == ['task 1 (tasks.txt:1) on n1, exit code 127 after 0.10 s: "not found": ./x']
     assert told.alarms == []
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from fakes import ended_record, report
 from hypothesis import given
@@ -13,6 +15,7 @@ from mpifarm.ranks.deadline import Deadline
 from mpifarm.ranks.wire import Stop, Tag
 from mpifarm.schedule.answers import How, Outcome
 from mpifarm.settings import Config
+from mpifarm.view import snapshot
 
 from .played import MakeFarm, log
 
@@ -34,12 +37,13 @@ def test_near_the_end_of_the_job_nothing_is_started_and_then_what_runs_is_ended(
     assert farm.manager.outcome is Outcome.WORK_LEFT
     assert "interrupted by the end of the job: task 1 (tasks.txt:1), attempt 1, n1-1, had run 3720.000 s: echo 1\n" in log()
     assert farm.manager.close(991.0) is Outcome.WORK_LEFT
-    *_, longest, end, last = capfd.readouterr().err.splitlines()
+    *_, longest, end, why, last = capfd.readouterr().err.splitlines()
     assert longest.endswith(
         "has interrupted 1 task (see the log); the longest, task 1 (tasks.txt:1), had run 62 min: echo 1"
     )
-    assert "end    0 of 3 done, in 17 min; slots " in end
-    assert last == "mpifarm: 0 of 3 tasks are done: start again to go on"
+    assert "end    0 of 3 done, 3 left, in 17 min: stopped by the end of the job; slots " in end
+    assert why == "mpifarm: 3 tasks are left; what is done is not run again"
+    assert last == "mpifarm: next: start the same line again"
 
 
 @pytest.mark.parametrize(
@@ -159,3 +163,17 @@ def test_the_end_of_a_job_that_was_suspended_moves(
     assert farm.stops() == []
     farm.manager.turn(10_000.0 - deadline.MARGIN_S + moves_s)
     assert farm.stops() == [(1, Stop.DRAIN), (2, Stop.DRAIN)]
+
+
+def test_people_are_told_the_end_of_a_job_that_was_suspended_as_it_is_now(
+    make_farm: MakeFarm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the status file, by the bar, and where it is said that the job is too short."""
+    monkeypatch.setattr("time.time", lambda: 1e9)
+    farm = make_farm(end=10_000.0, lost_after_s=1e6)
+    for away_s, end_s in ((0.0, 10_000.0), (7000.0, 17_000.0)):
+        farm.manager.was_away(away_s)
+        farm.manager.turn(10.0 + away_s)
+        told = snapshot.parse(Path("status.tasks.txt.tfin").read_bytes(), "tasks.txt")
+        assert told.run.job_end == 1e9 + end_s - (10.0 + away_s)
+        assert farm.manager._notices._pace.numbers(3, 0, 0, 10.0 + away_s).job_end == told.run.job_end

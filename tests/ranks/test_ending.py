@@ -16,6 +16,7 @@ from mpifarm.ranks.ending import Ending
 from mpifarm.ranks.patience import READER_S
 from mpifarm.ranks.wire import Note, Tag
 from mpifarm.schedule.answers import Counts, How, Lost, Outcome
+from mpifarm.view.facts import End, Stop
 
 from .played import FASTRECOVERY, LIST, MakeFarm
 
@@ -27,20 +28,24 @@ class Run:
 
     def __init__(self) -> None:
         self.said: list[str] = []
+        self.ends: list[tuple[Stop, str]] = []
         self.schedule = SimpleNamespace(stopping=None, workers={}, suspects=list, counts=Counts(), gave_up=False)
         self.custody = SimpleNamespace(stopped=False, unchanged=False, waits=False, given_up=0, taken=0, recorded=0)
         self.custody.give_up = lambda: vars(self.custody).update(waits=False, given_up=1)
         self.deadline = SimpleNamespace(stopped=False, longest=None)
-        verdicts = {"in_vain": lambda: self.said.append("in vain"), "verdict": lambda *_: self.said.append("verdict")}
-        notices = SimpleNamespace(total=3, warn=self.said.append, **verdicts)
+        notices = SimpleNamespace(total=3, max_fails="1", warn=self.said.append)
+        notices.end = lambda counts, stop, by, longest_s, now: End("l", "log", 3, counts.done, stop=stop, by=by)
+        notices.verdict = lambda end, *_: self.ends.append((end.stop, end.by))
         witness = SimpleNamespace(stopping=self.said.append)
         self.ending = Ending(self.schedule, self.custody, self.deadline, notices, witness)  # type: ignore[arg-type]
 
-    def end(self, outcome: Outcome = Outcome.WORK_LEFT) -> tuple[Outcome, str]:
-        """Let the tasks end; return how it ends, and the last word."""
+    def end(self, outcome: Outcome = Outcome.WORK_LEFT) -> tuple[Outcome, Stop]:
+        """Let the tasks end; return how it ends, and what has stopped it."""
         self.ending.tasks_ended(outcome)
         self.ending.decide()
-        return self.ending.last_words(1.0), self.said[-1]
+        outcome = self.ending.last_words(1.0)
+        assert len(self.ends) == 1, "it is said once"
+        return outcome, self.ends[0][0]
 
     def put(self, **facts: Any) -> None:
         """Say what is so: schedule_stopping=How.DRAIN, for one."""
@@ -54,14 +59,44 @@ class Run:
 def test_as_the_tasks_end_so_does_the_run(outcome: Outcome) -> None:
     run = Run()
     run.put(schedule_workers={1: ("n1", 2)})
-    assert run.end(outcome) == (outcome, "verdict")
+    left = Stop.WORKERS_LEFT if outcome is Outcome.WORK_LEFT else Stop.NOTHING
+    run.ending.attempts_ended(wire.unpack_report(report(1, 1, ended_record(0))))
+    assert run.end(outcome) == (outcome, left)
 
 
 @pytest.mark.parametrize("outcome", list(Outcome))
 def test_if_it_could_not_be_written_work_is_left(outcome: Outcome) -> None:
     run = Run()
     run.put(custody_stopped=True, schedule_stopping=How.KILL)
-    assert run.end(outcome) == (Outcome.WORK_LEFT, "verdict")
+    assert run.end(outcome) == (Outcome.WORK_LEFT, Stop.TROUBLE)
+
+
+@pytest.mark.parametrize(
+    ("facts", "asks", "outcome", "stop", "by"),
+    [
+        (
+            {"schedule_stopping": How.KILL},
+            ("SIGTERM: stopping", "SIGINT: stopping"),
+            Outcome.WORK_LEFT,
+            Stop.ASKED,
+            "SIGTERM",
+        ),
+        ({"schedule_stopping": How.KILL, "deadline_stopped": True}, (), Outcome.WORK_LEFT, Stop.LIMIT, ""),
+        ({"schedule_stopping": How.KILL, "deadline_stopped": True}, ("TERM: x",), Outcome.WORK_LEFT, Stop.LIMIT, ""),
+        ({"schedule_gave_up": True}, (), Outcome.SOME_FAILED, Stop.MAX_FAILS, "1"),
+        ({"schedule_gave_up": True, "schedule_stopping": How.KILL}, ("TERM: x",), Outcome.WORK_LEFT, Stop.ASKED, "TERM"),
+        ({"schedule_stopping": How.KILL}, ("TERM: stopping",), Outcome.ALL_SUCCEEDED, Stop.NOTHING, ""),
+    ],
+)
+def test_what_has_stopped_it_is_told_and_by_whom(
+    facts: dict[str, Any], asks: tuple[str, ...], outcome: Outcome, stop: Stop, by: str
+) -> None:
+    run = Run()
+    run.put(**facts)
+    for why in asks:
+        run.ending.stop_asked(why)
+    assert run.end(outcome) == (outcome, stop)
+    assert run.ends == [(stop, by)]
 
 
 @pytest.mark.parametrize(
@@ -78,8 +113,8 @@ def test_if_it_could_not_be_written_work_is_left(outcome: Outcome) -> None:
 def test_if_nobody_was_able_to_run_anything_another_run_is_not_asked_for(different: dict[str, Any]) -> None:
     run = Run()
     run.put(**different)
-    outcome, said = run.end()
-    assert (outcome is Outcome.NO_WORKER) == ("no worker could run anything" in said) == (not different)
+    outcome, stop = run.end()
+    assert (outcome is Outcome.NO_WORKER) == (stop is Stop.NO_WORKER) == (not different)
     assert outcome is Outcome.WORK_LEFT or not different
 
 
@@ -106,8 +141,10 @@ def test_who_is_missing_is_told_with_the_reason_and_who_is_back_is_not() -> None
         run.ending.worker_lost(Lost(rank, node, 0, []))
     run.ending.worker_broken(2, "n2", "no processes are left")
     run.ending.worker_joined(4)
-    _, said = run.end()
-    assert ": worker 1 on n1 is lost; n2: no processes are left; worker 3 has not come: " in said
+    run.end()
+    assert run.ends == [
+        (Stop.NO_WORKER, "worker 1 on n1 is lost; n2: no processes are left; worker 3 has not come"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -119,10 +156,12 @@ def test_if_the_job_was_too_short_another_run_is_not_asked_for(different: dict[s
     run = Run()
     run.put(schedule_stopping=How.KILL, deadline_stopped=True, custody_unchanged=True)
     if different == {"asked": True}:
-        run.ending.stop_asked()
+        run.ending.stop_asked("TERM: stopping")
     else:
         run.put(**different)
-    assert run.end() == ((Outcome.WORK_LEFT, "verdict") if different else (Outcome.SOME_FAILED, "in vain"))
+    outcome, stop = run.end()
+    assert (outcome is Outcome.SOME_FAILED) == (stop is Stop.TOO_SHORT) == (not different)
+    assert outcome is Outcome.WORK_LEFT or not different
 
 
 def test_it_goes_on_until_what_the_tasks_have_printed_is_taken() -> None:
@@ -176,8 +215,9 @@ def test_a_run_in_which_no_node_can_run_anything_is_an_error_with_its_reasons_an
 ) -> None:
     assert _end_of(make_farm, Note.BROKEN | Note.LACKING, b"no processes are left") is Outcome.NO_WORKER
     why = "n1: no processes are left; worker 2 on n2 is lost"
-    last = f"mpifarm: 0 of 3 tasks are done, and no worker could run anything: {why}: mend that, or start elsewhere"
-    assert capfd.readouterr().err.splitlines()[-1] == last
+    *_, end, _, last = capfd.readouterr().err.splitlines()
+    assert f": no worker could run anything: {why}" in end
+    assert last == "mpifarm: next: mend that, or start elsewhere"
     checkpoint = fastrecovery.read(FASTRECOVERY)
     assert checkpoint
     assert checkpoint.suspects == []

@@ -71,7 +71,7 @@ def test_nodes_without_a_rank_are_told_of(jobs: Jobs) -> None:
 
 def test_the_node_of_a_manager_that_runs_nothing_is_told_of(jobs: Jobs) -> None:
     jobs.farms.tasks("true")
-    idle = f"n0: manager, runs nothing here (--manager-works would use its {len(os.sched_getaffinity(0))} CPUs)"
+    idle = f"n0: manager, runs nothing here; to use its {len(os.sched_getaffinity(0))} CPUs, too: --manager-works"
     ended = jobs.farm("-N", "2", "-c", "4", environ={"THREADS": "1"}).wait()
     assert ended.code == 0, ended.err
     assert f"mpifarm: {idle}" in ended.said

@@ -99,10 +99,12 @@ def test_an_end_is_said_as_surely_as_it_is_known(end: End, words: str) -> None:
 
 def test_who_has_too_little_time_hears_what_would_have_been_enough() -> None:
     short = NUMBERS._replace(end=End(12_000, 14_000, 13_000, False, 1), job_end=AT + 7200, left_over=1199)
-    assert too_long(short, AT - 3600, 4) == (
+    assert too_long(short, AT - 3600, 4, True) == (
         "the job ends 16:00, the last task 17:20-17:53: ~1,200 left over for the next start;"
-        " -N 8, or -t 05:24:00 would have been enough"
+        " enough would have been: -N 8, or -t 05:24:00"
     )
     wide = short._replace(waiting=3, left_over=2)
-    assert "-N" not in too_long(wide, AT - 3600, 4), "more nodes do not help a single long task"
+    assert "-N" not in too_long(wide, AT - 3600, 4, True), "more nodes do not help a single long task"
+    assert too_long(short, AT - 3600, 4, False).endswith("enough would have been: --walltime 05:24:00")
+    assert too_long(short._replace(end=None), AT - 3600, 4, True) == ""
     assert os.environ["TZ"] == "UTC"

@@ -24,7 +24,7 @@ def failure(err: bytes, attempt: Attempt = ONE) -> failures.Failure:
 
 def test_a_failure_is_told_in_one_line_with_all_that_is_needed() -> None:
     told = failures.told(failure(NOT_FOUND), "tasks.txt:5")
-    wanted = 'has failed on n1, exit code 127 after 0.01 s: "sh: 1: ./alignn: not found": ./alignn S3'
+    wanted = 'on n1, exit code 127 after 0.01 s: "sh: 1: ./alignn: not found": ./alignn S3'
     assert told == f"task 3 (tasks.txt:5) {wanted}"
 
 
@@ -38,7 +38,7 @@ def test_a_failure_is_told_in_one_line_with_all_that_is_needed() -> None:
 )
 def test_how_it_failed_is_told_by_name(changes: dict[str, int], how: str) -> None:
     told = failures.told(failure(b"", replace(ONE, **changes)), "tasks.txt:3")  # type: ignore[arg-type]
-    assert told == f"task 3 (tasks.txt:3) has failed on n1, {how}: ./alignn S3"
+    assert told == f"task 3 (tasks.txt:3) on n1, {how}: ./alignn S3"
 
 
 @pytest.mark.parametrize(

@@ -53,22 +53,22 @@ def test_what_may_be_meant_is_silent(offers: list[Offer], settings: dict[str, ob
         (
             [Offer(8, 8, 8, "n1", 8)],
             {"node": "n0", "job": job(2), "cpus": 128},
-            "n0: manager, runs nothing here (--manager-works would use its 128 CPUs)",
+            "n0: manager, runs nothing here; to use its 128 CPUs, too: --manager-works",
         ),
         (
             [Offer(8, 8, 8, "n1", 8)],
             {"node": "n0", "cpus": 1},
-            "n0: manager, runs nothing here (--manager-works would use its 1 CPU)",
+            "n0: manager, runs nothing here; to use its 1 CPU, too: --manager-works",
         ),
         (
             [Offer(8, 8, 8, "n1", 8)],
             {"job": job(2)},
-            "the job has 2 nodes and 1 in use: start one rank on each, srun -N",
+            "the job has 2 nodes and 1 in use, start one rank on each: srun -N 2",
         ),
         (
             [Offer(4, 8, 8, "n1", 8)] * 2,
             {"job": job(1)},
-            "2 workers share node n1: one is enough, srun --ntasks-per-node=1",
+            "2 workers share node n1, one is enough: srun --ntasks-per-node=1",
         ),
         ([Offer(1, 1, 1, "n1", 2)], {"job": job(1, 4, given=0)}, "n1: 1 of 4 CPUs: srun -c 4"),
         (
@@ -84,22 +84,22 @@ def test_what_may_be_meant_is_silent(offers: list[Offer], settings: dict[str, ob
         (
             [Offer(8, 1, 8, "n1", 8)],
             {"job": job(1, 8), "threads": 8},
-            "n1: bound to 1 of 8 CPUs: tasks may use all; srun -c 8 would not bind them",
+            "n1: bound to 1 of 8 CPUs, its tasks may use all; without the binding: srun -c 8",
         ),
         (
             [Offer(1, 1, 4, "n1", 4)],
             {},
-            "n1: bound to 1 of 4 CPUs, for 1 slot: mpiexec --bind-to none, or THREADS",
+            "n1: bound to 1 of 4 CPUs, for 1 slot: mpiexec --bind-to none, or THREADS=4",
         ),
         (
             [Offer(64, 4, 4, "n1", 4)],
             {"threads": 64},
-            "n1: 64 slots on 4 CPUs: THREADS=4 is faster, unless the tasks mostly wait",
+            "n1: 64 slots on 4 CPUs, which is slower unless the tasks mostly wait: THREADS=4",
         ),
         (
             [Offer(8, 2, 2, "n1", 2)] * 2,  # a laptop: both have the same two
             {"threads": 8},
-            "n1: 16 slots on 2 CPUs: THREADS=1 is faster, unless the tasks mostly wait",
+            "n1: 16 slots on 2 CPUs, which is slower unless the tasks mostly wait: THREADS=1",
         ),
     ],
 )
@@ -135,7 +135,7 @@ def test_threads_of_tasks_are_told_of_where_many_would_start_them(
 ) -> None:
     offer = Offer(slots, cpus, usable, "n1", usable)
     lines = [line for line in told(offer, threads=slots, variables=frozenset()) if "OMP" in line]
-    assert lines == ([f"OMP_NUM_THREADS is not set: a task that uses threads {advice}"] if advice else [])
+    assert lines == ([f"OMP_NUM_THREADS is not set, a task that uses threads {advice}"] if advice else [])
 
 
 @pytest.mark.parametrize("name", ["OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"])
