@@ -204,6 +204,7 @@ TABLE = {
         "quota": "mounts|",
         "slurm": "|ground",
         "steps": "|",
+        "terminal": "|",
     },
     "ground": {
         "awake": "|",

@@ -8,7 +8,6 @@ What happens to the run bears the time and a word: mpifarm 14:07:02 lost. Errors
 
 from __future__ import annotations
 
-import os
 import time
 
 from mpifarm import __version__
@@ -19,6 +18,7 @@ from mpifarm.ranks.pace import TICK_S, Pace
 from mpifarm.schedule.answers import Counts, Outcome
 from mpifarm.schedule.schedule import Schedule
 from mpifarm.settings import Config
+from mpifarm.site import terminal
 from mpifarm.site.offer import Offer
 from mpifarm.view import bar, failures, status
 from mpifarm.view.bar import Numbers
@@ -31,8 +31,6 @@ _STALL_S = 5.0  # after which it is looked whether the reader of standard output
 _RARELY_AFTER_S, _RARELY_S = 3600.0, 600.0
 _WORD = 6  # letters: the texts stand below each other
 _NO_WORD = " "  # for what is said again and again
-_STDERR = 2
-_COLUMNS = 80  # of what has no width
 
 
 class Notices:
@@ -170,7 +168,7 @@ class Notices:
         numbers = self._pace.numbers(self.total, self._before, len(self._journal.output.unread), now)
         self._foresee(numbers)
         if self._config.bar:
-            self._journal.voice.bar(bar.bar(numbers, _columns()))
+            self._journal.voice.bar(bar.bar(numbers, terminal.columns()))
         else:
             self.say(bar.line(numbers), "tail" if numbers.is_tail else _NO_WORD)
 
@@ -236,10 +234,3 @@ class Notices:
     def in_vain(self) -> None:
         """Say that nothing came of this run, and nothing will of another one like it."""
         self.warn(status.in_vain(self._before, self.total))
-
-
-def _columns() -> int:
-    try:
-        return os.get_terminal_size(_STDERR).columns or _COLUMNS
-    except OSError:  # --bar, and no terminal
-        return _COLUMNS
