@@ -15,7 +15,9 @@ from mpifarm.journal.journal import Journal
 from mpifarm.journal.lines import Attempt
 from mpifarm.journal.opening import Run
 from mpifarm.ranks.pace import TICK_S, Pace
+from mpifarm.ranks.suspicions import Suspicions
 from mpifarm.schedule.answers import Counts, Outcome
+from mpifarm.schedule.quarantine import Judged
 from mpifarm.schedule.schedule import Schedule
 from mpifarm.settings import Config
 from mpifarm.site import terminal
@@ -51,6 +53,7 @@ class Notices:
         self._left = 0  # tasks that have left processes behind
         self._taken = 0  # by the reader of standard output, in all, when that was last looked at
         self._stalled = False  # he has not taken anything since the time before
+        self._suspicions = Suspicions()
         self._more = More()
         self._reasons = 0  # kinds of failures that were told
         self._failed_attempts = 0  # that were told, one by one or together
@@ -123,6 +126,13 @@ class Notices:
         elif self._left == _MOST_TOLD + 1:
             self.say(f"more tasks leave processes running in the background: {self.log} names them")
 
+    def judged(self, judged: Judged) -> None:
+        """It has changed what is thought of a node: the log has it, and who reads along if it lasts."""
+        text = status.judgement(judged)
+        self._journal.event(text)
+        if self._suspicions.take(judged, self._pace.ticked):
+            self.say(text, "node")
+
     # failures
 
     @property
@@ -155,6 +165,8 @@ class Notices:
             return
         self._tick_at = now + TICK_S
         self._pace.tick(now)
+        for judged in self._suspicions.due(now):
+            self.say(status.judgement(judged), "node")
         if now >= self._stall_at:
             self._stall_at = now + _STALL_S
             self._look_at_reader()
