@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from mpifarm.view import attempts
+from mpifarm.view import plan as played
 
 from .cluster import Jobs
 
@@ -24,9 +25,9 @@ ROW = re.compile(
 )
 
 
-def plan(jobs: Jobs, *options: str) -> dict[int, float]:
+def plan(jobs: Jobs, most: int, *options: str) -> dict[int, float]:
     """Return what --check prints of each number of nodes, in seconds."""
-    command = ("python", "-m", "mpifarm", "--check", "--nodes", "4", "-j", str(SLOTS), *options, "tasks.txt")
+    command = ("python", "-m", "mpifarm", "--check", "--nodes", str(most), "-j", str(SLOTS), *options, "tasks.txt")
     ended = jobs.start(*command).wait()
     assert (ended.code, ended.err) == (0, "")
     rows = [row for line in ended.out.decode().splitlines() if (row := ROW.fullmatch(line))]
@@ -50,12 +51,12 @@ def test_what_is_planned_from_earlier_runs_beside_a_real_one(jobs: Jobs, ranks: 
     lengths = [round(draw.lognormvariate(-0.3, 0.5), 2) for _ in range(BEFORE + TASKS)]
     lines = [f"sleep {length}" for length in lengths]
     jobs.farms.tasks(*lines[:BEFORE])
-    alike = plan(jobs, "--task-time", f"{np.mean(lengths[:BEFORE]):.2f}s")
+    alike = plan(jobs, 4, "--task-time", f"{np.mean(lengths[:BEFORE]):.2f}s")
     assert list(alike) == [1, 2, 4]
     run(jobs, 3, "--manager-works")
     offsets = jobs.farms.tasks(*lines)  # the list has grown
-    planned = plan(jobs)
-    assert list(planned) == [1, 2, 4]
+    planned = plan(jobs, 4) | plan(jobs, working)
+    assert sorted(planned) == sorted({1, 2, 4, working})
     assert planned[1] >= planned[2] >= planned[4]
     run(jobs, ranks, *options)
     assert sorted(jobs.farms.progress()) == offsets
@@ -63,6 +64,7 @@ def test_what_is_planned_from_earlier_runs_beside_a_real_one(jobs: Jobs, ranks: 
     assert len(set(rows["node"].tolist())) == working
     span_s = float((rows["start"] + rows["seconds"]).max() - rows["start"].min())
     assert rows["seconds"].sum() / (working * SLOTS) <= span_s + 0.002  # or the joblog's times would be no times
-    expected = planned.get(working)
-    told = f"planned {expected:.1f} s, ratio {expected / span_s:.2f}" if expected else f"planned {planned} s"
+    known, _ = played.plan(np.array(lengths[BEFORE:]), working, SLOTS)
+    told = f"planned {planned[working]:.1f} s (ratio {planned[working] / span_s:.2f})"
+    told += f", from the times themselves {known.seconds:.1f} s ({known.seconds / span_s:.2f})"
     print(f"\n{working} working of {ranks} nodes: took {span_s:.1f} s, {told}")
