@@ -149,3 +149,11 @@ def test_a_task_that_has_not_failed_after_all_is_no_failed_task(make_farm: MakeF
     assert told().attempts == snapshot.Attempts(failed=6, retried=6, lost=0)
     assert fail(2, 4, 40.0) == 2
     assert {reason.how: reason.tasks for reason in told().reasons} == {"exit code 3": 0, "exit code 4": 2}
+
+
+def test_the_end_of_the_job_is_named_as_what_has_stopped_it(make_farm: MakeFarm) -> None:
+    farm = make_farm(end=1000.0)
+    farm.grants(now=990.0)
+    farm.manager.finish(990.0)
+    farm.manager.close(990.0)
+    assert (told().state, told().run.why) == ("stopped", "stopped by the end of the job")
