@@ -92,11 +92,16 @@ class Browser:
         self.complaints.clear()
         self.requests.clear()
         theme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
-        self._ask("Emulation.setEmulatedMedia", features=theme)
+        self._ask("Emulation.setEmulatedMedia", media="", features=theme)
         self._ask("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False)
         self._ask("Page.navigate", url=page.resolve().as_uri())
         self._until("Page.loadEventFired")
         self.evaluate("document.querySelectorAll('details').forEach(e => e.open = true)")  # what is folded is a page, too
+
+    def on_paper(self, dark: bool = False) -> None:
+        """Show the page as it is printed, by somebody whose theme may be *dark*, until the next one is opened."""
+        theme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
+        self._ask("Emulation.setEmulatedMedia", media="print", features=theme)
 
     def evaluate(self, expression: str) -> Any:
         """Return the value of an expression in the page."""

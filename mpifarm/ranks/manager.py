@@ -28,7 +28,7 @@ from mpifarm.ranks.reports import Reports
 from mpifarm.ranks.wire import NO_NOTE, Note, Report, Tag
 from mpifarm.ranks.witness import Witness
 from mpifarm.schedule import answers
-from mpifarm.schedule.answers import Action, Finish, Grant, How, Lost, Outcome
+from mpifarm.schedule.answers import Action, Finish, Grant, How, Lost, Outcome, Revived
 from mpifarm.schedule.history import LOST_LIMIT
 from mpifarm.schedule.quarantine import Judged
 from mpifarm.schedule.schedule import Schedule
@@ -180,7 +180,7 @@ class Manager:
         while limit := self._deadline.take(now, self._schedule.stopping):
             how, why = limit
             self._notices.tell(why, "limit")
-            self._witness.stopping(why)
+            self._witness.stopping("stopped by the end of the job")
             self._do(self._schedule.stop_asked(how, now))
         actions = self._schedule.clock_ticked(now, drained and not self.full)
         self._note(actions)
@@ -238,8 +238,10 @@ class Manager:
             elif isinstance(action, Lost):
                 self._lose(action)
             elif isinstance(action, Judged):
-                self._notices.tell(status.judgement(action), "node")
+                self._notices.judged(action)
                 self._witness.judged(action)
+            elif isinstance(action, Revived):
+                self._witness.revived(action.seqs)
             elif isinstance(action, Finish):
                 self.ending.tasks_ended(action.outcome)
 

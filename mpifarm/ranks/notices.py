@@ -18,9 +18,12 @@ from mpifarm.journal.lines import Attempt
 from mpifarm.journal.opening import Run
 from mpifarm.ranks.deadline import Deadline
 from mpifarm.ranks.pace import TICK_S, Pace
+from mpifarm.ranks.suspicions import Suspicions
 from mpifarm.schedule.answers import Counts
+from mpifarm.schedule.quarantine import Judged
 from mpifarm.schedule.schedule import Schedule
 from mpifarm.settings import Config
+from mpifarm.site import terminal
 from mpifarm.site.offer import Offer
 from mpifarm.view import advice, bar, failures, live, status
 from mpifarm.view.bar import Numbers
@@ -34,9 +37,7 @@ _STALL_S = 5.0  # after which it is looked whether the reader of standard output
 _RARELY_AFTER_S, _RARELY_S = 3600.0, 600.0
 _WORD = 6  # letters: the texts stand below each other
 _NO_WORD = " "  # for what is said again and again
-_STDERR = 2
 _MOST_FRESH = 100
-_COLUMNS = 80  # of what has no width
 
 
 class Notices:
@@ -57,6 +58,7 @@ class Notices:
         self._left = 0  # tasks that have left processes behind
         self._taken = 0  # by the reader of standard output, in all, when that was last looked at
         self._stalled = False  # he has not taken anything since the time before
+        self._suspicions = Suspicions()
         self._more = More()
         self._reasons = 0  # kinds of failures that were told
         self._failed_attempts = 0  # that were told, one by one or together
@@ -131,6 +133,13 @@ class Notices:
         elif self._left == _MOST_TOLD + 1:
             self.say(f"more tasks leave processes running in the background: {self.log} names them")
 
+    def judged(self, judged: Judged) -> None:
+        """It has changed what is thought of a node: the log has it, and who reads along if it lasts."""
+        text = status.judgement(judged)
+        self._journal.event(text)
+        if self._suspicions.take(judged, self._pace.ticked):
+            self.say(text, "node")
+
     # failures
 
     @property
@@ -163,6 +172,8 @@ class Notices:
             return
         self._tick_at = now + TICK_S
         self._pace.tick(now)
+        for judged in self._suspicions.due(now):
+            self.say(status.judgement(judged), "node")
         if now >= self._stall_at:
             self._stall_at = now + _STALL_S
             self._look_at_reader()
@@ -177,7 +188,7 @@ class Notices:
         numbers = self._pace.numbers(self.total, self._before, len(self._journal.output.unread), now)
         self._foresee(numbers)
         if self._config.bar:
-            self._journal.voice.bar(bar.bar(numbers, _columns()))
+            self._journal.voice.bar(bar.bar(numbers, terminal.columns()))
         else:
             self.say(bar.line(numbers), "tail" if numbers.is_tail else _NO_WORD)
 
@@ -286,10 +297,3 @@ def _fresh() -> str:
     """Return a name for a list of what is not done that nothing here has."""
     names = ("again.txt", *(f"again-{number}.txt" for number in range(2, _MOST_FRESH)))
     return next((name for name in names if not os.path.lexists(name)), f"again-{os.getpid()}.txt")
-
-
-def _columns() -> int:
-    try:
-        return os.get_terminal_size(_STDERR).columns or _COLUMNS
-    except OSError:  # --bar, and no terminal
-        return _COLUMNS

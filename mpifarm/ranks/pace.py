@@ -120,7 +120,7 @@ class Pace:
         return Left(max(0, counts.waiting + counts.leased - running), running, slots)
 
     def _age(self, one: Running, now: float) -> float:
-        return now - self.seniors.since(one.offset, one.attempt, now)
+        return now - self.seniors.since(one.rank, one.offset, one.attempt, now)
 
     def _oldest(self, now: float) -> Oldest | None:
         running = [(self._age(one, now), one) for one in self._schedule.running_ones(_MOST_AGES)]

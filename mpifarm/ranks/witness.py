@@ -78,6 +78,7 @@ class Witness:
         self._lost = 0  # attempts that were dealt again
         self._why = ""
         self._slot_s = self._busy_s = 0.0
+        self._ran = 0  # tasks, at the last look
         self._looked = now
         self._marks: deque[tuple[float, int, list[int]]] = deque([(now, 0, [])])  # when, tasks done, by node
         self._medians: list[float] = []
@@ -115,6 +116,10 @@ class Witness:
         """An attempt has failed, and has said *err*; *final*: its task has failed for good."""
         self._kinds.add(attempt, err, final)
         self._nodes[self._places[attempt.node]].failed += 1
+
+    def revived(self, seqs: Sequence[int]) -> None:
+        """These tasks had failed for good, and have not."""
+        self._kinds.revived(seqs)
 
     def stopping(self, why: str) -> None:
         """Nothing more is started, and *why*; the first reason counts."""
@@ -194,7 +199,9 @@ class Witness:
         passed = now - self._looked
         self._looked = now
         self._slot_s += passed * sum(worker.slots for worker in workers)
-        self._busy_s += passed * sum(worker.running for worker in workers)
+        running = sum(worker.running for worker in workers)
+        self._busy_s += passed * (self._ran + running) / 2
+        self._ran = running
         if now >= self._marks[-1][0] + _WINDOW_S:
             self._marks.append((now, done, [node.done for node in self._nodes]))
             if len(self._marks) > 2:

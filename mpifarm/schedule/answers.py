@@ -71,18 +71,26 @@ class Lost:
 
 
 @dataclass(frozen=True, slots=True)
+class Revived:
+    """These had failed for good, and have not: it may have been their node. They are tried elsewhere."""
+
+    seqs: list[int]
+
+
+@dataclass(frozen=True, slots=True)
 class Finish:
     """Nothing more can be done."""
 
     outcome: Outcome
 
 
-Action = Grant | Stop | Lost | Judged | Finish
+Action = Grant | Stop | Lost | Judged | Revived | Finish
 
 
 class Running(NamedTuple):
     """An attempt that runs."""
 
+    rank: int
     offset: int
     length: int
     seq: int
@@ -107,6 +115,7 @@ class Seen:
     node: str
     slots: int
     running: int  # slots that are taken
+    queued: int  # tasks that it holds beyond these
     silent_s: float  # since it was heard
     oldest: list[tuple[int, int, int, int]]  # what it has had for longest: offset, attempt, length, seq
 

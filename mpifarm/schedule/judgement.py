@@ -8,7 +8,6 @@ tried again goes to `queue`.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from collections.abc import Set as AbstractSet
 
 from mpifarm.schedule.answers import Verdict
 from mpifarm.schedule.history import Histories
@@ -69,17 +68,23 @@ class Judge:
         self._queue.put_back((offset, length, seq) for offset, (_, length, seq, _) in leases if offset not in convicted)
         return convicted
 
-    def nodes(self, judged: Iterable[Judged]) -> None:
-        """What has failed in a row on a node that is suspected now is to be tried elsewhere."""
+    def nodes(self, judged: Iterable[Judged]) -> list[int]:
+        """What has failed in a row on a node that is suspected now is to be tried elsewhere.
+
+        Return those of it that had failed for good, by seq.
+        """
+        revived: list[int] = []
         for change in judged:
             if change.fitness is Fitness.SUSPECTED:
                 accused = self._quarantine.accused(change.node)
-                self._quarantine.put_on_trial(change.node, self._try_again(accused))
+                to_try = self._histories.charged(accused)
+                failed, waiting = self._histories.take_back(to_try), self._queue.retries.remove(to_try)
+                self._quarantine.put_on_trial(change.node, self._try_again(failed + waiting))
+                revived += [seq for _, _, seq in failed]
+        return revived
 
-    def _try_again(self, accused: AbstractSet[int]) -> list[int]:
-        """Put those of *accused* that wait or have failed in front, let off one failure; return them."""
-        to_try = self._histories.charged(accused)
-        found = self._histories.take_back(to_try) + self._queue.retries.remove(to_try)
-        self._histories.let_off(found)
-        self._queue.put_in_front(found)
-        return [offset for offset, *_ in found]
+    def _try_again(self, tasks: list[Task]) -> list[int]:
+        """Put *tasks* in front, let off one failure; return their offsets."""
+        self._histories.let_off(tasks)
+        self._queue.put_in_front(tasks)
+        return [offset for offset, *_ in tasks]

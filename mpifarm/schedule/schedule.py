@@ -38,7 +38,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, islice
 
-from mpifarm.schedule.answers import Action, Counts, Ends, Finish, How, Lost, Outcome, Running, Seen, Stop, Verdict
+from mpifarm.schedule.answers import Action, Counts, Ends, Finish, How, Lost, Outcome, Revived, Running, Seen, Stop, Verdict
 from mpifarm.schedule.dealing import deal
 from mpifarm.schedule.history import Histories
 from mpifarm.schedule.judgement import Judge
@@ -161,8 +161,8 @@ class Schedule:
         actions = [action for rank in silent for action in self.worker_lost(rank)]
         if not self.gave_up:  # what nobody tries elsewhere any more is not taken back
             judged = self._workers.judge_nodes(now)
-            self._judge.nodes(judged)
-            actions += judged
+            revived = self._judge.nodes(judged)
+            actions += [*judged, Revived(revived)] if revived else judged
         if self._have_failed(0):
             self.gave_up = True
             actions += self.stop_asked(How.DRAIN, now)
@@ -204,8 +204,8 @@ class Schedule:
     def running_ones(self, most: int) -> Iterator[Running]:
         """Yield *most* of the attempts that run, those that were dealt first of each worker."""
         ones = (
-            Running(offset, length, seq, attempt, worker.node)
-            for worker in self._workers.by_rank.values()
+            Running(rank, offset, length, seq, attempt, worker.node)
+            for rank, worker in self._workers.by_rank.items()
             for offset, (attempt, length, seq, _) in islice(worker.leases.items(), worker.slots)
         )
         return islice(ones, most)
@@ -215,7 +215,8 @@ class Schedule:
         awake = self._silence.awake(now)
         return [
             Seen(
-                rank, worker.node, worker.slots, worker.running, max(0.0, awake - worker.heard),
+                rank, worker.node, worker.slots, worker.running, len(worker.leases) - worker.running,
+                max(0.0, awake - worker.heard),
                 [(offset, *lease[:3]) for offset, lease in islice(worker.leases.items(), oldest)],
             )
             for rank, worker in self._workers.by_rank.items()

@@ -113,21 +113,22 @@ def _nodes(seen: Snapshot) -> Iterator[str]:
         return
     every = len(nodes) + seen.others.nodes
     few = every <= MOST_NODES
+    runs = seen.state == snapshot.RUNNING
     listed = sorted(nodes, key=lambda node: node.node) if few else [node for node in nodes if node.is_odd][:MOST_NODES]
-    rows = [("node", *_COLUMNS, "")] + [_row(node) for node in listed]
+    rows = [("node", *_COLUMNS, "")] + [_row(node, runs) for node in listed]
     if not few:
-        rows.append(_total(f"all {number(every)}", seen.nodes, seen.others))
+        rows.append(_total(f"all {number(every)}", seen.nodes, seen.others, runs))
     widths = [max(len(row[column]) for row in rows) for column in range(len(_COLUMNS) + 1)]
     for name, *cells, note in rows:
         columns = "  ".join(cell.rjust(max(5, width)) for cell, width in zip(cells, widths[1:], strict=True))
         yield f"  {name.ljust(max(8, widths[0]))}  {columns}   {note}".rstrip()
 
 
-def _row(node: Node) -> tuple[str, ...]:
-    here = bool(node.slots)
+def _row(node: Node, runs: bool) -> tuple[str, ...]:
+    here = bool(node.slots) and runs
     cells = (
         shown(node.node, 40),
-        number(node.slots) if here else "-",
+        number(node.slots) if node.slots else "-",
         number(node.busy) if here else "-",
         number(node.done),
         number(node.failed),
@@ -141,11 +142,13 @@ def _row(node: Node) -> tuple[str, ...]:
     return (*cells, ", ".join(notes))
 
 
-def _total(name: str, nodes: Sequence[Node], others: Others) -> tuple[str, ...]:
+def _total(name: str, nodes: Sequence[Node], others: Others, runs: bool) -> tuple[str, ...]:
     sums = crowd.sums(nodes)
     rate = (sums.rate or 0.0) + (others.rate or 0.0)
-    columns = (sums.slots + others.slots, sums.busy + others.busy, sums.done + others.done, sums.failed + others.failed)
-    return (name, *map(number, columns), _rate(rate), "-", "-", "")
+    slots, busy = sums.slots + others.slots, sums.busy + others.busy
+    now = (number(busy), _rate(rate)) if runs else ("-", "-")
+    counts = (number(sums.done + others.done), number(sums.failed + others.failed))
+    return (name, number(slots), now[0], *counts, now[1], "-", "-", "")
 
 
 def _longest(seen: Snapshot, places: Mapping[int, str], now: float) -> Iterator[str]:

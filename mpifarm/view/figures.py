@@ -44,6 +44,7 @@ _LEGENDS = {
     "Run times": "; failed attempts on top, darker",
     "Peak memory": "; failed attempts on top, darker",
 }
+_LABEL = 0.035  # of the axis, what the number of a mark needs
 _MOST_TOLD = 5  # marks on a sheet
 _MOST_LABELS = 24  # rows of the heat map
 
@@ -145,15 +146,24 @@ def _busy(axes: Axes, findings: Findings, inks: Inks) -> None:
     axes.stairs(busy.busy, busy.edges, fill=True, color=inks.good, linewidth=0)
     axes.stairs(busy.slots, busy.edges, color=inks.line, linewidth=1.2, baseline=None)
     top = max(float(busy.slots.max()), 1.0)
-    for number, mark in enumerate(findings.marks, start=1):
+    for mark in findings.marks:
         axes.vlines(mark.worked_s, 0, 1.04 * top, color=inks.mark, linewidth=0.8, linestyle=(0, (3, 2)))
-        axes.annotate(
-            str(number), (mark.worked_s, 1.05 * top), color=inks.mark, ha="center", va="bottom", annotation_clip=False
-        )
+    for at_s, numbers in _labels([mark.worked_s for mark in findings.marks], _LABEL * float(busy.edges[-1])):
+        axes.annotate(numbers, (at_s, 1.05 * top), color=inks.mark, ha="center", va="bottom", annotation_clip=False)
     axes.set(xlim=(0, busy.edges[-1]), ylim=(0, 1.16 * top))
     axes.set_ylabel("slots busy")
     axes.yaxis.set_major_locator(MaxNLocator(4, integer=True, steps=[1, 2, 5, 10]))
     _time_axis(axes, float(busy.edges[-1]))
+
+
+def _labels(moments: Sequence[float], apart: float) -> Iterator[tuple[float, str]]:
+    """Yield where the numbers of marks stand: those of marks that are no further *apart* together, 4-5, in their middle."""
+    begin = 0
+    for place, moment in enumerate(moments):
+        if place + 1 == len(moments) or moments[place + 1] - moment > apart:
+            first, last = begin + 1, place + 1
+            yield (moments[begin] + moment) / 2, f"{first}-{last}" if last > first else str(first)
+            begin = place + 1
 
 
 def _slot_time(axes: Axes, findings: Findings, inks: Inks) -> None:
@@ -204,17 +214,23 @@ def _spread(axes: Axes, spread: Spread | None, inks: Inks, say: Callable[[float]
     top = max(float(together.max()), 1.0)
     named = (("median", spread.median), ("95 %", spread.usual), ("longest" if what == "run time" else "most", spread.most))
     least, most = np.log(histogram.edges[[0, -1]])
-    for place, (name, value) in enumerate(named):
-        if value > 0:
-            height = (1.28 - 0.11 * place) * top
-            axes.vlines(value, 0, height, color=inks.line, linewidth=1.0)
-            words, side = f" {name} {say(value)} ", "right" if np.log(value) - least > 0.75 * (most - least) else "left"
-            axes.annotate(words, (value, height), color=inks.ink, ha=side, va="center")
+    known = [(name, value) for name, value in named if value > 0]
+    to_left = [np.log(value) - least > 0.75 * (most - least) for _, value in known]
+    # Words to the right of their line stand below those of the lines to the left of it, and the other way round: so no line
+    # goes through the words of another.
+    order = [place for place, left in enumerate(to_left) if not left]
+    order += [place for place, left in reversed(list(enumerate(to_left))) if left]
+    for level, place in enumerate(order):
+        (name, value), height = known[place], (1.28 - 0.11 * level) * top
+        axes.vlines(value, 0, height, color=inks.line, linewidth=1.0)
+        side = "right" if to_left[place] else "left"
+        axes.annotate(f" {name} {say(value)} ", (value, height), color=inks.ink, ha=side, va="center")
     axes.set(xlim=(histogram.edges[0], histogram.edges[-1]), ylim=(0, 1.38 * top))
     axes.set_ylabel("attempts")
     axes.yaxis.set_major_locator(MaxNLocator(4, integer=True, steps=[1, 2, 5, 10]))
     axes.xaxis.set_major_locator(FixedLocator(_ticks(histogram.edges, _CLOCK if what == "run time" else _POWERS)))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: say(value)))
+    edge = units.time_edge if what == "run time" else units.memory_edge
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: edge(value)))
     axes.xaxis.set_minor_locator(NullLocator())
 
 

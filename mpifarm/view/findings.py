@@ -192,7 +192,7 @@ def _runs(
         failed_share=slots.share(slottime.FAILED),
         stopped_share=slots.share(slottime.STOPPED),
         tail_share=slots.share(slottime.TAIL),
-        slow=tuple((texts.shown(node.name), node.slower) for node in all_nodes if node.slow),
+        slow=tuple((texts.shown(node.name), node.slower) for node in all_nodes if node.slower),
     )
 
 

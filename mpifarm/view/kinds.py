@@ -1,11 +1,15 @@
 """Why attempts of this run have failed, counted by kind as they fail: see `failures`.
 
-The rule: memory is bounded, whatever a million tasks print on standard error. What comes after MOST_KINDS kinds is counted,
-and not told apart.
+The rule: memory is bounded, whatever a million tasks print on standard error: of a task that has failed for good, of which
+kind it was. What comes after MOST_KINDS kinds is counted, and not told apart.
+
+A task may have failed for good, and then not: a node that fails all is found out later than its tasks. It counts no more
+then, until it fails again.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from mpifarm.journal.lines import Attempt
@@ -33,26 +37,37 @@ class Kinds:
 
     def __init__(self) -> None:
         self.attempts = 0
-        self.final = 0  # of them, after which the task had failed for good
+        self._kind_of: dict[int, _Count] = {}  # of tasks that have failed for good, by seq
         self._known: dict[Kind, _Count] = {}
-        self._other = 0
+        self._others = _Count()
 
     def add(self, attempt: Attempt, err: memoryview, final: bool) -> None:
         """An attempt has failed, with *err* on standard error; *final*: its task has failed for good."""
         self.attempts += 1
-        self.final += final
         kind = failures.failure(attempt, err).kind
         count = self._known.get(kind)
-        if count is None:
-            if len(self._known) >= MOST_KINDS:
-                self._other += 1
-                return
+        if count is None and len(self._known) >= MOST_KINDS:
+            count = self._others
+        elif count is None:
             count = self._known[kind] = _Count(command=shown(attempt.command, LONGEST_LINE))
         count.attempts += 1
-        count.tasks += final
+        if final:
+            self._kind_of[attempt.seq] = count
+            count.tasks += 1
         count.peak_kib = max(count.peak_kib, attempt.rss_kib)
         if len(count.seqs) < _MOST_NAMED and attempt.seq not in count.seqs:
             count.seqs.append(attempt.seq)
+
+    @property
+    def final(self) -> int:
+        """How many of them were the last ones of tasks that have failed for good."""
+        return len(self._kind_of)
+
+    def revived(self, seqs: Iterable[int]) -> None:
+        """These tasks had failed for good, and have not."""
+        for seq in seqs:
+            if count := self._kind_of.pop(seq, None):
+                count.tasks -= 1
 
     def told(self) -> tuple[tuple[Reason, ...], int]:
         """Return the reasons, those of most tasks first, and how many attempts have failed for others."""
@@ -62,4 +77,4 @@ class Kinds:
             for kind, one in ordered
         )
         left_out = sum(reason.attempts for reason in reasons[MOST_REASONS:])
-        return reasons[:MOST_REASONS], self._other + left_out
+        return reasons[:MOST_REASONS], self._others.attempts + left_out

@@ -1,7 +1,6 @@
 """What each node did: how much, how fast, and which of them are odd.
 
-A node is slow if its tasks take half as long again as those of the median node, in the median, and that is far beyond what
-nodes differ by: more than five times their median absolute deviation. Of two nodes nobody can tell which is the odd one.
+Which of them are slow is said by `slowness`, for the report as for --status.
 """
 
 from __future__ import annotations
@@ -10,14 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mpifarm.view import slowness
 from mpifarm.view.account import Account, Kind
 from mpifarm.view.logbook import Mark
 
-_LEAST_NODES = 3
-_LEAST_TASKS = 10
-_SLOW = 1.5
-_DEVIATIONS = 5
-_TO_SIGMA = 1.4826  # of the median absolute deviation of a normal distribution
+_LEAST_TASKS = 10  # that a node has done before it is compared
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +26,13 @@ class Node:
     failed: int
     busy_s: float  # in all its slots
     median_s: float  # of attempts that succeeded; nan if there was none
-    slower: float  # how many times as long as on the median node; 0 if nobody can tell
-    slow: bool
+    slower: float  # how many times as long as on the others, if that makes it slow; else 0
     told: str  # what the log says of it
 
     @property
     def odd(self) -> bool:
         """Whether people should look at it."""
-        return self.slow or bool(self.told) or (self.failed > 0 and self.failed >= self.succeeded)
+        return self.slower > 0 or bool(self.told) or (self.failed > 0 and self.failed >= self.succeeded)
 
 
 def nodes(account: Account) -> list[Node]:
@@ -56,11 +51,7 @@ def nodes(account: Account) -> list[Node]:
     starts = np.concatenate(([0], np.cumsum(succeeded)))
     for place in np.flatnonzero(succeeded):
         medians[place] = np.median(seconds[starts[place] : starts[place + 1]])
-    known = succeeded >= _LEAST_TASKS
-    usual = float(np.median(medians[known])) if np.count_nonzero(known) >= _LEAST_NODES else 0.0
-    spread = _TO_SIGMA * float(np.median(np.abs(medians[known] - usual))) if usual else 0.0
-    slower = np.where(known, medians / usual, 0.0) if usual else np.zeros(count)
-    slow = known & (slower >= _SLOW) & (medians - usual > _DEVIATIONS * spread)
+    slower = slowness.factors(np.where(succeeded >= _LEAST_TASKS, medians, np.nan).tolist())
     told = _told(account)
     made = [
         Node(
@@ -70,8 +61,7 @@ def nodes(account: Account) -> list[Node]:
             failed=int(failed[place]),
             busy_s=float(busy[place]),
             median_s=float(medians[place]),
-            slower=float(slower[place]),
-            slow=bool(slow[place]),
+            slower=slower[place],
             told=told.get(name, ""),
         )
         for place, name in enumerate(account.attempts.nodes)

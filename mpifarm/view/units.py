@@ -8,6 +8,8 @@ from time import localtime, strftime
 from mpifarm import words
 from mpifarm.words import duration
 
+_POWERS = (" KiB", " MiB", " GiB", " TiB")
+
 
 def number(count: float) -> str:
     """Return a count with its thousands told apart: 9,788."""
@@ -28,13 +30,36 @@ def time(seconds: float) -> str:
     return f"{seconds:.2g} s" if seconds < 9.95 else duration(seconds)
 
 
+def time_edge(seconds: float) -> str:
+    """Return where a bin of run times begins or ends, so that no two bins look alike: 0.0016 s, 3.98 s, 158 s, 11.5 h."""
+    amount, unit = next(
+        ((seconds / size, unit) for size, unit in ((86400, "d"), (3600, "h")) if seconds >= 10 * size), (seconds, "s")
+    )
+    return f"{_three_digits(amount)} {unit}"
+
+
+def elapsed(seconds: float, last_s: float) -> str:
+    """Return a moment of a span that ends at *last_s*, so that each looks different: 0.25 s, 42 s, 1:31, 26:03:00."""
+    if last_s < 100:
+        return f"{_three_digits(seconds)} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if last_s >= 3600 else f"{minutes}:{rest:02d}"
+
+
 def memory(kib: float) -> str:
     """Return an amount of memory: 640 KiB, 15 MiB, 1.9 GiB."""
     if math.isnan(kib):
         return "-"
     power = min(3, int(math.log(max(kib, 1) * 1.024, 1024)))  # 1000 MiB is 0.98 GiB
     amount = kib / 1024**power
-    return (f"{amount:.2g}" if amount < 9.95 else f"{amount:.0f}") + (" KiB", " MiB", " GiB", " TiB")[power]
+    return (f"{amount:.2g}" if amount < 9.95 else f"{amount:.0f}") + _POWERS[power]
+
+
+def memory_edge(kib: float) -> str:
+    """Return where a bin of peak memory begins or ends, so that no two bins look alike: 15.3 MiB, 1.87 GiB."""
+    power = min(3, int(math.log(max(kib, 1) * 1.024, 1024)))
+    return _three_digits(kib / 1024**power) + _POWERS[power]
 
 
 def percent(share: float) -> str:
@@ -68,3 +93,7 @@ def clock(at: float) -> str:
         return strftime("%Y-%m-%d %H:%M:%S", localtime(at))
     except (OverflowError, ValueError, OSError):
         return "at no time"
+
+
+def _three_digits(amount: float) -> str:
+    return f"{amount:,.0f}" if amount >= 99.95 else f"{float(f'{amount:.3g}'):g}"

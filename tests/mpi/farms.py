@@ -26,13 +26,13 @@ _RANK = ("PMI_RANK", "OMPI_COMM_WORLD_RANK", "SLURM_PROCID")
 _OUTER = ("THREADS", "SLURM_", "PMI", "OMPI_COMM_", "MPIFARM_")  # of a job that the tests themselves may run in
 _SHARED_MEMORY = {"OMPI_MCA_pml": "ob1", "OMPI_MCA_btl": "self,sm"}  # Open MPI then starts a second faster
 _NONE: Mapping[str, str] = {}
-_AS_ROOT = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+AS_ROOT = {"OMPI_ALLOW_RUNAS_ROOT": "1", "OMPI_ALLOW_RUNAS_ROOT_CONFIRM": "1"}
 
 
 @cache
 def is_open_mpi(mpiexec: str) -> bool:
     """Say whether *mpiexec* belongs to Open MPI."""
-    said = subprocess.run([mpiexec, "--version"], env={**os.environ, **_AS_ROOT}, capture_output=True, check=True)
+    said = subprocess.run([mpiexec, "--version"], env={**os.environ, **AS_ROOT}, capture_output=True, check=True)
     return b"Open MPI" in said.stdout or b"OpenRTE" in said.stdout  # as Open MPI 4 calls itself
 
 
@@ -223,7 +223,7 @@ class Farms:
         *launch* are further options of mpiexec; *by* is a launcher of its own, without *ranks*.
         """
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(_OUTER)}
-        mine = {MARK: uuid.uuid4().hex, "TMPDIR": str(self._scratch), **_AS_ROOT, **_SHARED_MEMORY}
+        mine = {MARK: uuid.uuid4().hex, "TMPDIR": str(self._scratch), **AS_ROOT, **_SHARED_MEMORY}
         launcher = [*mpiexec(), *launch, "-n", str(ranks)] if ranks else [*by]
         shell = ["sh", "-c", f'{before}; exec "$0" "$@"'] if before else []
         command = [*launcher, *shell, sys.executable, "-m", "mpifarm", *arguments]

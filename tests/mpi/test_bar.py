@@ -15,20 +15,22 @@ from pathlib import Path
 
 import pytest
 
-from .farms import Farms, heed_signals, held, wait_until
+from .farms import AS_ROOT, Farms, heed_signals, held, mpiexec, wait_until
 
 STAMP = re.compile(r"mpifarm \d\d:\d\d:\d\d ")
 ERASE = "\r\x1b[2K"
 
 
 class Terminal:
-    """A farm of one process on a terminal of its own."""
+    """A farm on a terminal of its own: of one process, or with an mpiexec, which alone has the terminal."""
 
-    def __init__(self, directory: Path, width: int, *arguments: str) -> None:
+    def __init__(self, directory: Path, width: int, *arguments: str, ranks: int = 0) -> None:
         self.leader, follower = os.openpty()
         self.resize(width)
-        command = [sys.executable, "-m", "mpifarm", "--no-mpi", "--threads", "2", *arguments, "tasks.txt"]
-        environ = {**os.environ, "TERM": "xterm"}
+        launched = [*mpiexec(), "-n", str(ranks)] if ranks else []
+        alone = [] if ranks else ["--no-mpi"]
+        command = [*launched, sys.executable, "-m", "mpifarm", *alone, "--threads", "2", *arguments, "tasks.txt"]
+        environ = {**os.environ, **AS_ROOT, "TERM": "xterm"}
         self.farm = subprocess.Popen(
             command, cwd=directory, stdout=follower, stderr=follower, env=environ,
             preexec_fn=heed_signals,  # noqa: PLW1509  no threads here
@@ -88,6 +90,19 @@ def test_on_a_terminal_a_bar_stands_below_all_that_is_said(farms: Farms, width: 
     assert [line for line in seen if " failed task " in line and STAMP.match(line)]
     assert " end    3 of 4 done, 1 failed (1 reason), in " in seen[-4]
     assert seen[-2].startswith("mpifarm: next: ") and seen[-1] == ""
+
+
+def test_behind_an_mpiexec_a_bar_is_as_wide_as_the_terminal_that_is_left(farms: Farms) -> None:
+    farms.tasks("true", held("last"))
+    terminal = Terminal(farms.directory, 36, "--bar", ranks=2)
+    wait_until(lambda: " 50 %" in terminal.written, "half of it is done")
+    narrow = bars(terminal.written)
+    assert max(map(len, narrow)) < 36
+    terminal.resize(120)
+    wait_until(lambda: len(bars(terminal.written)[-1]) > 40, "the bar is wider")
+    (farms.directory / "go").touch()
+    terminal.end()
+    assert terminal.farm.returncode == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

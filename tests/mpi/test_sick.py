@@ -54,7 +54,7 @@ def test_a_node_on_trial_is_back_though_all_others_are_busy(farms: Farms, slots:
     offsets = farms.tasks(*long, *failing, *(f"sleep 0.1; echo {number}" for number in range(20)))
     farm = farms.start(3, "--threads", str(slots), "tasks.txt", before=on_the_sick(":"))
     wait_until(lambda: farms.progressed(20), "the node works on, while the long tasks run on the other")
-    assert "all failed" in farm.err()
+    assert "all failed" in farms.file("log").read_text()
     assert farms.progress() == [offset for offset in farms.progress() if offset in offsets[len(long + failing) :]]
     (farms.directory / "go").touch()
     assert farm.wait().code == 1

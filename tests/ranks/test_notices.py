@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 from fakes import ended_record, report
 
+from mpifarm.ranks.suspicions import LASTS_S
 from mpifarm.ranks.wire import Tag
 from mpifarm.site.offer import Offer
 from mpifarm.view.tally import LEAST_KIB, Histogram
 
-from .played import LENGTH, MakeFarm
+from .played import LENGTH, MakeFarm, log
 
 
 @pytest.mark.parametrize(
@@ -85,3 +87,24 @@ def test_of_a_node_whose_memory_is_not_known_nothing_is_said(
     farm.manager._notices.status(farm.manager._schedule, peaks, 2.0)
     farm.manager._notices.hush()
     assert " memory " not in capfd.readouterr().err
+
+
+def test_a_node_that_is_suspected_for_a_moment_is_in_the_log_and_nobody_hears_of_it(
+    make_farm: MakeFarm, capfd: pytest.CaptureFixture[str]
+) -> None:
+    Path("tasks.txt").write_text("".join(f"echo {number}\n" for number in range(100)))
+    farm = make_farm()
+    seen = 0
+    for now in (10.0, 20.0, 30.0):  # six failures in a row
+        farm.say(1, Tag.REPORT, report(seen, 2), now)
+        granted = farm.grants(now)[1]
+        seen += len(granted)
+        ends = (ended_record(offset, attempt, status=3) for offset, attempt in granted)
+        farm.say(1, Tag.REPORT, report(seen, 0, *ends), now)
+        farm.manager.turn(now)
+    suspected = "node n1: the last 6 attempts there have all failed"
+    assert suspected in log()
+    for after_s, is_said in ((-10.0, False), (-9.0, False), (2.0, True)):
+        farm.manager.turn(30.0 + LASTS_S + after_s)
+        farm.manager.turn(30.0 + LASTS_S + after_s)  # what was said is written
+        assert (suspected in capfd.readouterr().err) == is_said

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from fakes import ended_record, report
 
 from mpifarm.ranks.seniors import Seniors
@@ -95,7 +96,7 @@ def test_the_age_of_a_task_is_known_without_a_note_of_it() -> None:
         seniors.dealt(10 * (second + 1), float(second))
 
     def oldest(*leases: tuple[int, int, int, int]) -> list[tuple[int, float]]:
-        worker = Seen(1, "n1", 4, len(leases), 0.0, list(leases))
+        worker = Seen(1, "n1", 4, len(leases), 0, 0.0, list(leases))
         longest = seniors.told([worker], 5000.0, 5000.0, lambda offset, _: b"%d" % offset)
         return [(one.seq, one.since) for one in longest]
 
@@ -105,3 +106,54 @@ def test_the_age_of_a_task_is_known_without_a_note_of_it() -> None:
     for (_, since), dealt in zip(found, (1, 4000, 4999), strict=True):
         assert dealt <= since <= dealt + 0.01 * (5000 - dealt) + 2
     assert oldest((10, 2, 5, 2)) == [(2, 5000.0)]  # a retry, seen for the first time
+
+
+def test_a_task_that_only_waited_for_a_slot_does_not_count_as_running_since_it_was_dealt() -> None:
+    seniors = Seniors(0)
+    for second in range(60):
+        seniors.dealt(10 * (second + 1), float(second))
+
+    def age(now: float, queued: int, *offsets: int) -> dict[int, float]:
+        leases = [(offset, 1, 5, offset) for offset in offsets]
+        worker = Seen(1, "n1", 1, 1, queued, 0.0, leases)
+        longest = seniors.told([worker], now, now, lambda offset, _: b"%d" % offset)
+        return {one.seq: now - one.since for one in longest}
+
+    assert age(2.0, 40, 10) == {10: 0.0}  # dealt a second ago; nobody knows for how long it waited
+    assert age(50.0, 5, 10) == {10: 48.0}
+    assert age(52.0, 1, 300) == {300: 0.0}  # dealt at 30 s, and first now it has a slot
+    assert age(54.0, 0, 300) == {300: 2.0}
+    assert age(55.0, 0, 540) == {540: pytest.approx(1.0)}  # dealt when nothing waited any more
+
+
+def test_a_task_that_has_not_failed_after_all_is_no_failed_task(make_farm: MakeFarm) -> None:
+    """A node on which all fails is found out after its tasks: they are tried elsewhere, and may fail there, too."""
+    Path("tasks.txt").write_text("".join(f"echo {number}\n" for number in range(100)))
+    farm = make_farm(retries=0)
+    seen = {1: 0, 2: 0}  # tasks that each rank was granted
+
+    def fail(rank: int, status: int, now: float) -> int:
+        """Let *rank* have two tasks, and both of them fail; return how many tasks have failed by then."""
+        farm.say(rank, Tag.REPORT, report(seen[rank], 2), now)
+        seen[rank] += 2
+        granted = farm.grants(now)[rank]
+        ends = (ended_record(offset, attempt, status=status) for offset, attempt in granted)
+        farm.say(rank, Tag.REPORT, report(seen[rank], 0, *ends), now)
+        farm.manager.turn(now + EVERY_S)
+        reasons = {reason.how: reason.tasks for reason in told().reasons}
+        assert told().tasks.failed == sum(reasons.values())
+        return told().tasks.failed
+
+    assert [fail(1, 3, now) for now in (10.0, 20.0)] == [2, 4]
+    assert fail(1, 3, 30.0) == 0  # six in a row: it may be the node
+    assert told().attempts == snapshot.Attempts(failed=6, retried=6, lost=0)
+    assert fail(2, 4, 40.0) == 2
+    assert {reason.how: reason.tasks for reason in told().reasons} == {"exit code 3": 0, "exit code 4": 2}
+
+
+def test_the_end_of_the_job_is_named_as_what_has_stopped_it(make_farm: MakeFarm) -> None:
+    farm = make_farm(end=1000.0)
+    farm.grants(now=990.0)
+    farm.manager.finish(990.0)
+    farm.manager.close(990.0)
+    assert (told().state, told().run.why) == ("stopped", "stopped by the end of the job")

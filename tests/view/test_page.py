@@ -52,6 +52,18 @@ def test_a_page_fits_and_is_content_with_itself(browser: Browser, page: Path, wi
     assert shown == 4, "each figure once: the wide ones or the narrow ones"
 
 
+def test_printed_nothing_stays_folded_or_dark(browser: Browser, page: Path) -> None:
+    browser.open(page, 800)
+    browser.on_paper(dark=True)
+    browser.evaluate("document.querySelectorAll('details').forEach(e => e.open = false)")
+    assert browser.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    heights = browser.evaluate("[...document.querySelectorAll('details table')].map(e => e.getBoundingClientRect().height)")
+    assert len(heights) == 4
+    assert min(heights) > 50
+    adjusted = "[...document.querySelectorAll('.bar i, .key')].map(e => getComputedStyle(e).printColorAdjust)"
+    assert set(browser.evaluate(adjusted)) == {"exact"}, "or a browser leaves the bars out"
+
+
 def test_what_the_test_looks_for_is_seen(browser: Browser, tmp_path: Path) -> None:
     bad = tmp_path / "bad.html"
     bad.write_text(

@@ -178,6 +178,22 @@ def test_above_twenty_nodes_only_the_odd_ones_and_a_total_are_told() -> None:
     assert rows[1].split()[:5] == ["all", "30", "120", "120", "3,000"]
 
 
+@pytest.mark.parametrize("state", ["stopped", "done", "failed", "gone"])
+def test_of_a_run_that_is_over_no_node_is_busy_fast_or_heard(state: str) -> None:
+    nodes = [Node(f"n{place:03}", 4, 2, 100, 1, 1.5, 1.0, 0.5) for place in range(30)]
+    nodes[7] = nodes[7]._replace(slow=3.4)
+    for count in (20, 30):
+        listed, others = crowd.shortened(nodes[:count])
+        seen = status()._replace(state=state, nodes=listed, others=others)
+        told = board.drawn(situation.Situation(seen), {}, time.time())
+        at = next(place for place, line in enumerate(told) if line.split()[:2] == ["node", "slots"])
+        heads = told[at]
+        rows = told[at + 1 : at + 1 + (20 if count == 20 else 2)]
+        for what in ("busy", "rate", "heard"):
+            end = heads.index(what) + len(what)
+            assert {row[end - 2 : end] for row in rows} == {" -"}
+
+
 def test_a_task_is_told_by_its_line(tmp_path: Path) -> None:
     text = "# head\na\n\n#x\nb\nc # no comment\n" + "".join(f"{n}\n# {n}\n" for n in range(300_000)) + "last"
     Path("tasks.txt").write_text(text)
