@@ -76,7 +76,7 @@ class Lines:
                         raise FarmError(f"{self.name}:{at}: a NUL character, which no argument can have{_utf_16(lines)}")
                     number += lines.count(b"\n")
                     if not lines.endswith(b"\n"):
-                        lines = lines.removesuffix(b"\r") + b"\n"
+                        lines += b"\n"
                     yield lines.replace(b"\r\n", b"\n")
         except OSError as error:
             raise FarmError(f"cannot read {self.name}: {error.strerror}") from None

@@ -112,7 +112,13 @@ x.
 a./b
 """
 TABLE = [
-    Beside("characters", ["::::", "args"], ["x {}", "x {1}", "x a{}b", "x {}{}", "x -o{1} {-1}", "X={}", "x {#}{1}"], ODD),
+    Beside(
+        "characters",
+        ["::::", "args"],
+        ["x {}", "x {1}", "x a{}b", "x {}{}", "x -o{1} {-1}", "X={}", "x {#}{1}"],
+        ODD,
+        long=False,
+    ),
     Beside(
         "paths",
         ["::::", "args"],

@@ -28,7 +28,7 @@ def rows_of(words: str, each: Each = PLAIN) -> list[bytes]:
         (b"", b""), (b"a", b"a\n"), (b"a\n\nb\n", b"a\n\nb\n"), (b"a\r\nb\r\n\r\nc\r", b"a\nb\n\nc\n"),
         (b"a\r\r\n", b"a\r\n"),
         (b"a\rb\n", b"a\rb\n"), (b"\xef\xbb\xbfa\n\xef\xbb\xbfb\n", b"a\n\xef\xbb\xbfb\n"), (b"\xef\xbb\xbf", b""),
-        (b"\xff\n", b"\xff\n"), (b" a \n", b" a \n"),
+        (b"\xff\n", b"\xff\n"), (b"a\r\r", b"a\r\n"), (b" a \n", b" a \n"),
     ],
 )  # fmt: skip
 def test_the_lines_of_a_file(content: bytes, lines: bytes, tmp_path: Path) -> None:
@@ -80,13 +80,19 @@ def test_a_file_that_cannot_be_read(path: str, said: str, tmp_path: Path, monkey
 def test_a_pipe_is_read_once(tmp_path: Path) -> None:
     path = tmp_path / "pipe"
     os.mkfifo(path)
-    writer = threading.Thread(target=path.write_bytes, args=(b"a\nb\n",))
-    writer.start()
+    writers = [threading.Thread(target=path.write_bytes, args=(b"a\nb\n",)) for _ in range(2)]
     source = Lines(str(path))
+    writers[0].start()
     assert b"".join(source.chunks(PLAIN)) == b"a\nb\n"
-    writer.join()
-    with pytest.raises(FarmError, match="pipe can be read only once, and that is not enough here: write it to a file"):
-        list(source.chunks(PLAIN))
+    writers[0].join()
+    writers[1].start()  # or else who reads again waits for ever
+    try:
+        with pytest.raises(FarmError, match="pipe can be read only once, and that is not enough here: write it to a file"):
+            list(source.chunks(PLAIN))
+    finally:
+        reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        writers[1].join()
+        os.close(reader)
 
 
 def test_the_inner_list_of_a_product_may_be_a_pipe(tmp_path: Path) -> None:

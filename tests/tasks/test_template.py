@@ -132,6 +132,7 @@ def test_what_is_refused_is_shown_without_control_characters() -> None:
         ("x $(( {} ))", False, False), ("x ${y:-{}}", False, False), ("x \\{}", False, False), ("x # {}", True, True),
         ("x '{}", False, False), ("case $(case x in y) z;; esac) in {} ) y;; esac", False, False),
         ("x <<E {}", False, False),
+        ("x $'a\\' {}", False, False), ("x $'a\\' {}'", False, False),
     ],
 )  # fmt: skip
 def test_where_a_value_may_have_quotes(template: str, quotable: bool, alone: bool) -> None:
