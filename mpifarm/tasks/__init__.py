@@ -11,6 +11,6 @@ of Slurm's. All of a list is looked at by a `survey`, which gathers `faults`: it
 a line `calls`, and for `repeats`.
 
 A list may come as arguments and a `template`: `rows` of a file, `ranges` and `combinations` have `columns`, whose `values`
-are put in its fields; the `expansion` of all of them is the list, `expanded` the file that is read in its place; `label` is
-what a run without a file is called.
+are put in its fields; the `expansion` of all of them is the list. It is read, `expanded`, as a file; `label` is what a run
+without a file is called.
 """
