@@ -52,10 +52,10 @@ def _check_expand(given: dict[str, Sequence[str]], used: Used, lists: Sequence[s
         raise FarmError(f"{EACH} runs what {EXPAND} prints, and runs nothing: give one of them")
     foreign = next((option for option in used if option[0].partition("=")[0] not in (*_OF_A_LIST, *_OF_ANYTHING)), None)
     if foreign:
-        name, typed = foreign[0].partition("=")[0], shlex.join(foreign)
+        name, typed = foreign[0].partition("=")[0], shlex.join([*foreign, "tasks.txt"])
         raise FarmError(
             f"{name} is not for {EXPAND}, which prints a list and runs nothing: give it to the start of that list,"
-            f" {_US} {typed} tasks.txt"
+            f" {_US} {typed}"
         )
     named = [word for word in (values[0] if values else "", PARAMS if PARAMS in given else "") if word]
     if lists and (named or len(lists) > 1):

@@ -92,7 +92,7 @@ def test_each_runs_a_command_for_each_line_of_a_file(jobs: Jobs) -> None:
     (jobs.directory / "run").chmod(0o755)
     names = ["a b", "it's", "$HOME", "x\\y"]
     (jobs.directory / "args.txt").write_text("".join(f"{name}\n" for name in names))
-    ended = jobs.sbatch(*SMALL, script("each.sbatch"), "--retries", "0").wait()
+    ended = jobs.sbatch(*SMALL, script("each.sbatch"), "--retries", "0", "args.txt").wait()
     assert ended.code == 0, ended.err
     assert [(jobs.directory / f"{seq}.out").read_text() for seq in range(1, 5)] == [f"{name}|" for name in names]
 
@@ -104,7 +104,7 @@ def test_each_runs_what_was_a_job_array(jobs: Jobs) -> None:
     ended = jobs.sbatch(*SMALL, script("each.sbatch"), "--retries", "0", "1-20:5", environ=array).wait()
     assert ended.code == 0, ended.err
     assert numbers(ended.out) == [1, 6, 11, 16]
-    assert (jobs.directory / "done.element.sh.1-20_5.tfin").exists()
+    assert (jobs.directory / "done.element.sh.1-20:5.tfin").exists()
 
 
 def test_array_runs_a_farm_in_each_element(jobs: Jobs) -> None:
