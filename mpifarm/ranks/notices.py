@@ -23,7 +23,7 @@ from mpifarm.site.offer import Offer
 from mpifarm.view import bar, failures, status
 from mpifarm.view.bar import Numbers
 from mpifarm.view.failures import Failure, More
-from mpifarm.view.placement import placement
+from mpifarm.view.placement import memory_words, placement
 from mpifarm.words import done_of, duration
 
 _MOST_TOLD = 3  # of tasks that leave processes behind, on standard error; the log has them all
@@ -98,7 +98,8 @@ class Notices:
         if len(self._offers) == self._expected:
             first, *more = placement(self._offers, self._config)
             job = f", job {self._config.job.id}" if self._config.job else ""
-            self._journal.event(f"started: {first}, mpifarm {__version__}{job}")
+            words = (first, memory_words(self._offers.values()), f"mpifarm {__version__}{job}")
+            self._journal.event(f"started: {', '.join(filter(None, words))}")
             self.say(first + self._circumstances(offer, now), "start")
             for notice in more:
                 self.say(notice)

@@ -20,6 +20,7 @@ from mpifarm.view.units import counted, limit, memory, percent, time
 _SPARE = 1.25  # of the bound, since the next tasks may be longer than those before
 _START_S = 60.0  # of a job, and the margin at its end
 _LEAST_NODE_KIB = 1024**2  # of memory: no node of a cluster has less
+_ALL = 0.9  # of a node's memory: who had so much was alone there
 _DEAR = 1.15  # times the fewest node-hours
 _LEAST_TASKS = 10  # with fewer, numbers tell nothing
 
@@ -45,6 +46,7 @@ class Facts:
     killed_kib: int  # largest memory of them
     retried: int  # tasks that have failed and were tried again
     mended: int  # of them, that have succeeded then
+    node_kib: int = 0  # memory that a node gave to its tasks, the least where they differ; 0: not known
     failed_share: float = 0.0
     stopped_share: float = 0.0  # was lost with what the end of a farm has ended
     tail_share: float = 0.0  # nothing to do any more, while the last tasks ran
@@ -116,11 +118,15 @@ def _rounded(seconds: float) -> float:
 
 def threads_by_memory(facts: Facts) -> Advice | None:
     """Tasks that SIGKILL has ended were, as a rule, too many for the memory of their node."""
-    if not facts.killed or facts.slots < 2 or facts.slots * facts.killed_kib < _LEAST_NODE_KIB:
+    if not facts.killed or facts.slots < 2 or facts.slots * facts.killed_kib < (facts.node_kib / 4 or _LEAST_NODE_KIB):
         return None
     killed = f"{counted(facts.killed, 'task')} ended by SIGKILL, as the kernel does when memory is short"
     halved = facts.slots // 2
-    largest = f"the largest had {memory(facts.killed_kib)}"
+    gave = f" of the {memory(facts.node_kib)} that a node gave" if facts.node_kib else ""
+    largest = f"the largest had {memory(facts.killed_kib)}{gave}"
+    if facts.node_kib and facts.killed_kib > _ALL * facts.node_kib:
+        gib = math.ceil(2 * facts.node_kib / 1024**2)
+        return Advice(f"#SBATCH --mem={gib}G", f"{killed}: {largest}: fewer at a time do not help such a task")
     return Advice(f"THREADS={halved}", f"{killed}: {halved} at a time leave each twice the memory; {largest}")
 
 
@@ -134,7 +140,11 @@ def threads_by_cpus(facts: Facts) -> Advice | None:
         return Advice(f"THREADS={threads}", why) if threads < facts.slots else None
     if facts.cpus <= 0.5 and not facts.killed:
         threads = min(2 * facts.slots, round(facts.slots / max(facts.cpus, 0.01)))
-        needed = f"{threads} need {memory(facts.usual_kib * threads)} of memory"
+        if facts.node_kib and facts.usual_kib:
+            threads = min(threads, facts.node_kib // facts.usual_kib)
+        if threads <= facts.slots:
+            return None
+        needed = f"{threads} need {memory(facts.usual_kib * threads)} of memory{_gave(facts)}"
         return Advice(f"THREADS={threads}", f"a task keeps {percent(facts.cpus)} of a CPU busy, and waits else; {needed}")
     return None
 
@@ -146,9 +156,14 @@ def memory_of_a_node(facts: Facts) -> Advice | None:
     needed_kib = min(facts.slots * facts.peak_kib, facts.slots * facts.usual_kib + 2 * facts.peak_kib)
     gib = math.ceil(1.1 * needed_kib / 1024**2)
     each = f"95 % of the tasks need at most {memory(facts.usual_kib)}, the largest {memory(facts.peak_kib)}"
-    return Advice(
-        f"#SBATCH --mem={gib}G", f"{each}: that is enough for {facts.slots} at a time on a node, and a tenth more"
-    )
+    if facts.node_kib and gib * 1024**2 > facts.node_kib:
+        return Advice("#SBATCH --mem=0", f"{each}: {facts.slots} at a time may need all of a node{_gave(facts)}")
+    enough = f"that is enough for {facts.slots} at a time on a node, and a tenth more{_gave(facts)}"
+    return Advice(f"#SBATCH --mem={gib}G", f"{each}: {enough}")
+
+
+def _gave(facts: Facts) -> str:
+    return f"; a node gave {memory(facts.node_kib)}" if facts.node_kib else ""
 
 
 def retries(facts: Facts) -> Advice | None:

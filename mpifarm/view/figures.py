@@ -104,9 +104,9 @@ def _all(findings: Findings, sheet: bool = False) -> Iterator[tuple[str, Draw, f
         yield "Where the time of the slots went", _slot_time, 1.9
     yield "Nodes over time", _pace, max(1.0, min(4.5, 0.55 + 0.16 * len(findings.pace.names)))
     if findings.times:
-        yield "Run times", lambda axes, found, inks: _spread(axes, found.times, inks, units.time, "run time"), 2.0
+        yield "Run times", _times, 2.0
     if findings.memory:
-        yield "Peak memory", lambda axes, found, inks: _spread(axes, found.memory, inks, units.memory, "peak memory"), 2.0
+        yield "Peak memory", _memory, 2.0
 
 
 def _svg(findings: Findings, draw: Draw, high: float, size: tuple[float, float]) -> str:
@@ -193,27 +193,58 @@ def _short(name: str) -> str:
     return "".join(letter if letter.isprintable() else "?" for letter in kept)
 
 
-def _spread(axes: Axes, spread: Spread | None, inks: Inks, say: Callable[[float], str], what: str) -> None:
-    """Draw how many attempts had which value, those that failed on top of those that succeeded."""
-    assert spread is not None
+def _times(axes: Axes, findings: Findings, inks: Inks) -> None:
+    """Draw how long the attempts took."""
+    assert findings.times is not None
+    _spread(axes, findings.times, inks, units.time, "longest", _CLOCK)
+
+
+def _memory(axes: Axes, findings: Findings, inks: Inks) -> None:
+    """Draw how much memory the attempts needed, and how much there is for a slot."""
+    assert findings.memory is not None
+    there = findings.share.slot_kib if findings.share else None
+    _spread(axes, findings.memory, inks, units.memory, "most", _POWERS, there)
+
+
+def _spread(
+    axes: Axes,
+    spread: Spread,
+    inks: Inks,
+    say: Callable[[float], str],
+    most: str,
+    places: Sequence[float],
+    there: float | None = None,
+) -> None:
+    """Draw how many attempts had which value, those that failed on top; *there*: how much a slot has."""
     histogram = spread.histogram
     together = histogram.succeeded + histogram.failed
     axes.stairs(together, histogram.edges, fill=True, color=inks.bad, linewidth=0, label="failed")
     axes.stairs(histogram.succeeded, histogram.edges, fill=True, color=inks.good, linewidth=0, label="succeeded")
     axes.set_xscale("log")
     top = max(float(together.max()), 1.0)
-    named = (("median", spread.median), ("95 %", spread.usual), ("longest" if what == "run time" else "most", spread.most))
-    least, most = np.log(histogram.edges[[0, -1]])
+    named = [("median", spread.median), ("95 %", spread.usual), (most, spread.most)]
+    edges = histogram.edges[[0, -1]]
+    if there is not None:
+        named.insert(0, ("a slot has", there))
+        edges = np.array((min(edges[0], there / 1.1), max(edges[1], there * 1.1)))
+    highest = 0.95 + 0.11 * len(named)
     for place, (name, value) in enumerate(named):
         if value > 0:
-            height = (1.28 - 0.11 * place) * top
-            axes.vlines(value, 0, height, color=inks.line, linewidth=1.0)
-            words, side = f" {name} {say(value)} ", "right" if np.log(value) - least > 0.75 * (most - least) else "left"
-            axes.annotate(words, (value, height), color=inks.ink, ha=side, va="center")
-    axes.set(xlim=(histogram.edges[0], histogram.edges[-1]), ylim=(0, 1.38 * top))
+            height = (highest - 0.11 * place) * top
+            mark = name == "a slot has"
+            axes.vlines(value, 0, height, color=inks.ink if mark else inks.line, linewidth=1.6 if mark else 1.0)
+            share = np.log(value / edges[0]) / np.log(edges[1] / edges[0])
+            axes.annotate(
+                f" {name} {say(value)} ",
+                (value, height),
+                color=inks.ink,
+                ha="right" if share > 0.75 else "left",
+                va="center",
+            )
+    axes.set(xlim=edges, ylim=(0, (highest + 0.1) * top))
     axes.set_ylabel("attempts")
     axes.yaxis.set_major_locator(MaxNLocator(4, integer=True, steps=[1, 2, 5, 10]))
-    axes.xaxis.set_major_locator(FixedLocator(_ticks(histogram.edges, _CLOCK if what == "run time" else _POWERS)))
+    axes.xaxis.set_major_locator(FixedLocator(_ticks(edges, places)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: say(value)))
     axes.xaxis.set_minor_locator(NullLocator())
 

@@ -52,6 +52,19 @@ class Spread:
 
 
 @dataclass(frozen=True, slots=True)
+class Share:
+    """The memory of a node, the least where they differ, and how many slots share it."""
+
+    node_kib: int
+    slots: int
+
+    @property
+    def slot_kib(self) -> float:
+        """What there is for a slot, if all have as much."""
+        return self.node_kib / self.slots
+
+
+@dataclass(frozen=True, slots=True)
 class Task:
     """A task as an example of something."""
 
@@ -90,6 +103,7 @@ class Findings:
     node_count: int
     times: Spread | None
     memory: Spread | None
+    share: Share | None  # None: nobody tells how much memory a node has
     reasons: list[Failed]
     reason_count: int
     slowest: list[Task]
@@ -125,6 +139,7 @@ def find(account: Account) -> Findings:
         node_count=len(all_nodes),
         times=times,
         memory=memory,
+        share=Share(facts.node_kib, facts.slots) if facts.node_kib and facts.slots else None,
         reasons=[
             Failed(reason, texts.shown(reason.gist), task)
             for reason, task in zip(why[:_MOST_REASONS], examples, strict=True)
@@ -187,6 +202,7 @@ def _facts(
         usual_kib=int(np.quantile(rows["rss_kib"], 0.95)) if rows.size else 0,
         killed=sum(reason.tasks for reason in killed),
         killed_kib=max((reason.peak_kib for reason in killed), default=0),
+        node_kib=account.logbook.node_kib,
         retried=tried_again,
         mended=mended,
         failed_share=slots.share(slottime.FAILED),

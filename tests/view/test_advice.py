@@ -35,8 +35,28 @@ CASES = [
     ),
     (advice.nodes_and_time, {"left": 3, "succeeded": 2}, "#SBATCH -N 1 -t 00:10:00", "(rough: few have run)"),
     (advice.threads_by_memory, {"killed": 7, "killed_kib": 8 * GIB}, "THREADS=32", "7 tasks ended by SIGKILL"),
+    (
+        advice.threads_by_memory,
+        {"killed": 7, "killed_kib": 8 * GIB, "node_kib": 256 * GIB},
+        "THREADS=32",
+        "each twice the memory; the largest had 8 GiB of the 256 GiB that a node gave",
+    ),
+    (
+        advice.threads_by_memory,
+        {"killed": 7, "killed_kib": 250 * GIB, "node_kib": 256 * GIB},
+        "#SBATCH --mem=512G",
+        "the largest had 250 GiB of the 256 GiB that a node gave: fewer at a time do not help such a task",
+    ),
     (advice.threads_by_cpus, {"cpus": 3.9}, "THREADS=16", "keeps 3.9 CPUs busy"),
     (advice.threads_by_cpus, {"cpus": 0.25}, "THREADS=128", "keeps 25.0 % of a CPU busy, and waits else; 128 need 128 GiB"),
+    (
+        advice.threads_by_cpus,
+        {"cpus": 0.25, "node_kib": 100 * GIB},
+        "THREADS=100",
+        "100 need 100 GiB of memory; a node gave 100 GiB",
+    ),
+    (advice.memory_of_a_node, {"node_kib": 512 * GIB}, "#SBATCH --mem=75G", "and a tenth more; a node gave 512 GiB"),
+    (advice.memory_of_a_node, {"node_kib": 70 * GIB}, "#SBATCH --mem=0", "all of a node; a node gave 70 GiB"),
     (advice.memory_of_a_node, {}, "#SBATCH --mem=75G", "95 % of the tasks need at most 1 GiB, the largest 2 GiB"),
     (
         advice.retries,
@@ -68,9 +88,11 @@ SILENT = [
     (advice.threads_by_memory, {}),
     (advice.threads_by_memory, {"killed": 7, "killed_kib": 2000}),  # a task that kills itself
     (advice.threads_by_memory, {"killed": 7, "killed_kib": 8 * GIB, "slots": 1}),
+    (advice.threads_by_memory, {"killed": 7, "killed_kib": GIB, "node_kib": 512 * GIB}),  # all together have an eighth
     (advice.threads_by_cpus, {}),
     (advice.threads_by_cpus, {"cpus": 0.1, "mean_s": 0.01}),
     (advice.threads_by_cpus, {"cpus": 0.1, "killed": 7}),  # more at a time would need more memory
+    (advice.threads_by_cpus, {"cpus": 0.25, "node_kib": 64 * GIB}),  # there is no memory for more
     (advice.memory_of_a_node, {"succeeded": 3}),
     (advice.retries, {"retried": 3}),
     (advice.retries, {"retried": 40, "mended": 40}),  # enough of them
