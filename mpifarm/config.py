@@ -23,7 +23,7 @@ from pathlib import Path
 from mpifarm import FarmError, NodeError, say, typed
 from mpifarm.launcher.frames import MAX_SLOTS, SHELL
 from mpifarm.settings import Config, Each, Interface, MaxFails, Typed
-from mpifarm.site import affinity, hosts, quota, slurm, steps
+from mpifarm.site import affinity, hosts, memory, quota, slurm, steps
 from mpifarm.site.environ import scrub
 from mpifarm.tasks import label, ranges
 from mpifarm.tasks.starters import STARTER, mentioned
@@ -141,6 +141,7 @@ def read(args: argparse.Namespace) -> tuple[Config, dict[str, str]]:
         cpus=cpus,
         usable_cpus=usable_cpus,
         node_cpus=os.cpu_count() or 0,
+        memory_kib=memory.kib(environ, usable_cpus),
         quota_cpus=quota.cpus(),
         launched_ranks=1 if args.no_mpi else _launched_ranks(environ),
         interface=_interface(environ),

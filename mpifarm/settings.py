@@ -89,6 +89,7 @@ class Config:
     cpus: int = 1  # that this process is bound to
     usable_cpus: int = 1  # that the job allows it on this node
     node_cpus: int = 0  # that the machine has, whoever may use them
+    memory_kib: int = 0  # that this node gives us; 0: nobody tells
     quota_cpus: int = 0  # whose time the container is given; 0: no limit
     launched_ranks: int = 1  # what the launcher says it started
     interface: Interface = Interface.NONE

@@ -193,6 +193,7 @@ def _make_worker(settings: Config, comm: Comm, launcher: Launcher, index: int, m
         mates=mates,
         tell_cpus=not settings.keep_mpi_env,
         node_cpus=settings.node_cpus,
+        memory_kib=settings.memory_kib,
     )
     return Worker(told, launcher, lambda tag, message: comm.send(0, tag, message), time.monotonic())
 

@@ -203,7 +203,7 @@ class Manager:
         self.ending.worker_joined(rank)
         self._do(self._schedule.worker_joined(rank, hello.node, hello.slots, now))
         self._notices.joined(rank, hello, now)
-        self._witness.joined(rank, hello.node)
+        self._witness.joined(rank, hello)
 
     def _on_report(self, rank: int, report: Report, now: float) -> None:
         if report.ended.size:

@@ -29,7 +29,7 @@ from mpifarm.view import advice, bar, failures, live, status
 from mpifarm.view.bar import Numbers
 from mpifarm.view.facts import End, Room, Stop
 from mpifarm.view.failures import Failure, More
-from mpifarm.view.placement import placement
+from mpifarm.view.placement import memory_words, placement
 from mpifarm.view.tally import Histogram
 
 _MOST_TOLD = 3  # of tasks that leave processes behind, on standard error; the log has them all
@@ -105,7 +105,8 @@ class Notices:
         if len(self._offers) == self._expected:
             first, *more = placement(self._offers, self._config)
             job = f", job {self._config.job.id}" if self._config.job else ""
-            self._journal.event(f"started: {first}, mpifarm {__version__}{job}")
+            words = (first, memory_words(self._offers.values()), f"mpifarm {__version__}{job}")
+            self._journal.event(f"started: {', '.join(filter(None, words))}")
             self.say(first + self._circumstances(offer, now), "start")
             for notice in more:
                 self.say(notice)
@@ -198,7 +199,7 @@ class Notices:
         for offer in self._offers.values():
             slots[offer.node] += offer.slots
         rooms = [
-            Room(offer.node_kib, slots[offer.node], offer.usable_cpus, rss_kib.count, int(rss_kib.largest))
+            Room(offer.memory_kib, slots[offer.node], offer.usable_cpus, rss_kib.count, int(rss_kib.largest))
             for offer in self._offers.values()
         ]
         if not rooms:

@@ -4,7 +4,7 @@ Every message is one numpy buffer of bytes, sent point-to-point, little-endian a
 
 | tag    | from    | layout |
 |--------|---------|--------|
-| HELLO  | worker  | one HELLO: protocol version, slots, CPUs, node name |
+| HELLO  | worker  | one HELLO: protocol version, slots, CPUs, memory, node name |
 | REPORT | worker  | its header, `records` x ENDED, then what these attempts wrote; with no record: the next part of the |
 |        |         | standard output of the first record of the next REPORT of this rank and lane that has one; with |
 |        |         | LEFT: a frames.Killed |
@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from mpifarm import FarmError, ended
 from mpifarm.site.offer import Offer
 
-PROTOCOL = 4
+PROTOCOL = 5
 BEATS_PER_LOST_AFTER = 8  # how often both sides say that they are alive
 
 Message = NDArray[np.uint8]
@@ -72,7 +72,7 @@ class Note(IntFlag):
 NO_NOTE = Note(0)
 
 _HELLO_COUNTS = ("slots", "cpus", "usable_cpus", "node_cpus")
-HELLO = np.dtype([("version", "<i4"), *((name, "<i4") for name in _HELLO_COUNTS), ("node", "S256")])
+HELLO = np.dtype([("version", "<i4"), *((name, "<i4") for name in _HELLO_COUNTS), ("memory_kib", "<i8"), ("node", "S256")])
 GRANTED = np.dtype([("offset", "<i8"), ("length", "<i8"), ("seq", "<i8"), ("attempt", "<i4")])
 _REPORT = struct.Struct("<qiiiiI")  # seen, credit, doubted, records, lane, notes: the one header for which numpy is slow
 REPORT_BYTES = _REPORT.size
@@ -93,7 +93,7 @@ class Report(NamedTuple):
 
 def pack_hello(hello: Offer) -> Message:
     """Return a HELLO."""
-    row = (PROTOCOL, *(getattr(hello, name) for name in _HELLO_COUNTS), hello.node.encode()[:256])
+    row = (PROTOCOL, *(getattr(hello, name) for name in _HELLO_COUNTS), hello.memory_kib, hello.node.encode()[:256])
     return _bytes(np.array([row], dtype=HELLO))
 
 
@@ -105,7 +105,7 @@ def unpack_hello(message: Message) -> Offer:
             f"a worker speaks protocol {version}, rank 0 speaks {PROTOCOL}: install one version of mpifarm on all nodes"
         )
     (hello,) = message.view(HELLO)
-    counts = {name: int(hello[name]) for name in _HELLO_COUNTS}
+    counts = {name: int(hello[name]) for name in (*_HELLO_COUNTS, "memory_kib")}
     return Offer(node=hello["node"].decode(errors="replace"), **counts)
 
 

@@ -26,7 +26,8 @@ from mpifarm.schedule.answers import Lost, Outcome, Seen
 from mpifarm.schedule.quarantine import Fitness, Judged
 from mpifarm.schedule.schedule import Schedule
 from mpifarm.settings import Config
-from mpifarm.view import crowd, slowness, snapshot
+from mpifarm.site.offer import Offer
+from mpifarm.view import crowd, placement, slowness, snapshot
 from mpifarm.view.kinds import Kinds
 from mpifarm.view.snapshot import Snapshot
 from mpifarm.view.tally import Histogram, Tally
@@ -74,6 +75,7 @@ class Witness:
         self._kinds = Kinds()
         self._nodes: list[_Node] = []
         self._places: dict[str, int] = {}  # of nodes, by name
+        self._offers: dict[int, Offer] = {}
         self._of_rank: dict[int, int] = {}  # the place of its node
         self._lost = 0  # attempts that were dealt again
         self._why = ""
@@ -88,11 +90,12 @@ class Witness:
 
     # what it sees
 
-    def joined(self, rank: int, node: str) -> None:
+    def joined(self, rank: int, offer: Offer) -> None:
         """A worker has come, or is back."""
-        place = self._places.setdefault(node, len(self._nodes))
+        place = self._places.setdefault(offer.node, len(self._nodes))
         if place == len(self._nodes):
-            self._nodes.append(_Node(node))
+            self._nodes.append(_Node(offer.node))
+        self._offers[rank] = offer
         self._of_rank[rank] = place
         self._note(place, "")
 
@@ -165,6 +168,7 @@ class Witness:
             attempts=snapshot.Attempts(kinds.attempts, kinds.attempts - kinds.final, self._lost),
             seconds=_times(self._tally.seconds),
             rss_kib=_memory(self._tally.rss_kib),
+            memory_kib=placement.least_memory_kib(self._offers.values()) or None,
             slots=snapshot.Slots(slots, busy, self._busy_s / self._slot_s if self._slot_s else None),
             rate=rate,
             end=self._end(tasks, now, clock),

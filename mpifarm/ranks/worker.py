@@ -56,6 +56,7 @@ class Settings:
     mates: int = 1  # workers on this node, with this one
     tell_cpus: bool = False  # to the tasks of a Slurm job
     node_cpus: int = 0  # of the machine
+    memory_kib: int = 0  # that the node gives to tasks
 
     @property
     def manager_patience_s(self) -> float:
@@ -168,7 +169,8 @@ class Worker:
     def _join(self, now: float) -> None:
         self._seen = 0
         own = self._settings
-        self._send(Tag.HELLO, wire.pack_hello(Offer(own.slots, own.cpus, own.usable_cpus, own.node, own.node_cpus)), now)
+        offer = Offer(own.slots, own.cpus, own.usable_cpus, own.node, own.node_cpus, own.memory_kib)
+        self._send(Tag.HELLO, wire.pack_hello(offer), now)
         self._report(now)
 
     def _break(self, why: str, now: float, notes: Note = Note.BROKEN | Note.LACKING) -> None:

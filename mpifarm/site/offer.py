@@ -14,7 +14,7 @@ class Offer:
     usable_cpus: int  # the job allows it so many on this node
     node: str
     node_cpus: int = 0  # so many the machine has, whoever may use them; 0: not known
-    node_kib: int = 0  # memory that tasks may take there; 0: not known
+    memory_kib: int = 0  # that the node gives to tasks; 0: not known
 
     @property
     def seen_cpus(self) -> int:

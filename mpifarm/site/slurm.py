@@ -1,4 +1,4 @@
-"""Everything about Slurm: which node this is, which job, when it ends, and which flag of srun fits the MPI library.
+"""Everything about Slurm: which node and job this is, its memory and its end, and which flag of srun fits the MPI library.
 
 When a job ends, two know: SLURM_JOB_END_TIME, which newer Slurms set, and squeue. The variable is as old as the job, and
 limits are extended, so squeue is asked in any case, before MPI starts. But a busy slurmctld holds nobody up who knows an
@@ -45,6 +45,18 @@ def job(environ: Mapping[str, str]) -> Job | None:
 def node(environ: Mapping[str, str]) -> str | None:
     """Return the name by which Slurm knows this node: several nodes may run on one host, with slurmd -N."""
     return environ.get("SLURMD_NODENAME") or None
+
+
+def memory_mib(environ: Mapping[str, str], cpus: int) -> int:
+    """Return how much memory of this node the job has asked for, in MiB; 0: it has not said, or it has all of it.
+
+    sbatch(1) and srun(1): --mem is SLURM_MEM_PER_NODE, where 0 is all that there is, --mem-per-cpu SLURM_MEM_PER_CPU; the
+    job has *cpus* of this node.
+    """
+    if job(environ) is None:
+        return 0
+    node, cpu = (_number(environ.get(name, "")) or 0 for name in ("SLURM_MEM_PER_NODE", "SLURM_MEM_PER_CPU"))
+    return node or cpu * cpus
 
 
 def misfit(interface: Interface, vendor: str, version: str) -> str | None:

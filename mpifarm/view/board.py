@@ -97,6 +97,8 @@ def _times(seen: Snapshot) -> Iterator[str]:
     used = ""
     if memory.median is not None and memory.peak is not None:
         used = f"        memory  median {units.memory(memory.median)}   peak {units.memory(memory.peak)}"
+    if used and seen.memory_kib:
+        used += f"   a node has {units.memory(seen.memory_kib)}"
     yield f"  time      {took}{used}"
 
 

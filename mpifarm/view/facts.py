@@ -184,6 +184,7 @@ class Runs:
     killed_kib: int  # largest memory of them
     retried: int  # tasks that have failed and were tried again
     mended: int  # of them, that have succeeded then
+    node_kib: int = 0  # memory that a node gave to its tasks, the least where they differ; 0: not known
     failed_share: float = 0.0
     stopped_share: float = 0.0  # was lost with what the end of a farm has ended
     tail_share: float = 0.0  # nothing to do any more, while the last tasks ran

@@ -38,6 +38,7 @@ _WIDE, _NARROW = (8.6, 9.0), (3.6, 8.0)  # inches, points of letters
 _UNITS = ((1, "s"), (60, "min"), (3600, "h"), (86400, "d"))
 _CLOCK = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 60, 180, 600, 1800, 3600, 3 * 3600, 12 * 3600, 86400, 3 * 86400)
 _POWERS = tuple(2.0**power for power in range(40))  # KiB
+_THERE = "a slot has"
 _LEGENDS = {
     "Slots over time": ", of those that were there",
     "Nodes over time": ": tasks that succeed, a slot and hour; the more, the stronger",
@@ -47,6 +48,20 @@ _LEGENDS = {
 _LABEL = 0.035  # of the axis, what the number of a mark needs
 _MOST_TOLD = 5  # marks on a sheet
 _MOST_LABELS = 24  # rows of the heat map
+
+
+@dataclass(frozen=True, slots=True)
+class _Quantity:
+    """What attempts are compared by: how its values are said, and the edges of bins; places for ticks."""
+
+    most: str  # what the largest is called
+    say: Callable[[float], str]
+    say_edge: Callable[[float], str]
+    ticks: Sequence[float]
+
+
+_TIME = _Quantity("longest", units.time, units.time_edge, _CLOCK)
+_MEMORY = _Quantity("most", units.memory, units.memory_edge, _POWERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +120,9 @@ def _all(findings: Findings, sheet: bool = False) -> Iterator[tuple[str, Draw, f
         yield "Where the time of the slots went", _slot_time, 1.9
     yield "Nodes over time", _pace, max(1.0, min(4.5, 0.55 + 0.16 * len(findings.pace.names)))
     if findings.times:
-        yield "Run times", lambda axes, found, inks: _spread(axes, found.times, inks, units.time, "run time"), 2.0
+        yield "Run times", _times, 2.0
     if findings.memory:
-        yield "Peak memory", lambda axes, found, inks: _spread(axes, found.memory, inks, units.memory, "peak memory"), 2.0
+        yield "Peak memory", _memory, 2.0
 
 
 def _svg(findings: Findings, draw: Draw, high: float, size: tuple[float, float]) -> str:
@@ -203,34 +218,57 @@ def _short(name: str) -> str:
     return "".join(letter if letter.isprintable() else "?" for letter in kept)
 
 
-def _spread(axes: Axes, spread: Spread | None, inks: Inks, say: Callable[[float], str], what: str) -> None:
-    """Draw how many attempts had which value, those that failed on top of those that succeeded."""
-    assert spread is not None
+def _times(axes: Axes, findings: Findings, inks: Inks) -> None:
+    """Draw how long the attempts took."""
+    assert findings.times is not None
+    _spread(axes, findings.times, inks, _TIME)
+
+
+def _memory(axes: Axes, findings: Findings, inks: Inks) -> None:
+    """Draw how much memory the attempts needed, and how much there is for a slot."""
+    assert findings.memory is not None
+    there = findings.share.slot_kib if findings.share else None
+    _spread(axes, findings.memory, inks, _MEMORY, there)
+
+
+def _spread(
+    axes: Axes,
+    spread: Spread,
+    inks: Inks,
+    quantity: _Quantity,
+    there: float | None = None,
+) -> None:
+    """Draw how many attempts had which value, those that failed on top; *there*: how much a slot has."""
     histogram = spread.histogram
     together = histogram.succeeded + histogram.failed
     axes.stairs(together, histogram.edges, fill=True, color=inks.bad, linewidth=0, label="failed")
     axes.stairs(histogram.succeeded, histogram.edges, fill=True, color=inks.good, linewidth=0, label="succeeded")
     axes.set_xscale("log")
     top = max(float(together.max()), 1.0)
-    named = (("median", spread.median), ("95 %", spread.usual), ("longest" if what == "run time" else "most", spread.most))
-    least, most = np.log(histogram.edges[[0, -1]])
+    named = [("median", spread.median), ("95 %", spread.usual), (quantity.most, spread.most)]
+    edges = histogram.edges[[0, -1]]
+    if there is not None:
+        named.append((_THERE, there))
+        edges = np.array((min(edges[0], there / 1.1), max(edges[1], there * 1.1)))
+    lowest, highest = np.log(edges)
     known = [(name, value) for name, value in named if value > 0]
-    to_left = [np.log(value) - least > 0.75 * (most - least) for _, value in known]
+    to_left = [np.log(value) - lowest > 0.75 * (highest - lowest) for _, value in known]
     # Words to the right of their line stand below those of the lines to the left of it, and the other way round: so no line
     # goes through the words of another.
-    order = [place for place, left in enumerate(to_left) if not left]
-    order += [place for place, left in reversed(list(enumerate(to_left))) if left]
+    places = sorted(range(len(known)), key=lambda place: known[place][1])
+    order = [place for place in places if not to_left[place]] + [place for place in reversed(places) if to_left[place]]
+    above = 0.95 + 0.11 * len(known)
     for level, place in enumerate(order):
-        (name, value), height = known[place], (1.28 - 0.11 * level) * top
-        axes.vlines(value, 0, height, color=inks.line, linewidth=1.0)
+        (name, value), height = known[place], (above - 0.11 * level) * top
+        is_there = name == _THERE
+        axes.vlines(value, 0, height, color=inks.ink if is_there else inks.line, linewidth=1.6 if is_there else 1.0)
         side = "right" if to_left[place] else "left"
-        axes.annotate(f" {name} {say(value)} ", (value, height), color=inks.ink, ha=side, va="center")
-    axes.set(xlim=(histogram.edges[0], histogram.edges[-1]), ylim=(0, 1.38 * top))
+        axes.annotate(f" {name} {quantity.say(value)} ", (value, height), color=inks.ink, ha=side, va="center")
+    axes.set(xlim=edges, ylim=(0, (above + 0.1) * top))
     axes.set_ylabel("attempts")
     axes.yaxis.set_major_locator(MaxNLocator(4, integer=True, steps=[1, 2, 5, 10]))
-    axes.xaxis.set_major_locator(FixedLocator(_ticks(histogram.edges, _CLOCK if what == "run time" else _POWERS)))
-    edge = units.time_edge if what == "run time" else units.memory_edge
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: edge(value)))
+    axes.xaxis.set_major_locator(FixedLocator(_ticks(edges, quantity.ticks)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: quantity.say_edge(value)))
     axes.xaxis.set_minor_locator(NullLocator())
 
 

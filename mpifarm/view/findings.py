@@ -53,6 +53,19 @@ class Spread:
 
 
 @dataclass(frozen=True, slots=True)
+class Share:
+    """The memory of a node, the least where they differ, and how many slots share it."""
+
+    node_kib: int
+    slots: int
+
+    @property
+    def slot_kib(self) -> float:
+        """What there is for a slot, if all have as much."""
+        return self.node_kib / self.slots
+
+
+@dataclass(frozen=True, slots=True)
 class Task:
     """A task as an example of something."""
 
@@ -91,6 +104,7 @@ class Findings:
     node_count: int
     times: Spread | None
     memory: Spread | None
+    share: Share | None  # None: nobody tells how much memory a node has
     reasons: list[Failed]
     reason_count: int
     slowest: list[Task]
@@ -110,13 +124,14 @@ def find(account: Account) -> Findings:
     examples = _tasks(account, [reason.example for reason in why[:_MOST_REASONS]])
     slowest = np.argsort(rows["seconds"], kind="stable")[::-1][:_MOST_SLOWEST].tolist()
     odd = [node for node in all_nodes if node.odd] if len(all_nodes) > _MOST_NODES else all_nodes
+    runs = _runs(account, slots, all_nodes, why, good, times)
     return Findings(
         name=texts.shown(account.tasklist.name),
         verdict=headline.verdict(account, why),
         covers=headline.covers(account),
         bad=headline.bad(account),
         numbers=headline.numbers(account, slots),
-        advice=advice.advise(advice.NEXT_TIME, _runs(account, slots, all_nodes, why, good, times)),
+        advice=advice.advise(advice.NEXT_TIME, runs),
         busy=series.busy(account, slots.slots, slots.lost) if rows.size else None,
         marks=_marks(account) if rows.size else [],
         slots=slots,
@@ -125,6 +140,7 @@ def find(account: Account) -> Findings:
         node_count=len(all_nodes),
         times=times,
         memory=memory,
+        share=Share(runs.node_kib, runs.slots) if runs.node_kib and runs.slots else None,
         reasons=[
             Failed(reason, texts.shown(reason.gist), task)
             for reason, task in zip(why[:_MOST_REASONS], examples, strict=True)
@@ -187,6 +203,7 @@ def _runs(
         usual_kib=int(np.quantile(rows["rss_kib"], 0.95)) if rows.size else 0,
         killed=sum(reason.tasks for reason in killed),
         killed_kib=max((reason.peak_kib for reason in killed), default=0),
+        node_kib=account.logbook.node_kib,
         retried=tried_again,
         mended=mended,
         failed_share=slots.share(slottime.FAILED),

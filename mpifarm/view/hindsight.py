@@ -12,6 +12,7 @@ from mpifarm.view.request import Choice
 from mpifarm.view.units import counted, memory, percent, time
 
 _LEAST_NODE_KIB = 1024**2  # of memory: no node of a cluster has less
+_ALL = 0.9  # of a node's memory: who had so much was alone there
 _LEAST_TASKS = 10  # with fewer, numbers tell nothing
 
 
@@ -45,11 +46,15 @@ def nodes_and_time(runs: Runs) -> Advice | None:
 
 def threads_by_memory(runs: Runs) -> Advice | None:
     """Tasks that SIGKILL has ended were, as a rule, too many for the memory of their node."""
-    if not runs.killed or runs.slots < 2 or runs.slots * runs.killed_kib < _LEAST_NODE_KIB:
+    if not runs.killed or runs.slots < 2 or runs.slots * runs.killed_kib < (runs.node_kib / 4 or _LEAST_NODE_KIB):
         return None
     killed = f"{counted(runs.killed, 'task')} ended by SIGKILL, as the kernel does when memory is short"
     halved = runs.slots // 2
-    largest = f"the largest had {memory(runs.killed_kib)}"
+    gave = f" of the {memory(runs.node_kib)} that a node gave" if runs.node_kib else ""
+    largest = f"the largest had {memory(runs.killed_kib)}{gave}"
+    if runs.node_kib and runs.killed_kib > _ALL * runs.node_kib:
+        gib = math.ceil(2 * runs.node_kib / 1024**2)
+        return Advice(f"#SBATCH --mem={gib}G", f"{killed}: {largest}: fewer at a time do not help such a task")
     return Advice(f"THREADS={halved}", f"{killed}: {halved} at a time leave each twice the memory; {largest}")
 
 
@@ -63,7 +68,11 @@ def threads_by_cpus(runs: Runs) -> Advice | None:
         return Advice(f"THREADS={threads}", why) if threads < runs.slots else None
     if runs.cpus <= 0.5 and not runs.killed:
         threads = min(2 * runs.slots, round(runs.slots / max(runs.cpus, 0.01)))
-        needed = f"{threads} need {memory(runs.usual_kib * threads)} of memory"
+        if runs.node_kib and runs.usual_kib:
+            threads = min(threads, runs.node_kib // runs.usual_kib)
+        if threads <= runs.slots:
+            return None
+        needed = f"{threads} need {memory(runs.usual_kib * threads)} of memory{_gave(runs)}"
         return Advice(f"THREADS={threads}", f"a task keeps {percent(runs.cpus)} of a CPU busy, and waits else; {needed}")
     return None
 
@@ -75,7 +84,14 @@ def memory_of_a_node(runs: Runs) -> Advice | None:
     needed_kib = min(runs.slots * runs.peak_kib, runs.slots * runs.usual_kib + 2 * runs.peak_kib)
     gib = math.ceil(1.1 * needed_kib / 1024**2)
     each = f"95 % of the tasks need at most {memory(runs.usual_kib)}, the largest {memory(runs.peak_kib)}"
-    return Advice(f"#SBATCH --mem={gib}G", f"{each}: that is enough for {runs.slots} at a time on a node, and a tenth more")
+    if runs.node_kib and gib * 1024**2 > runs.node_kib:
+        return Advice("#SBATCH --mem=0", f"{each}: {runs.slots} at a time may need all of a node{_gave(runs)}")
+    enough = f"that is enough for {runs.slots} at a time on a node, and a tenth more{_gave(runs)}"
+    return Advice(f"#SBATCH --mem={gib}G", f"{each}: {enough}")
+
+
+def _gave(runs: Runs) -> str:
+    return f"; a node gave {memory(runs.node_kib)}" if runs.node_kib else ""
 
 
 def retries(runs: Runs) -> Advice | None:

@@ -2,7 +2,8 @@
 
 The log is for people, so the rule is: what is not understood is passed over, and nothing that counts is taken from here but
 what no other file has. That is the words for a failure (a time limit and a signal look alike in the joblog), its last line,
-and whether an attempt failed at all: who was ended with the farm has a line in the joblog, and none of `failed` here.
+and whether an attempt failed at all: who was ended with the farm has a line in the joblog, and none of `failed` here. And
+it is the memory of nodes, of the last start that tells of it.
 
 A line begins with a time of day, of rank 0's clock; what is indented below is what the attempt has printed, its standard
 error before its standard output. Without the lines `stderr:` and `stdout:` above each, the last line may be of either. An
@@ -30,6 +31,8 @@ _FAILED = re.compile(
 )
 INDENT = b"    "
 _LABELS = {b"    stderr:": True, b"    stdout:": False}  # and whether what follows counts
+
+_MEMORY = re.compile(r"started: .*?, (?:at least )?(\d{1,12}) MiB a node(?:,|$)")  # see `placement`
 
 Key = int
 
@@ -83,6 +86,12 @@ class Logbook:
     failures: dict[Key, Failure] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
     exists: bool = True
+
+    @property
+    def node_kib(self) -> int:
+        """Return how much memory a node gives to its tasks, the least where they differ; 0: the log does not tell."""
+        told = (_MEMORY.match(event.text) for event in reversed(self.events) if event.mark is Mark.STARTED)
+        return next((1024 * int(found[1]) for found in told if found), 0)
 
 
 def key(node: str, slot: int, attempt: int, milliseconds: int, command: bytes) -> Key:

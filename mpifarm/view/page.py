@@ -35,6 +35,7 @@ def html(findings: Findings) -> bytes:
         idle=slottime.IDLE,
         shown=texts.shown,
         number=units.number,
+        counted=units.counted,
         time=units.time,
         memory=units.memory,
         time_edge=units.time_edge,

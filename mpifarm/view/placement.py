@@ -5,12 +5,13 @@ What a user may well have meant is silent: a laptop's mpiexec has no node to spa
 disk, and a step that was given -c has what it asked for.
 
 What is known of a node: what its worker offers (the CPUs that it is bound to, those that Slurm and its cpuset allow it,
-those that the machine has), and what Slurm says of the job to rank 0. Nodes of which the same is said share a line.
+those that the machine has, and how much memory it gives), and what Slurm says of the job to rank 0. Nodes of which the same
+is said share a line.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from mpifarm.settings import Config
 from mpifarm.site.offer import Offer
@@ -33,6 +34,17 @@ def placement(offers: Mapping[int, Offer], config: Config) -> list[str]:
     start = _start(nodes, config)
     of_start, of_tasks = (advice.advise(cases, start) for cases in (advice.AT_START, advice.OF_TASKS))
     return [where, *(one.said for one in of_start), *_shared_lines(nodes, config), *(one.said for one in of_tasks)]
+
+
+def least_memory_kib(offers: Iterable[Offer]) -> int:
+    """Return how much memory a node gives to its tasks, the least where they differ; 0: of none is it known."""
+    return min((offer.memory_kib for offer in offers if offer.memory_kib), default=0)
+
+
+def memory_words(offers: Iterable[Offer]) -> str:
+    """Return the same as the log has it, for `logbook` to find it there: 515072 MiB a node."""
+    known = {offer.memory_kib // 1024 for offer in offers if offer.memory_kib}
+    return f"{'at least ' if len(known) > 1 else ''}{min(known)} MiB a node" if known else ""
 
 
 def _start(nodes: _Nodes, config: Config) -> Start:

@@ -2,7 +2,8 @@
 
 `--status --json` prints the same document; who reads it with a program may rely on what stands here, as long as `schema` is
 the number that it was written for: what is added to it does not change the number, what is taken away or means something
-else does. Times of day are Unix times, of the manager's clock; null is what is not known, or does not apply.
+else does. Times of day are Unix times, of the manager's clock; null is what is not known, or does not apply, or what the
+mpifarm that wrote it was too old to tell.
 
     schema                int     1
     list                  text    the task list, as its files beside it name it
@@ -34,6 +35,7 @@ else does. Times of day are Unix times, of the manager's clock; null is what is 
     seconds.longest       float?
     rss_kib.median        float?  peak memory of a task, KiB
     rss_kib.peak          float?
+    memory_kib            int?    that a node gives to its tasks, all together; where nodes differ, the least
     slots.total           int     of the workers that are there
     slots.busy            int
     slots.share           float?  of all slots since the start, how much was busy, 0 to 1
@@ -89,6 +91,7 @@ RUNNING, STOPPED, DONE, FAILED, GONE = "running", "stopped", "done", "failed", "
 STATES = (RUNNING, STOPPED, DONE, FAILED, GONE)
 
 _KEYS = {"tasklist": "list"}
+_LATER = {"memory_kib"}  # what the first writers of this schema did not know
 
 
 class Unreadable(Exception):
@@ -227,6 +230,7 @@ class Snapshot(NamedTuple):
     attempts: Attempts = Attempts()
     seconds: Times = Times()
     rss_kib: Memory = Memory()
+    memory_kib: int | None = None
     slots: Slots = Slots()
     rate: float | None = None
     end: End = End()
@@ -274,7 +278,8 @@ def _made(kind: Any, value: Any) -> Any:
     """Return *value* of JSON as a *kind* of value. Raises TypeError, ValueError and KeyError if it is none."""
     if hasattr(kind, "_fields"):
         hints = get_type_hints(kind)
-        return kind(**{name: _made(hints[name], value[_KEYS.get(name, name)]) for name in kind._fields})
+        there = {name: _KEYS.get(name, name) for name in kind._fields if name not in _LATER or name in value}
+        return kind(**{name: _made(hints[name], value[key]) for name, key in there.items()})
     if get_origin(kind) is tuple:
         if not isinstance(value, list):
             raise TypeError(kind)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 from typing import Any
 
 import pytest
+
+from mpifarm.site import memory
+from mpifarm.view import logbook
 
 from .farms import DEADLINE_S, Farms, heed_signals, held, wait_until
 
@@ -46,6 +50,25 @@ def test_a_farm_is_asked_while_it_runs_after_its_manager_was_killed_and_when_all
     told = document(farms)
     assert told["tasks"] == {"total": 4, "done": 4, "failed": 0, "running": 0, "waiting": 0, "blocked": 0, "not_run": 0}
     assert (told["state"], told["seconds"]["tasks"]) == ("done", told["run"]["done"])
+
+
+@pytest.mark.short
+def test_the_memory_of_nodes_is_told_by_workers_and_shown_by_status_and_report(farms: Farms) -> None:
+    farms.tasks("true", "sleep 1", "true")
+    here_kib = memory.kib({}, 1)
+    limits = {"SLURM_JOB_ID": "7", "SLURM_MEM_PER_NODE": "100"}  # rank 2 says that it has less
+    less = "; ".join(f"export {name}={value}" for name, value in limits.items())
+    ended = farms.run(3, "--no-bar", "tasks.txt", before=f'if [ "$PMI_RANK$OMPI_COMM_WORLD_RANK" = 2 ]; then {less}; fi')
+    assert ended.code == 0, ended.err
+    assert document(farms)["memory_kib"] == 100 * 1024
+    assert re.search(r"  time .* memory  median .* peak .*   a node has 100 MiB\n", asked(farms, 0))
+    assert any(
+        re.search(r" started: 2 workers on \d nodes?, .*, at least 100 MiB a node, mpifarm", line) for line in farms.log()
+    )
+    assert logbook.read(farms.file("log")).node_kib == 100 * 1024
+    assert farms.run(0, "--rerun", "tasks.txt").code == 0
+    assert document(farms)["memory_kib"] == here_kib
+    assert logbook.read(farms.file("log")).node_kib == here_kib // 1024 * 1024
 
 
 def test_a_farm_that_was_stopped_says_by_what_and_one_with_failures_why(farms: Farms) -> None:

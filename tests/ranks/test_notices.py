@@ -54,7 +54,7 @@ def test_what_the_tasks_take_of_their_node_is_told_once_and_once_more_when_it_is
     notices = farm.manager._notices
     schedule = farm.manager._schedule
     gib = 1024**2
-    notices._offers.update({1: Offer(2, 2, 2, "n1", node_kib=64 * gib), 2: Offer(4, 4, 4, "n2", node_kib=16 * gib)})
+    notices._offers.update({1: Offer(2, 2, 2, "n1", memory_kib=64 * gib), 2: Offer(4, 4, 4, "n2", memory_kib=16 * gib)})
     peaks = Histogram(LEAST_KIB)
     now, told = 0.0, []
     for peak_gib, count in ((1, 9), (1, 1), (1, 50), (3.7, 1), (5, 1)):
@@ -83,7 +83,7 @@ def test_of_a_node_whose_memory_is_not_known_nothing_is_said(
     farm = make_farm(report_every_s=1.0)
     peaks = Histogram(LEAST_KIB)
     peaks.add(np.full(1000, 1e9))
-    farm.manager._notices._offers[1] = Offer(2, 2, 2, "n1", node_kib=1024)
+    farm.manager._notices._offers[1] = Offer(2, 2, 2, "n1", memory_kib=1024)
     farm.manager._notices.status(farm.manager._schedule, peaks, 2.0)
     farm.manager._notices.hush()
     assert " memory " not in capfd.readouterr().err

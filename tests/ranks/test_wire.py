@@ -40,9 +40,9 @@ def test_reports_come_back(seen: int, credit: int, notes: Note, lane: int, ends:
     assert bytes(report.output) == written
 
 
-@given(INT32, INT32, st.text(st.characters(codec="ascii", exclude_characters="\0"), max_size=256))
-def test_a_hello_comes_back(slots: int, cpus: int, node: str) -> None:
-    hello = Offer(slots, cpus, cpus // 2, node)
+@given(INT32, INT32, INT64, st.text(st.characters(codec="ascii", exclude_characters="\0"), max_size=256))
+def test_a_hello_comes_back(slots: int, cpus: int, memory_kib: int, node: str) -> None:
+    hello = Offer(slots, cpus, cpus // 2, node, cpus, memory_kib)
     assert wire.unpack_hello(wire.pack_hello(hello)) == hello
 
 

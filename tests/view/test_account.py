@@ -220,3 +220,17 @@ def test_a_torn_file_is_read_as_far_as_it_goes(cut: int, zeros: bool, kind: str)
     path = Path(f"{kind}.tasks.txt.tfin")
     path.write_bytes(path.read_bytes()[:cut] + bytes(64 * zeros))
     findings.find(account.read(LIST))
+
+
+@pytest.mark.parametrize(
+    ("words", "share"), [(", 64000 MiB a node", 16_000), (", at least 32000 MiB a node", 8_000), ("", None)]
+)
+def test_the_memory_of_a_node_is_that_of_the_last_start_that_tells_of_it(words: str, share: int | None) -> None:
+    run = Run(["true", "true"])
+    run.add(Ran(0), Ran(1, slot=4))
+    run.append("log", f"{stamp(-3)}started: 1 worker on 1 node, 4 slots{words and ', 5 MiB a node'}, mpifarm 0.1.0\n")
+    run.append("log", f"{stamp(-2)}started: 1 worker on 1 node, 4 slots{words}, mpifarm 0.1.0\n")
+    run.append("log", f"{stamp(-1)}started: 1 worker on 1 node, 4 slots, mpifarm 0.1.0\n")
+    run.append("log", f"{stamp(0)}worker 1 on n1 is lost, 7 MiB a node\n")
+    found = findings.find(account.read(LIST)).share
+    assert (found and found.slot_kib / 1024) == share

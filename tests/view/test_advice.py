@@ -274,6 +274,29 @@ CALLED: list[tuple[Case, Any, dict[str, Any], str, str]] = [
         "THREADS=32",
         "7 tasks ended by SIGKILL",
     ),
+    (
+        hindsight.threads_by_memory,
+        RUNS,
+        {"killed": 7, "killed_kib": 8 * GIB, "node_kib": 256 * GIB},
+        "THREADS=32",
+        "each twice the memory; the largest had 8 GiB of the 256 GiB that a node gave",
+    ),
+    (
+        hindsight.threads_by_memory,
+        RUNS,
+        {"killed": 7, "killed_kib": 250 * GIB, "node_kib": 256 * GIB},
+        "#SBATCH --mem=512G",
+        "the largest had 250 GiB of the 256 GiB that a node gave: fewer at a time do not help such a task",
+    ),
+    (
+        hindsight.threads_by_cpus,
+        RUNS,
+        {"cpus": 0.25, "node_kib": 100 * GIB},
+        "THREADS=100",
+        "100 need 100 GiB of memory; a node gave 100 GiB",
+    ),
+    (hindsight.memory_of_a_node, RUNS, {"node_kib": 512 * GIB}, "#SBATCH --mem=75G", "a tenth more; a node gave 512 GiB"),
+    (hindsight.memory_of_a_node, RUNS, {"node_kib": 70 * GIB}, "#SBATCH --mem=0", "all of a node; a node gave 70 GiB"),
     (hindsight.threads_by_cpus, RUNS, {"cpus": 1.5}, "THREADS=43", "keeps 1.5 CPUs busy"),
     (
         hindsight.threads_by_cpus,
@@ -367,6 +390,8 @@ SILENT: list[tuple[Case, Any, dict[str, Any]]] = [
     (hindsight.threads_by_cpus, RUNS, {"cpus": 0.1, "mean_s": 0.99}),
     (hindsight.threads_by_cpus, RUNS, {"cpus": 0.1, "succeeded": 9}),
     (hindsight.threads_by_cpus, RUNS, {"cpus": 0.1, "killed": 7}),  # more at a time would need more memory
+    (hindsight.threads_by_memory, RUNS, {"killed": 7, "killed_kib": GIB, "node_kib": 512 * GIB}),  # an eighth, together
+    (hindsight.threads_by_cpus, RUNS, {"cpus": 0.25, "node_kib": 64 * GIB}),  # there is no memory for more
     (hindsight.memory_of_a_node, RUNS, {"succeeded": 9}),
     (hindsight.memory_of_a_node, RUNS, {"peak_kib": 0}),
     (hindsight.retries, RUNS, {"retried": 9}),

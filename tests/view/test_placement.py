@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from mpifarm.settings import Config, Job
 from mpifarm.site.offer import Offer
-from mpifarm.view.placement import placement
+from mpifarm.view import logbook
+from mpifarm.view.placement import least_memory_kib, memory_words, placement
 
 SET = frozenset({"OMP_NUM_THREADS"})
 
@@ -27,6 +30,25 @@ def test_the_first_line_counts() -> None:
     offers = {1: Offer(4, 4, 4, "n1", 4), 2: Offer(4, 4, 4, "n2", 4)}
     assert placement(offers, Config("l", node="n1")) == ["2 workers on 2 nodes, 8 slots"]
     assert placement({1: Offer(1, 4, 4, "n1", 4)}, Config("l", node="n1", threads=1)) == ["1 worker on 1 node, 1 slot"]
+
+
+@pytest.mark.parametrize(
+    ("known_mib", "words"),
+    [
+        ((64_000, 64_000), "64000 MiB a node"),
+        ((64_000, 32_000), "at least 32000 MiB a node"),
+        ((64_000, 0), "64000 MiB a node"),
+        ((0, 0), ""),
+    ],
+)
+def test_of_memory_the_least_of_the_nodes_is_told_and_read_again(
+    known_mib: tuple[int, int], words: str, tmp_path: Path
+) -> None:
+    offers = [Offer(1, 1, 1, f"n{mib}", 1, 1024 * mib) for mib in known_mib]
+    assert memory_words(offers) == words
+    log = tmp_path / "log"
+    log.write_text(f"2026-11-30 12:00:00 started: 2 workers on 2 nodes, 2 slots, {words}, mpifarm 0.1.0\n")
+    assert logbook.read(log).node_kib == least_memory_kib(offers)
 
 
 @pytest.mark.parametrize(

@@ -190,3 +190,15 @@ def test_another_programs_joblog_is_refused(capfd: pytest.CaptureFixture[str]) -
     Path("joblog.tasks.txt.tfin").write_text("Seq\tHost\tStarttime\tJobRuntime\tSend\tReceive\tExitval\tSignal\tCommand\n")
     assert cli.main(["--report", "r.html", "tasks.txt"]) == 2
     assert "joblog.tasks.txt.tfin:1: not the header" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(("mib", "slot"), [(16000, "16 GiB"), (1, "1 MiB")])  # beyond either end of what tasks had
+def test_peak_memory_stands_against_what_a_node_has_for_a_slot(mib: int, slot: str) -> None:
+    evil_run()
+    Run(["true"]).add(Ran(0, rss_kib=50_000), Ran(0, 2, rss_kib=60_000))
+    start = f"2026-11-30 12:00:00 started: 1 worker on 1 node, 1 slot, {mib} MiB a node, mpifarm 0.1.0\n"
+    Path("log.tasks.txt.tfin").write_text(start)
+    report.write("r.html", "tasks.txt")
+    text = Path("r.html").read_text()
+    assert f"A node gives {slot} to 1 slot: {slot} each." in text
+    assert text.count(f"a slot has {slot}") == 2  # wide and narrow

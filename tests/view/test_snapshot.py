@@ -17,7 +17,7 @@ from mpifarm.view.snapshot import Longest, Node, Reason, Snapshot, Tasks, Unread
 FULL = Snapshot(
     snapshot.SCHEMA, "tasks.txt", "running", Tasks(10, 3, 1, 2, 4), 1000.0, 2.5,
     snapshot.Run("n1", 4711, "812", 900.0, None, 2000.0, 3, "why"),
-    snapshot.Attempts(4, 3, 2), snapshot.Times(3, 1.0, 2.0, 3.0), snapshot.Memory(1000.0, 2000.0),
+    snapshot.Attempts(4, 3, 2), snapshot.Times(3, 1.0, 2.0, 3.0), snapshot.Memory(1000.0, 2000.0), 64_000_000,
     snapshot.Slots(4, 2, 0.5), 0.5, snapshot.End(1100.0, 1200.0, True),
     (Node("n1", 4, 2, 3, 4, 0.5, 1.0, 0.1, 0.0, "lost", 950.0),), snapshot.Others(),
     (Longest(7, "n1", 990.0, 1, "./fit \x1b[31m"),), (Reason("exit code 1", "no #", 4, 1, (3, 4), "./fit 3", 5000),), 1,
@@ -65,6 +65,12 @@ def test_it_begins_as_programs_expect_and_has_no_control_character() -> None:
 
 def test_what_was_written_is_read() -> None:
     assert snapshot.parse(FULL.text(), "tasks.txt") == FULL
+
+
+def test_what_an_older_one_could_not_tell_is_not_known() -> None:
+    older = FULL.text().replace(b' "memory_kib": 64000000,', b"")
+    assert older != FULL.text()
+    assert snapshot.parse(older, "tasks.txt") == FULL._replace(memory_kib=None)
 
 
 @given(st.integers(0, len(FULL.text()) - 3))
