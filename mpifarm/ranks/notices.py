@@ -20,7 +20,7 @@ from mpifarm.ranks.deadline import Deadline
 from mpifarm.ranks.pace import TICK_S, Pace
 from mpifarm.ranks.suspicions import Suspicions
 from mpifarm.schedule.answers import Counts
-from mpifarm.schedule.quarantine import Judged
+from mpifarm.schedule.quarantine import Fitness, Judged
 from mpifarm.schedule.schedule import Schedule
 from mpifarm.settings import Config
 from mpifarm.site import terminal
@@ -139,7 +139,7 @@ class Notices:
         text = status.judgement(judged)
         self._journal.event(text)
         if self._suspicions.take(judged, self._pace.ticked):
-            self.say(text, "node")
+            self.say(text, "back" if judged.fitness is Fitness.FIT else "sick")
 
     # failures
 
@@ -174,7 +174,7 @@ class Notices:
         self._tick_at = now + TICK_S
         self._pace.tick(now)
         for judged in self._suspicions.due(now):
-            self.say(status.judgement(judged), "node")
+            self.say(status.judgement(judged), "sick")
         if now >= self._stall_at:
             self._stall_at = now + _STALL_S
             self._look_at_reader()

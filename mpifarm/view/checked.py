@@ -21,7 +21,8 @@ from mpifarm.settings import Config
 from mpifarm.tasks import wording
 from mpifarm.tasks.check import Place
 from mpifarm.tasks.faults import Fault, Tally
-from mpifarm.tasks.survey import Looks, Survey, survey
+from mpifarm.tasks.looks import Looks, Survey
+from mpifarm.tasks.survey import survey
 from mpifarm.view import advice, attempts, plan, standing, units
 from mpifarm.view.hand import Hand
 from mpifarm.view.standing import Standing

@@ -16,8 +16,9 @@ from mpifarm.journal.opening import open_run
 from mpifarm.settings import Config
 from mpifarm.tasks import span
 from mpifarm.tasks.grammar import parse
+from mpifarm.tasks.looks import Looks
 from mpifarm.tasks.quoting import read
-from mpifarm.tasks.survey import Looks, survey
+from mpifarm.tasks.survey import survey
 
 BOTH = pytest.mark.parametrize("dash", [True, False])
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from mpifarm.tasks import faults, tfin
 from mpifarm.tasks.faults import Fault
-from mpifarm.tasks.survey import Looks, Survey, survey
+from mpifarm.tasks.looks import Looks, Survey
+from mpifarm.tasks.survey import survey
 
 DASH = shutil.which("dash") or "/bin/sh"
 PATH = "/usr/bin:/bin"
