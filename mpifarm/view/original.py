@@ -30,7 +30,7 @@ class Original:
 def read(tasklist: Path, dealt: Path) -> Original:
     """Read a list, and hold it against the .tfin file *dealt*. Raises OSError."""
     if not tasklist.is_file():
-        return Original(f"{tasklist} is not there any more")
+        return Original(f"{tasklist} is {'not a file' if tasklist.exists() else 'not there'} any more")
     lines: list[Lines] = [np.empty(0, dtype=np.int64)]
     appended: list[tuple[int, bytes]] = []
     size, at, seen = tails.whole_lines(dealt), 0, 0  # `seen`: records in the .tfin file
