@@ -25,7 +25,6 @@ from mpifarm.outlet import Outlet  # noqa: E402
 __version__ = "0.1.0"
 
 _PATIENCE_S = 1.0  # of whoever says something, with who reads it
-_IN_ONE_LINE = {ord("\n"): "\\n", ord("\r"): "\\r"}  # the name of a file may hold them
 
 
 class FarmError(Exception):
@@ -49,8 +48,11 @@ def say(text: object) -> None:
 
 
 def as_line(text: object) -> str:
-    """Return *text* as one line, whatever a file is called that it names."""
-    return str(text).translate(_IN_ONE_LINE)
+    """Return *text* as one line, in which nothing does anything to a terminal, whatever a file is called that it names."""
+    line = str(text)
+    if line.isprintable():
+        return line
+    return "".join(c if c.isprintable() or c == "\t" else c.encode("unicode_escape").decode("ascii") for c in line)
 
 
 def say_all(text: str) -> None:

@@ -1266,7 +1266,7 @@ MUTATIONS = [
     ),
     Mutation(
         "ask for no more time than is known to be needed",
-        "request",
+        "allocation",
         "asked_s = _SPARE * seconds + _START_S",
         "asked_s = seconds",
         hunted_by="tests/view/test_advice.py",

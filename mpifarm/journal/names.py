@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import pwd
+import stat
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,6 +108,14 @@ def check_files(names: Names) -> None:
             raise FarmError(f"{path}: {error.strerror}: remove it, or start in a directory of your own") from None
         if path.exists() and not (path.is_file() and os.access(path, os.W_OK)):
             raise FarmError(f"{path} {_why_not_written(path)}")
+
+
+def check_read(names: Names) -> None:
+    """Raise FarmError if one of the files is none that can be read: who opens a FIFO waits for ever. Raises OSError."""
+    for path in names.all():
+        with suppress(FileNotFoundError):
+            if not stat.S_ISREG(path.stat().st_mode):
+                raise FarmError(f"{path} is not a regular file, so what this run has done cannot be told: remove it")
 
 
 def check_output(path: Path, tasklist: Path, names: Names) -> Extent:

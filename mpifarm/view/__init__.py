@@ -13,7 +13,7 @@ stands; `account` is what they come to. Sums of an account are `reasons` (why ta
 `slottime` (where the time of the slots went) and `series` (what is drawn).
 
 What to do: `advice` is the table of all that the program advises, on `facts`. Its cases are in `live`, of a farm that goes
-on, and in `hindsight`, of runs that were; `request` says how many nodes, and for how long.
+on, and in `hindsight`, of runs that were; `allocation` says how many nodes, and for how long.
 
 Whoever asks for a list is shown it on `stdout`: `failed` is what is not done as a task list, `show` one task, with what the
 log has of it (`printed`), and `joblog` is GNU Parallel's; `original` is the list that its owner edits.

@@ -113,15 +113,14 @@ def read(tasklist: Path) -> Account:
 
 def make(tasklist: Path, names: Names, found: Standing, tried: Attempts, book: Logbook) -> Account:
     """Return the account of what was read."""
-    rows = tried.rows
     place, known = tasks_of(found, tried)
     kinds, failures = _kinds(tried, book)
     last = np.full(found.offsets.size, -1, dtype=np.int64)
     last[place[known]] = np.flatnonzero(known)  # of many, the last one stays
-    successes = known & (kinds == Kind.SUCCEEDED)
+    successes = np.flatnonzero(known & (kinds == Kind.SUCCEEDED))
     newest = np.full(found.offsets.size, -1, dtype=np.int64)
-    newest[place[successes]] = np.flatnonzero(successes)
-    kinds[successes & (newest[np.where(known, place, 0)] != np.arange(rows.size))] = Kind.REPEATED
+    newest[place[successes]] = successes
+    kinds[successes[newest[place[successes]] != successes]] = Kind.REPEATED
     states = _states(found, last, kinds)
     kinds[~known] = Kind.HISTORY
     stretches, of_each = _stretches(tried, kinds, book)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from mpifarm import FarmError, as_line, say_all
 from mpifarm.journal import claim
-from mpifarm.journal.names import Names
+from mpifarm.journal.names import Names, check_read
 from mpifarm.settings import Config
 from mpifarm.tasks import wording
 from mpifarm.tasks.check import Place
@@ -115,6 +115,11 @@ def _summary(seen: Survey, found: _Found) -> list[str]:
 def _stands(config: Config, names: Names, seen: Survey) -> _Found:
     """Return how the list stands. Raises OSError."""
     found = _Found()
+    try:
+        check_read(names)
+    except FarmError as error:
+        found.refused.append(str(error))
+        return found
     if not names.tfin.is_file() or not any(path.exists() for path in (names.progress, names.fastrecovery, names.done)):
         return found
     try:

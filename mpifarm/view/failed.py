@@ -1,8 +1,10 @@
 """`--failed`: what is not done, as a task list: what has failed, what was interrupted, and what was never run.
 
 The rule: what is not known to be done is in it, whatever has become of it, and nothing else is: the next start of the list
-would run the same. The lines are those of the list, byte for byte, in its order. Comments stay behind: which of them belong
-to which line nobody knows.
+would run the same. The lines are those of the list, byte for byte, in its order, and so this list fed back is this list
+again. Comments stay behind: which of them belong to which line nobody knows. One above a line may be the heading of all
+that follow it, or a line that its owner has taken out; one at the top may be about all tasks or about the first; and none
+of them means anything to a farm. To go on with comments and all, mend the list itself, and start it with --edited.
 
 Lines that were appended to the list since its last start were never run, so they are in it. From a list that was edited,
 or is gone, nothing is taken: what was dealt stands in its .tfin file, and that is said.

@@ -255,7 +255,7 @@ def _how(account: Account, slots: SlotTime, all_nodes: Sequence[Node]) -> Iterat
         yield "directory", texts.shown(who.directory)
         yield "--output", texts.shown(who.output) if who.output else "standard output"
         yield "shell", texts.shown(who.shell)
-    yield "tasks", f"{account.states.size:,} in {account.names.tfin.name}" if account.states.size else "none"
+    yield "tasks", f"{account.states.size:,} in {texts.shown(account.names.tfin.name)}" if account.states.size else "none"
     if checkpoint and checkpoint.list_crc is not None:
         yield "fingerprint", f"CRC-32 {checkpoint.list_crc:08x} of the first {checkpoint.offset:,} bytes of the .tfin file"
     for number, (stretch, count) in enumerate(zip(account.stretches[:_MOST_MARKS], slots.slots, strict=False), start=1):
@@ -266,4 +266,4 @@ def _how(account: Account, slots: SlotTime, all_nodes: Sequence[Node]) -> Iterat
         names = ", ".join(node.name for node in all_nodes[:_MOST_NODES])
         more = f" and {len(all_nodes) - _MOST_NODES:,} more" if len(all_nodes) > _MOST_NODES else ""
         yield "nodes", texts.shown(f"{len(all_nodes):,}: {names}{more}", 2000)
-    yield "attempts", f"{account.attempts.rows.size:,} in {account.names.joblog.name}"
+    yield "attempts", f"{account.attempts.rows.size:,} in {texts.shown(account.names.joblog.name)}"

@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 
 from mpifarm import texts
-from mpifarm.view import request
+from mpifarm.view import allocation
+from mpifarm.view.allocation import Choice
 from mpifarm.view.facts import Advice, Runs
-from mpifarm.view.request import Choice
 from mpifarm.view.units import counted, memory, percent, time
 
 _LEAST_NODE_KIB = 1024**2  # of memory: no node of a cluster has less
@@ -33,8 +33,8 @@ def nodes_and_time(runs: Runs) -> Advice | None:
     if not (runs.succeeded and runs.mean_s > 0 and runs.nodes and runs.slots):
         return None
     count = runs.left or runs.tasks
-    nodes = request.nodes_for(count * runs.mean_s, runs.longest_s, runs.slots, runs.nodes)
-    bound_s = request.makespan(count * runs.mean_s, runs.longest_s, nodes * runs.slots)
+    nodes = allocation.nodes_for(count * runs.mean_s, runs.longest_s, runs.slots, runs.nodes)
+    bound_s = allocation.makespan(count * runs.mean_s, runs.longest_s, nodes * runs.slots)
     rough = "" if runs.succeeded >= _LEAST_TASKS else " (rough: few have run)"
     whose = f"{counted(runs.left, 'task')} left" if runs.left else f"the list once more, {counted(runs.tasks, 'task')}"
     where = f"{counted(nodes, 'node')} x {counted(runs.slots, 'slot')}"
@@ -141,7 +141,7 @@ def how_many(choices: Sequence[Choice]) -> Advice | None:
     """How many of the nodes that were tried: as many as cost little more than the cheapest."""
     if len(choices) < 2 or not choices[0].seconds:
         return None
-    best = request.best(choices)
+    best = allocation.best(choices)
     more = [one for one in choices if one.nodes > best.nodes]
     why = f"{counted(best.nodes, 'node')} for {time(best.seconds)} cost {best.node_hours:.2g} node-hours"
     beyond = (

@@ -9,9 +9,9 @@ import math
 
 from mpifarm import texts
 from mpifarm.launcher.frames import SHELL
-from mpifarm.view import request
+from mpifarm.view import allocation
+from mpifarm.view.allocation import Choice
 from mpifarm.view.facts import Advice, Alike, Bound, Crowd, End, Fewer, Gone, Late, Room, Start, Stop
-from mpifarm.view.request import Choice
 from mpifarm.view.units import counted, limit, memory, time
 from mpifarm.words import duration
 
@@ -175,7 +175,7 @@ def longer_job(end: End) -> Advice | None:
     """The job was too short to get anywhere."""
     if end.stop is not Stop.TOO_SHORT:
         return None
-    twice = request.spared(2 * max(end.ran_s, end.longest_s))
+    twice = allocation.spared(2 * max(end.ran_s, end.longest_s))
     why = "nothing was finished in this job, and nothing begun that an earlier one had not begun: starting again does not"
     return Advice(f"#SBATCH -t {twice}" if end.in_job else f"--walltime {twice}", f"{why} help, ask for a longer job")
 
@@ -233,5 +233,5 @@ def _needed(end: End) -> tuple[int, float] | None:
     if end.ended < _LEAST_TASKS or not (end.nodes and end.slots and end.mean_s > 0):
         return None
     work_s = (end.left + end.failed) * end.mean_s
-    nodes = request.nodes_for(work_s, end.longest_s, end.slots, end.nodes)
-    return nodes, request.makespan(work_s, end.longest_s, nodes * end.slots)
+    nodes = allocation.nodes_for(work_s, end.longest_s, end.slots, end.nodes)
+    return nodes, allocation.makespan(work_s, end.longest_s, nodes * end.slots)

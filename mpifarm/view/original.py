@@ -42,7 +42,7 @@ def read(tasklist: Path, dealt: Path, each: Each | None = None) -> Original:
 
 def _read(tasklist: Path, dealt: Path, each: Each | None) -> Original:
     if not (tasklist.is_file() or (each and each.elements)):
-        return Original(f"{tasklist} is not there any more")
+        return Original(f"{tasklist} is {'not a file' if tasklist.exists() else 'not there'} any more")
     lines: list[Lines] = [np.empty(0, dtype=np.int64)]
     appended: list[tuple[int, bytes]] = []
     size, at, seen = tails.whole_lines(dealt), 0, 0  # `seen`: records in the .tfin file

@@ -22,7 +22,7 @@ from mpifarm.schedule.queue import Records
 from mpifarm.schedule.schedule import Schedule
 from mpifarm.schedule.silence import Silence
 from mpifarm.tasks.tfin import RECORD
-from mpifarm.view.request import Choice
+from mpifarm.view.allocation import Choice
 
 PLAYED = 20_000  # tasks at the end of a list, or ROUNDS of all slots if that is more
 MOST_PLAYED = 200_000

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mpifarm import FarmError, files
-from mpifarm.journal.names import Names
+from mpifarm.journal.names import Names, check_read
 from mpifarm.view import hand as hands
 from mpifarm.view import snapshot
 from mpifarm.view.hand import Hand, Held
@@ -50,6 +50,7 @@ def read(tasklist: Path) -> Situation:
             if not names.tfin.is_file():
                 where = os.fsencode(Path.cwd()).decode(errors="backslashreplace")
                 raise FarmError(f"no run of {tasklist} here ({where}): there is no {names.tfin}; start in its directory")
+            check_read(names)
             held = hands.read(names.lock)
             told, remark = _told(names, tasklist)
             fits = told and _fitting(told, held, names)

@@ -21,7 +21,7 @@ from mpifarm import FarmError
 from mpifarm.journal import fastrecovery, progress, resume
 from mpifarm.journal.fastrecovery import Checkpoint
 from mpifarm.journal.holder import Holder
-from mpifarm.journal.names import Names
+from mpifarm.journal.names import Names, check_read
 from mpifarm.settings import Each
 from mpifarm.tasks import tfin
 from mpifarm.tasks.numbering import lines_before
@@ -62,6 +62,7 @@ def read(tasklist: Path, names: Names) -> Standing:
     """Return how the list stands. Raises FarmError if there is no run of it here or its files do not fit, and OSError."""
     if not names.tfin.is_file():
         raise FarmError(f"no run of {tasklist} here ({os.getcwd()}): there is no {names.tfin}; start in its directory")
+    check_read(names)
     held = hands.read(names.lock)
     if names.intent.exists():
         raise FarmError(
@@ -91,7 +92,8 @@ def lines_of(tasklist: Path, seqs: Numbers, each: Each | None = None) -> Iterato
     wanted = np.zeros(places.size, dtype=np.bool_)
     wanted[seqs] = True
     seq = 0
-    with suppress(OSError), tasklist.open("rb") as file:
+    there = tasklist if tasklist.is_file() else Path(os.devnull)  # and no FIFO, which would be waited for
+    with suppress(OSError), there.open("rb") as file:
         for number, line in enumerate(file, start=1):
             seq += not line.startswith(b"#")
             if seq >= places.size:

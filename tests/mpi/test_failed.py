@@ -5,11 +5,14 @@ from __future__ import annotations
 import shutil
 import signal
 import subprocess
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from .farms import Farms, held, wait_until
 
+DATA = Path(__file__).parent.parent / "data"
 SUMS = 'echo "$MPIFARM_DONE $MPIFARM_FAILED $MPIFARM_LEFT $MPIFARM_EXIT rank=$PMI_RANK" >> sums'
 
 
@@ -61,6 +64,81 @@ def test_gnu_parallel_goes_on_from_the_joblog(farms: Farms) -> None:
         assert (farms.directory / "ran").read_text() == "b\n"
     _, *lines = (farms.directory / "j").read_text().splitlines()
     assert [line.split("\t")[0] for line in lines[3:] if line.startswith("3\t")] == ["3"]
+
+
+@pytest.mark.skipif(shutil.which("parallel") is None, reason="no GNU Parallel")
+def test_who_goes_by_the_names_of_columns_reads_our_own_joblog_and_who_counts_nine_of_them_does_not(farms: Farms) -> None:
+    farms.tasks("# a comment", "echo a", "echo 'b  c'; exit 3")
+    assert farms.run(0, "--retries", "0", "--threads", "1", "tasks.txt").code == 1
+    own = farms.file("joblog")
+    (farms.directory / "nine").write_bytes(farms.run(0, "--joblog", "tasks.txt").out)
+    by_name = 'NR == 1 { for (i = 1; i <= NF; i++) at[$i] = i } NR > 1 { print $at["Exitval"], $at["Command"] }'
+    retry = ["parallel", "--will-cite", "--dry-run", "--retry-failed", "--joblog"]
+
+    def said(*command: str) -> str:
+        return subprocess.run(command, cwd=farms.directory, capture_output=True, text=True, check=True).stdout
+
+    wanted = ["0 echo a", "3 echo 'b  c'; exit 3"]
+    assert sorted(said("awk", "-F", r"\t", by_name, own.name).splitlines()) == wanted
+    assert sorted(f"{row['Exitval']} {row['Command']}" for row in farms.joblog()) == wanted  # Python's csv
+    table = np.genfromtxt(own, delimiter="\t", names=True, dtype=None, encoding="utf-8")
+    assert sorted(table["Exitval"].tolist()) == [0, 3]
+    assert said(*retry, "nine").split("\n") == ["", "echo 'b  c'; exit 3", ""]  # the comment is no command
+    assert said(*retry, own.name).splitlines()[-1].startswith("1\t1\t")  # and would run that
+
+
+def mended(farms: Farms, name: str) -> None:
+    """Mend what a list lacks, and run it; nothing of it is left then, nor of the list of what is left."""
+    (farms.directory / "mended").touch()
+    assert farms.run(0, "--retries", "0", name).code == 0
+    ended = farms.run(0, "--failed", name)
+    assert (ended.code, ended.out) == (0, b"")
+
+
+LACKING = ["echo 1 >> ran; [ -e mended ]", "echo 2 >> ran; [ -e mended ]"]
+
+
+@pytest.mark.parametrize("how", ["plain", "edited", "grown", "output"])
+def test_what_failed_is_a_list_that_runs_to_its_end_once_it_is_mended(farms: Farms, how: str) -> None:
+    more = ["--output", "out"] if how == "output" else []
+    farms.tasks("# a head", "echo a", LACKING[0], "", "# above a line", LACKING[1], "echo b")
+    assert farms.run(2, "--retries", "0", *more, "tasks.txt").code == 1
+    wanted = LACKING
+    if how == "edited":
+        farms.tasks("# another head", "echo new", LACKING[1], "echo a", LACKING[0])
+        assert farms.run(2, "--retries", "0", "--edited", "tasks.txt").code == 1
+        wanted = LACKING[::-1]
+    elif how == "grown":
+        with (farms.directory / "tasks.txt").open("a") as file:
+            file.write("# more\necho c")  # and its newline is to come
+        wanted = [*LACKING, "echo c"]
+    assert left(farms).decode() == "".join(f"{line}\n" for line in wanted)
+    first = (farms.directory / "again.txt").read_bytes()
+    assert farms.run(0, "--retries", "0", "again.txt").code == 1
+    ended = farms.run(0, "--failed", "again.txt")
+    assert ended.out.decode().splitlines() == [line for line in wanted if line in LACKING]
+    if how != "grown":
+        assert ended.out == first  # nothing of it is done, and it comes back as it is
+    mended(farms, "again.txt")
+    assert farms.run(0, "--retries", "0", *more, "tasks.txt").code == 0
+    assert left(farms) == b""
+    if how == "output":
+        assert sorted((farms.directory / "out").read_text().split()) == ["a", "b"]
+
+
+def test_what_taskfarmer_left_half_done_is_a_list_that_runs_to_its_end(farms: Farms) -> None:
+    shutil.copytree(DATA / "taskfarmer-killed", farms.directory, dirs_exist_ok=True)
+    first = left(farms)
+    again = farms.directory / "again.txt"
+    again.write_bytes(first.replace(b"sleep", b"true"))
+    assert farms.run(0, "--retries", "0", "again.txt").code == 1
+    failed = farms.run(0, "--failed", "again.txt").out
+    assert failed == b"".join(line for line in first.splitlines(keepends=True) if b"exit 3" in line)
+    again.write_bytes(again.read_bytes().replace(b"exit 3", b"true"))
+    assert farms.run(0, "--edited", "again.txt").code == 0
+    ended = farms.run(0, "--failed", "again.txt")
+    assert (ended.code, ended.out) == (0, b"")
+    assert left(farms) == first  # nobody has run that list
 
 
 @pytest.mark.parametrize("ranks", [0, 3])

@@ -14,9 +14,9 @@ import pytest
 
 import mpifarm
 from mpifarm.tasks.faults import Fault
-from mpifarm.view import advice, hindsight, live, request
+from mpifarm.view import advice, allocation, hindsight, live
+from mpifarm.view.allocation import Choice
 from mpifarm.view.facts import Advice, Alike, Bound, Crowd, End, Fewer, Gone, Late, Room, Runs, Start, Stop
-from mpifarm.view.request import Choice
 
 GIB = 1024**2
 
@@ -479,7 +479,7 @@ def test_what_is_to_be_typed_means_the_file_whatever_that_is_called(name: str) -
 def test_no_more_nodes_than_the_longest_task_leaves_work_for(
     work: float, longest: float, slots: int, most: int, nodes: int
 ) -> None:
-    assert request.nodes_for(work, longest, slots, most) == nodes
+    assert allocation.nodes_for(work, longest, slots, most) == nodes
 
 
 def choices(*seconds: float) -> list[Choice]:
@@ -522,7 +522,7 @@ TYPED = re.compile(
 )
 # Who refuses a start, and says in the same sentence which ways out there are.
 REFUSALS = {"ranks/deadline": "refuse_short_job", "ranks/farm": "_connect"}
-TABLE_FILES = {"view/advice", "view/live", "view/hindsight", "view/request", "view/facts"}
+TABLE_FILES = {"view/advice", "view/live", "view/hindsight", "view/allocation", "view/facts"}
 
 
 def spoken(tree: ast.Module, silent: str) -> Iterator[str]:
