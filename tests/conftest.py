@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
@@ -36,6 +37,8 @@ def pytest_configure(config: pytest.Config) -> None:
     hypothesis.settings.load_profile("all" if config.getoption("--all") else "short")
     config.addinivalue_line("markers", "short: a real farm that the short gear has, too")
     config.addinivalue_line("markers", "long: left out of the short gear")
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # by a shell that has put us in its background; others inherit it
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
