@@ -43,6 +43,55 @@ class Mutation:
 
 MUTATIONS = [
     Mutation(
+        "believe the largest limit of a node's memory",
+        "memory",
+        "    return min(known, default=0)",
+        "    return max(known, default=0)",
+        hunted_by="tests/site/test_memory.py",
+    ),
+    Mutation(
+        "take the --mem of an old job for that of this one",
+        "slurm",
+        "    if job(environ) is None:\n        return 0\n    node, cpu",
+        "    node, cpu",
+        hunted_by="tests/site/test_memory.py",
+    ),
+    Mutation(
+        "take a node that does not tell for one without memory",
+        "placement",
+        "    return min((offer.memory_kib for offer in offers if offer.memory_kib), default=0)",
+        "    return min((offer.memory_kib for offer in offers), default=0)",
+        hunted_by="tests/view/test_placement.py",
+    ),
+    Mutation(
+        "call a status file damaged that is older than one of its fields",
+        "snapshot",
+        "if name not in _LATER or name in value",
+        "if True",
+        hunted_by="tests/view/test_snapshot.py",
+    ),
+    Mutation(
+        "let the report tell the memory of the first start",
+        "logbook",
+        "for event in reversed(self.events) if",
+        "for event in self.events if",
+        hunted_by="tests/view/test_account.py",
+    ),
+    Mutation(
+        "advise more tasks at a time than fit into a node",
+        "advice",
+        "            threads = min(threads, facts.node_kib // facts.usual_kib)",
+        "            pass",
+        hunted_by="tests/view/test_advice.py",
+    ),
+    Mutation(
+        "wait for a FIFO that lies in place of a file",
+        "names",
+        "            if not stat.S_ISREG(path.stat().st_mode):",
+        "            if False:",
+        hunted_by="tests/journal/test_names.py",
+    ),
+    Mutation(
         "let lines of a batch mend each other",
         "syntax",
         "return begin + text + _GUARD + end",
