@@ -109,6 +109,9 @@ def _done(scan: Scan, offsets: Numbers, names: Names, checkpoint: Checkpoint | N
     done = np.zeros(offsets.size, dtype=np.bool_)
     if resume.starts_over(checkpoint, names.progress):
         return done, 0
+    if checkpoint and not _is_about(checkpoint, scan):
+        torn = "it is another list's, or was torn: start the list once, which mends it or says more"
+        raise FarmError(f"{names.tfin} is not the list that {names.fastrecovery} is about: {torn}")
     if checkpoint:
         done = (offsets < checkpoint.offset) & ~among(offsets, checkpoint.left)
     if not names.progress.is_file():
@@ -117,6 +120,14 @@ def _done(scan: Scan, offsets: Numbers, names: Names, checkpoint: Checkpoint | N
     if not lines.fits:
         raise FarmError(f"{names.progress} does not fit {names.tfin}: it is of another list")
     return done | among(offsets, lines.done["offset"]), lines.bad
+
+
+def _is_about(checkpoint: Checkpoint, scan: Scan) -> bool:
+    """Return whether a checkpoint is about the list that was scanned, as far as it tells."""
+    if checkpoint.list_crc is None:  # TaskFarmer's
+        return True
+    at = checkpoint.offset
+    return at <= scan.size and tfin.checksum(scan.descriptor, 0, at) == checkpoint.list_crc
 
 
 def _scan(descriptor: int) -> tuple[Scan, Numbers, Numbers]:

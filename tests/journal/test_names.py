@@ -10,7 +10,7 @@ from fakes import AT_ONCE
 
 from mpifarm import FarmError
 from mpifarm.journal.acquisition import places
-from mpifarm.journal.names import Names, check_files, check_length, check_output
+from mpifarm.journal.names import Names, check_files, check_length, check_output, check_read
 from mpifarm.journal.opening import open_run
 from mpifarm.journal.tails import Extent
 from mpifarm.settings import Config
@@ -138,3 +138,15 @@ def test_a_file_that_cannot_be_written_is_told_with_whose_it_is(monkeypatch: pyt
     owner = NAMES.tfin.owner()
     with pytest.raises(FarmError, match=rf"tasks\.txt\.tfin is a file of {owner}'s, and not yours.*let {owner} go on"):
         check_files(NAMES)
+
+
+@pytest.mark.parametrize("kind", ["tfin", "progress", "fastrecovery", "log", "joblog", "done", "lock", "intent", "status"])
+def test_who_reads_waits_for_no_fifo(kind: str, tmp_path: Path) -> None:
+    names = Names(tmp_path / "tasks.txt.tfin")
+    check_read(names)
+    names.of(kind).touch()
+    check_read(names)
+    names.of(kind).unlink()
+    os.mkfifo(names.of(kind))
+    with pytest.raises(FarmError, match="is not a regular file"):
+        check_read(names)
