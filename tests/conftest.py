@@ -1,4 +1,4 @@
-"""Two gears. `pytest` tells within two minutes whether mpifarm works here; `pytest --all` is everything.
+"""Two gears. `pytest` tells within three minutes whether mpifarm works here; `pytest --all` is everything.
 
 The short one has what runs in one process, a hundred seeds of the simulation, and one real farm for each thing that a farm
 does: of the directories of real farms, `mpi` and `slurm`, it takes what is marked `short`, and anywhere leaves out what is
