@@ -138,7 +138,9 @@ _ENTRIES = {option: entry for entry in TABLE for option in entry.options.split()
 
 
 def answer(word: str) -> str | None:
-    """Return what to say to an argument: `--option`, `--option=value`, `-o`, `-o4`, `:::`; None if nobody knows it."""
+    """Return what to say to an argument: `--option`, `--option=value`, `-o`, `-o4`; None if nobody knows it."""
+    if not word.startswith("-"):  # a list may be called d
+        return None
     name = word.partition("=")[0]
     letter = word[:2] if word[2:3] and not word[2:3].isalpha() else ""
     for option in (name, f"-{name}", letter):  # as it is; with one dash for two; a letter and its value

@@ -52,7 +52,7 @@ def test_an_option_is_known_in_all_its_forms(word: str, option: str) -> None:
     assert (foreign_options.answer(word) or "").startswith(f"{option} is ")
 
 
-@pytest.mark.parametrize("word", ["--nonsense", "-nonsense", "--", "-", "tasks.txt", "", "-y4", "::", "n4"])
+@pytest.mark.parametrize("word", ["--nonsense", "-nonsense", "--", "tasks.txt", "", "-y4", "::", ":::", "n4", "d", "-"])
 def test_what_nobody_knows_is_not_answered(word: str) -> None:
     assert foreign_options.answer(word) is None
 
