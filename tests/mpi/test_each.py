@@ -76,7 +76,7 @@ def test_what_has_failed_is_named_by_the_line_of_its_argument_by_whoever_looks(f
     template = "echo got {}; test {} != c"
     ended = farms.run(0, "--retries", "0", "--each", template, "--header", "tasks.txt")
     assert ended.code == 1
-    assert any("task 4 (tasks.txt:5) has failed" in said for said in ended.said)
+    assert any("failed task 4 (tasks.txt:5) on " in said for said in ended.said)
     with (work / "tasks.txt").open("a") as file:
         file.write("d\n")
     failed = farms.run(0, "--failed", "tasks.txt")
