@@ -274,6 +274,13 @@ MUTATIONS = [
         hunted_by="tests/tasks/test_ranges.py",
     ),
     Mutation(
+        "count the slots of a lost worker as busy and not as there",
+        "witness",
+        "passed * (self._had + slots) / 2",
+        "passed * slots",
+        hunted_by="tests/ranks/test_witness.py",
+    ),
+    Mutation(
         "believe the largest limit of a node's memory",
         "memory",
         "    return min(known, default=0)",

@@ -80,7 +80,7 @@ class Witness:
         self._lost = 0  # attempts that were dealt again
         self._why = ""
         self._slot_s = self._busy_s = 0.0
-        self._ran = 0  # tasks, at the last look
+        self._had = self._ran = 0  # slots and tasks, at the last look
         self._looked = now
         self._marks: deque[tuple[float, int, list[int]]] = deque([(now, 0, [])])  # when, tasks done, by node
         self._medians: list[float] = []
@@ -202,10 +202,10 @@ class Witness:
         """Count the time of the slots since the last look; return how many tasks were done in a second of late."""
         passed = now - self._looked
         self._looked = now
-        self._slot_s += passed * sum(worker.slots for worker in workers)
-        running = sum(worker.running for worker in workers)
+        slots, running = sum(worker.slots for worker in workers), sum(worker.running for worker in workers)
+        self._slot_s += passed * (self._had + slots) / 2
         self._busy_s += passed * (self._ran + running) / 2
-        self._ran = running
+        self._had, self._ran = slots, running
         if now >= self._marks[-1][0] + _WINDOW_S:
             self._marks.append((now, done, [node.done for node in self._nodes]))
             if len(self._marks) > 2:

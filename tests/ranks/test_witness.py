@@ -53,6 +53,23 @@ def test_failures_and_what_a_lost_worker_had_are_counted(make_farm: MakeFarm) ->
     assert nodes == {"n1": (0, 1, "lost"), "n2": (2, 0, "")}
 
 
+def test_slots_that_are_lost_were_busy_as_long_as_they_were_there(make_farm: MakeFarm) -> None:
+    farm = make_farm()
+    farm.say(1, Tag.REPORT, report(0, 2))
+    farm.say(2, Tag.REPORT, report(0, 1))
+    assert sum(map(len, farm.grants().values())) == 3
+    farm.grants(now=EVERY_S)
+    before = told().slots
+    farm.manager.lose(1)
+    farm.grants(now=2 * EVERY_S)
+    after = told().slots
+    assert before.share is not None
+    assert after.share is not None
+    assert (before.total, before.busy, after.total, after.busy) == (4, 3, 2, 1)
+    assert before.share == pytest.approx(3 / 4)
+    assert after.share == pytest.approx((3 + (3 + 1) / 2) / (4 + (4 + 2) / 2))
+
+
 def test_the_last_word_is_how_it_ended_and_by_what(make_farm: MakeFarm) -> None:
     farm = make_farm()
     farm.manager.stop(How.DRAIN, 1.0, "SIGUSR2: draining")
