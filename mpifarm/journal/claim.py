@@ -21,7 +21,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from mpifarm import FarmError
+from mpifarm import FarmError, files
 from mpifarm.journal import fastrecovery, identity, tails
 from mpifarm.journal.fastrecovery import Checkpoint, Covered
 from mpifarm.journal.identity import Identity
@@ -68,7 +68,10 @@ def check_range(tasklist: str, each: Each | None) -> None:
     if each or os.path.lexists(tasklist):
         return
     names = Names(Path(f"{Path(tasklist).name}.tfin"))
-    then = identity.recorded(names.fastrecovery, names.done)
+    try:
+        then = identity.recorded(names.fastrecovery, names.done)
+    except OSError as error:
+        raise files.unreadable(error, tasklist) from None
     if then and then.each and then.each.elements:
         raise FarmError(
             f"{tasklist} is what a run is called here that was begun with {wording.option(then.each)} {then.each.elements}:"

@@ -9,12 +9,12 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from mpifarm.journal import identity
 from mpifarm.journal.names import Names
-from mpifarm.settings import Each
 from mpifarm.view import board, lines, situation
 from mpifarm.view.situation import Situation
 
@@ -46,15 +46,18 @@ def _text(found: Situation, tasklist: Path, as_json: bool) -> str:
     if as_json:
         return seen.text().decode()
     named = [one.seq for one in seen.longest] + [seq for one in seen.reasons for seq in one.seqs]
-    told = board.drawn(found, lines.of(tasklist, named, _each(tasklist) if named else None), time.time())
+    told = board.drawn(found, _lines(tasklist, named) if named else {}, time.time())
     return "".join(f"{line}\n" for line in told)
 
 
-def _each(tasklist: Path) -> Each | None:
-    """Return how the list was made of arguments."""
+def _lines(tasklist: Path, seqs: Sequence[int]) -> dict[int, int]:
+    """Return the lines of the list that tasks stand in; none if nobody can tell whether it was made of arguments."""
     names = Names(Path(tasklist.name + ".tfin"))
-    run = identity.recorded(names.fastrecovery, names.done)
-    return run.each if run else None
+    try:
+        run = identity.recorded(names.fastrecovery, names.done)
+    except OSError:
+        return {}
+    return lines.of(tasklist, seqs, run.each if run else None)
 
 
 def _print(text: str) -> None:

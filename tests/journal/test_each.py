@@ -222,6 +222,14 @@ def test_the_name_alone_is_no_list() -> None:
     assert f"{LABEL} was begun with --each" in told(None, LABEL)
 
 
+def test_what_cannot_be_read_of_such_a_run_is_told() -> None:
+    begun(1, RANGE, LABEL)
+    checkpoint = Names(Path(f"{LABEL}.tfin")).fastrecovery
+    checkpoint.unlink()
+    checkpoint.mkdir()
+    assert told(None, LABEL) == f"cannot read the files of {LABEL}: {checkpoint}: Is a directory"
+
+
 # --again, and bad input
 
 
