@@ -458,6 +458,7 @@ MUTATIONS = [
         "silence",
         "min(self._stop_by, self.awake(now) + patience_s)",
         "self.awake(now) + patience_s",
+        hunted_by="tests/schedule/test_silence.py",
     ),
     Mutation(
         "wait as long for who is killed at once as for who may end",
@@ -561,12 +562,6 @@ MUTATIONS = [
         "                size, crc = size + len(part), zlib.crc32(part, crc)\n            os.fsync(file.fileno())\n",
         "                files.write_all(file.fileno(), part)\n"
         "                size, crc = size + len(part), zlib.crc32(part, crc)\n",
-    ),
-    Mutation(
-        "do not sync what is replaced",
-        "step",
-        "        os.fsync(file.fileno())\n    return tails",
-        "        pass\n    return tails",
     ),
     Mutation(
         "keep the done file of an edited list",
@@ -777,7 +772,13 @@ MUTATIONS = [
         "self.host != seen_by.host",
         "simlock",
     ),
-    Mutation("write without asking the lock", "warrant", "self._lock.prove()", "pass", "simlock"),
+    Mutation(
+        "write without asking the lock",
+        "warrant",
+        "self._lock.prove()",
+        "pass",
+        hunted_by="tests/journal/test_warrant.py",
+    ),
     Mutation("rob who touches his lock", "watch", "touched = self._seen not in (None, seen)", "touched = False", "simlock"),
     Mutation(
         "write done without looking at the size",
@@ -808,13 +809,6 @@ MUTATIONS = [
         "edits",
         ">= left_out + SURE_LINES",
         "> SURE_LINES",
-        hunted_by="tests/tasks/test_edits.py",
-    ),
-    Mutation(
-        "trust repeated lines in a small window",
-        "edits",
-        "counts = _stands_once(one.keys)[first] & _stands_once(other.keys)[second]",
-        "pass",
         hunted_by="tests/tasks/test_edits.py",
     ),
     Mutation(
