@@ -564,6 +564,13 @@ MUTATIONS = [
         "                size, crc = size + len(part), zlib.crc32(part, crc)\n",
     ),
     Mutation(
+        "do not sync what is replaced",
+        "step",
+        "        os.fsync(file.fileno())\n    return tails",
+        "        pass\n    return tails",
+        hunted_by="tests/journal/test_step.py",
+    ),
+    Mutation(
         "keep the done file of an edited list",
         "rewriting",
         "    step.clear(names.done)\n",

@@ -25,6 +25,7 @@ NEW = {
     NAMES.tfin: b"> 2\n",
     NAMES.log: b"log\n",
 }
+NEW_BUT_LOG = {path: content for path, content in NEW.items() if path != NAMES.log}  # which the step leaves alone
 TOLD = ["line 1 was \udcff, and is 2", "one more"]
 
 
@@ -70,6 +71,21 @@ def test_a_step_is_done() -> None:
     assert called, "the intent is there until all else is done"
     assert lies_there() == NEW
     assert finish(NAMES, at_will) is None
+
+
+def test_what_is_intended_is_done_although_what_it_replaces_was_not_on_the_disk() -> None:
+    with scratch():
+        for seed in range(20):
+            for path in Path().iterdir():
+                path.unlink()
+            lay_old()
+            disk = Disk(random.Random(seed))
+            disk.synced = {path.stat().st_ino: 0 for path in Path().iterdir()}
+            with disk.installed():
+                intended()
+            disk.crash()
+            assert finish(NAMES, at_will) == TOLD
+            assert {path: content for path, content in lies_there().items() if path != NAMES.log} == NEW_BUT_LOG
 
 
 @pytest.mark.parametrize("crash", [False, True])
