@@ -6,13 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+from cgrouptree import V1_CPU, V1_MEMORY, V2, mounted
 
 from mpifarm.site import memory
 
 GIB = 1024**2  # KiB
-V1 = "32 31 0:29 {root} {top} rw - cgroup cgroup rw,memory"
-V1_CPU = "33 31 0:30 {root} {top} rw - cgroup cgroup rw,cpu,cpuacct"
-V2 = "41 31 0:38 {root} {top} rw - cgroup2 cgroup2 rw"
 JOB = {"SLURM_JOB_ID": "7"}
 MACHINE = "MemTotal:       67108864 kB\nMemFree:         1000 kB\n"  # 64 GiB
 
@@ -41,9 +39,9 @@ NONE_2, NONE_1 = {"memory.max": "max\n"}, {"memory.limit_in_bytes": "92233720368
         (V2, "0::/job_7/step_0", "/", {".": of_2(2), "job_7": of_2(16), "job_7/step_0": of_2(4)}, 2),
         (V2, "0::/docker/x", "/docker/x", {".": of_2(3)}, 3),
         (V2, "0::/../other", "/", {".": of_2(3)}, 3),
-        (V1, "5:memory:/slurm/job_7", "/", {".": NONE_1, "slurm": NONE_1, "slurm/job_7": of_1(16)}, 16),
-        (V1, "5:memory:/slurm/job_7", "/", {".": of_1(5), "slurm": NONE_1, "slurm/job_7": of_1(16)}, 5),
-        (V1, "5:memory:/", "/", {".": NONE_1}, 64),
+        (V1_MEMORY, "5:memory:/slurm/job_7", "/", {".": NONE_1, "slurm": NONE_1, "slurm/job_7": of_1(16)}, 16),
+        (V1_MEMORY, "5:memory:/slurm/job_7", "/", {".": of_1(5), "slurm": NONE_1, "slurm/job_7": of_1(16)}, 5),
+        (V1_MEMORY, "5:memory:/", "/", {".": NONE_1}, 64),
         (V1_CPU, "4:cpu:/\n5:memory:/", "/", {".": of_1(1)}, 64),
         (V2, "0::/", "/", {".": {"memory.max": "nonsense\n"}}, 64),
         ("nonsense", "0::/", "/", {".": of_2(8)}, 64),
@@ -53,12 +51,7 @@ NONE_2, NONE_1 = {"memory.max": "max\n"}, {"memory.limit_in_bytes": "92233720368
 def test_the_least_of_machine_and_groups_counts(
     tmp_path: Path, mount: str, cgroup: str, root: str, groups: dict[str, dict[str, str]], gib: int
 ) -> None:
-    top = tmp_path / "cgroup fs"
-    for group, files in groups.items():
-        (top / group).mkdir(parents=True, exist_ok=True)
-        for name, text in files.items():
-            (top / group / name).write_text(text)
-    proc = laid(tmp_path, cgroup, mount.format(root=root, top=str(top).replace(" ", "\\040")))
+    proc = laid(tmp_path, cgroup, mounted(tmp_path, mount, root, groups))
     assert memory.kib({}, 4, proc) == gib * GIB
 
 

@@ -5,12 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from cgrouptree import V1_CPU, V1_MEMORY, V2, mounted
 
 from mpifarm.site import quota
 
-V1 = "32 31 0:29 {root} {top} rw - cgroup cgroup rw,cpu,cpuacct"
-V1_MEMORY = "33 31 0:30 {root} {top} rw - cgroup cgroup rw,memory"
-V2 = "41 31 0:38 {root} {top} rw - cgroup2 cgroup2 rw"
 NONE_V2, NONE_V1 = {"cpu.max": "max 100000\n"}, {"cpu.cfs_quota_us": "-1\n", "cpu.cfs_period_us": "100000\n"}
 
 
@@ -38,9 +36,9 @@ def of_1(quota: int, period: int = 100_000) -> dict[str, str]:
         (V2, "0::/docker/x", "/docker/x", {".": of_2(200_000)}, 2),
         (V2, "0::/../other", "/", {".": of_2(200_000)}, 2),
         (V2, "4:cpu:/", "/", {".": of_2(200_000)}, 0),  # no group of that hierarchy
-        (V1, "4:cpu,cpuacct:/a\n5:memory:/", "/", {".": NONE_V1, "a": of_1(100_000)}, 1),
-        (V1, "4:cpuacct,cpu:/docker/x", "/docker/x", {".": of_1(350_000)}, 4),
-        (V1, "4:cpu:/", "/", {".": NONE_V1}, 0),
+        (V1_CPU, "4:cpu,cpuacct:/a\n5:memory:/", "/", {".": NONE_V1, "a": of_1(100_000)}, 1),
+        (V1_CPU, "4:cpuacct,cpu:/docker/x", "/docker/x", {".": of_1(350_000)}, 4),
+        (V1_CPU, "4:cpu:/", "/", {".": NONE_V1}, 0),
         (V1_MEMORY, "4:cpu:/", "/", {".": of_1(100_000)}, 0),
         (V2, "0::/", "/", {".": {"cpu.max": "nonsense\n"}}, 0),
         (V2, "0::/", "/", {".": {"cpu.max": "100 0\n"}}, 0),
@@ -51,13 +49,8 @@ def of_1(quota: int, period: int = 100_000) -> dict[str, str]:
 def test_the_least_of_the_quotas_counts(
     tmp_path: Path, mount: str, cgroup: str, root: str, groups: dict[str, dict[str, str]], cpus: int
 ) -> None:
-    top = tmp_path / "cgroup fs"
-    for group, files in groups.items():
-        (top / group).mkdir(parents=True, exist_ok=True)
-        for name, text in files.items():
-            (top / group / name).write_text(text)
     (tmp_path / "cgroup").write_text(f"{cgroup}\n")
-    (tmp_path / "mountinfo").write_text(mount.format(root=root, top=str(top).replace(" ", "\\040")) + "\n")
+    (tmp_path / "mountinfo").write_text(mounted(tmp_path, mount, root, groups) + "\n")
     assert quota.cpus(tmp_path) == cpus
 
 
